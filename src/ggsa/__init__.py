@@ -1,0 +1,1 @@
+"""Grammatically-guided sparse attention, replicated: corpus, tags, rules, model, measurement."""

@@ -1,0 +1,333 @@
+"""`params.yaml`, read and checked as a whole before any work starts.
+
+Frozen models mirror the file block by block. There are no defaults here: the file shows everything.
+Whatever is wrong (unknown keys, wrong types, impossible combinations) is collected and reported
+together, each with its key, its value and what would be right.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ggsa import paths
+from ggsa.errors import UserError
+from ggsa.vocabulary import MODES, UNIVERSAL_TAGS, parse_rule
+
+Mode = Literal["full", "hard", "soft", "soft_released"]
+assert get_args(Mode) == MODES, "the modes of config and vocabulary differ"
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Table = dict[str, tuple[str, ...]]
+
+
+class _Block(BaseModel):
+    """A block of params.yaml: frozen, strict about types, with no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class Grid(_Block):
+    """Which cells are trained: every mode with every seed."""
+
+    modes: Annotated[tuple[Mode, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
+
+    @field_validator("modes", "seeds")
+    @classmethod
+    def _no_repetition(cls, values: tuple) -> tuple:
+        repeated = sorted({str(value) for value in values if values.count(value) > 1})
+        if repeated:
+            raise ValueError(f"{', '.join(repeated)} stands there twice; name each once")
+        return values
+
+
+class Assets(_Block):
+    """Where corpus, tagger and encoder may come from."""
+
+    source: Literal["auto", "hub", "mirror", "embedded"]
+    mirror: str
+    hub_timeout_seconds: Annotated[float, Field(gt=0, strict=False)]
+
+    def mirror_folder(self) -> Path | None:
+        """Return the mirror's folder, `$GGSA_MIRROR` first, or None where there is none."""
+        folder = Path(os.environ.get("GGSA_MIRROR") or self.mirror).expanduser()
+        return folder if folder.is_dir() else None
+
+
+class Corpus(_Block):
+    """The sentences."""
+
+    name: Literal["sst2", "probe"]
+    repository: str
+    revision: str
+    test_labels_repository: str
+    selection_sentences: Count
+    seed: int
+    limit: Annotated[int, Field(ge=8)] | None
+    examples: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @field_validator("examples")
+    @classmethod
+    def _examples_hold_words(cls, sentences: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not sentence.split() for sentence in sentences):
+            raise ValueError("one of the sentences is empty; write words split by spaces")
+        return sentences
+
+
+class Tagger(_Block):
+    """The part-of-speech tagger."""
+
+    language: str
+    package: str
+    batch_size: Count
+
+
+class Encoder(_Block):
+    """The model that is trained."""
+
+    checkpoint: str
+    revision: str | None
+    initialisation: Literal["auto", "pretrained", "from_scratch"]
+    layers: Count
+    hidden: Count
+    heads: Count
+    feed_forward: Count
+    positions: Annotated[int, Field(ge=8)]
+    vocabulary: Annotated[int, Field(ge=200)]
+    keep_projections: bool
+
+    @model_validator(mode="after")
+    def _heads_divide_hidden(self) -> "Encoder":
+        if self.hidden % self.heads:
+            raise ValueError(
+                f"hidden {self.hidden} cannot be split over heads {self.heads}; "
+                f"take a multiple of {self.heads}"
+            )
+        return self
+
+
+class CorpusRules(_Block):
+    """How `rules.source: corpus` derives its table."""
+
+    score: Literal["pmi_adjacent", "pmi_near", "frequency"]
+    density: Annotated[float, Field(gt=0.0, le=1.0, strict=False)]
+
+
+class Rules(_Block):
+    """Which tag may attend which."""
+
+    source: Literal["paper", "corpus"]
+    self: bool
+    cls_attends_all: bool
+    soft_strength: Annotated[float, Field(ge=0.0, le=1000.0, strict=False)]
+    drop: tuple[str, ...]
+    add: tuple[str, ...]
+    hard: Table
+    soft_released: Table
+    corpus: CorpusRules
+
+    @field_validator("hard", "soft_released", mode="before")
+    @classmethod
+    def _rows_are_tuples(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        return {tag: tuple(row) if isinstance(row, list) else row for tag, row in table.items()}
+
+    @field_validator("hard", "soft_released")
+    @classmethod
+    def _known_tags(cls, table: Table) -> Table:
+        wrong = [tag for row in table.items() for tag in (row[0], *row[1])]
+        wrong = sorted({tag for tag in wrong if tag not in UNIVERSAL_TAGS})
+        if wrong:
+            raise ValueError(" ".join(_unknown(tag, "tag", UNIVERSAL_TAGS) for tag in wrong))
+        return table
+
+    @field_validator("drop", "add")
+    @classmethod
+    def _known_rules(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
+        problems = []
+        for rule in rules:
+            try:
+                tags = parse_rule(rule)
+            except ValueError as error:
+                problems.append(str(error))
+                continue
+            problems += [
+                f"in the rule {rule}, {_unknown(tag, 'tag', UNIVERSAL_TAGS)}"
+                for tag in tags
+                if tag not in UNIVERSAL_TAGS
+            ]
+        if problems:
+            raise ValueError(" ".join(problems))
+        return rules
+
+    @model_validator(mode="after")
+    def _dropped_rules_exist(self) -> "Rules":
+        both = sorted(set(self.drop) & set(self.add))
+        if both:
+            raise ValueError(f"{', '.join(both)} is both dropped and added; choose one")
+        if self.source == "paper":
+            rules = {f"{query}->{key}" for query, row in self.hard.items() for key in row}
+            if self.self:
+                rules |= {f"{tag}->{tag}" for tag in UNIVERSAL_TAGS}
+            absent = [rule for rule in self.drop if rule not in rules]
+            if absent:
+                raise ValueError(
+                    f"drop names {', '.join(absent)}, which is no rule of the hard table; "
+                    f"its rules stand under rules.hard, e.g. {min(rules)}"
+                )
+        return self
+
+
+class Recipe(_Block):
+    """How a model is optimised; the same for every mode of a comparison."""
+
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
+    epochs: Count
+    warmup_steps: Annotated[int, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0, strict=False)]
+    clip_norm: Annotated[float, Field(gt=0.0, strict=False)]
+    dropout: Annotated[Fraction, Field(strict=False)]
+    attention_dropout: Annotated[Fraction, Field(strict=False)]
+
+
+class Train(_Block):
+    """How each cell is trained."""
+
+    recipe: str
+    select_on: Literal["selection", "validation"]
+    use_leaking_rows: bool
+    max_pieces: Annotated[int, Field(ge=3)]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    threads: Annotated[int, Field(ge=1)] | Literal["auto"]
+    evaluate_every: Count
+    recipes: dict[str, Recipe]
+
+    @model_validator(mode="after")
+    def _recipe_exists(self) -> "Train":
+        needed = ("from_scratch", "pretrained", "probe") if self.recipe == "auto" else (self.recipe,)
+        absent = [name for name in needed if name not in self.recipes]
+        if absent:
+            raise ValueError(
+                f"recipe {self.recipe} needs {', '.join(absent)} under train.recipes; "
+                f"there are {', '.join(self.recipes) or 'none'}"
+            )
+        return self
+
+
+class Evaluate(_Block):
+    """What is computed over the finished cells."""
+
+    equivalence_margin_points: Annotated[float, Field(gt=0.0, strict=False)]
+    bootstrap_samples: Annotated[int, Field(ge=100)]
+    seed: int
+    cost_lengths: Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
+class Report(_Block):
+    """How the report is rendered."""
+
+    figure_dpi: Annotated[int, Field(ge=50, le=600)]
+    timeout_seconds: Count
+
+
+class Params(_Block):
+    """The whole of params.yaml."""
+
+    grid: Grid
+    assets: Assets
+    corpus: Corpus
+    tagger: Tagger
+    encoder: Encoder
+    rules: Rules
+    train: Train
+    evaluate: Evaluate
+    report: Report
+
+    @model_validator(mode="after")
+    def _pieces_fit_the_positions(self) -> "Params":
+        if self.train.max_pieces > self.encoder.positions:
+            raise ValueError(
+                f"train.max_pieces {self.train.max_pieces} exceeds encoder.positions "
+                f"{self.encoder.positions}; lower the one or raise the other"
+            )
+        return self
+
+
+def load(path: Path = paths.PARAMS) -> Params:
+    """Return the checked parameters.
+
+    Raises:
+        UserError: If the file is missing, is not YAML, or anything in it is wrong; every problem
+            is listed, with its key, its value and the remedy.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist. Run from the root of the repository.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    return parse(content, source=str(path))
+
+
+def parse(content: Any, source: str = "params.yaml") -> Params:
+    """Return checked parameters from plain YAML content; see `load`."""
+    if not isinstance(content, dict):
+        raise UserError(f"{source} must hold the blocks {', '.join(Params.model_fields)}.")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        problems = [_describe(problem, content) for problem in error.errors()]
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        listing = "\n".join(f"  {problem}" for problem in problems)
+        raise UserError(f"{source} has {count}; nothing was run.\n{listing}") from error
+
+
+def _describe(problem: Any, content: dict) -> str:
+    """Say in one line which key is wrong, what stands there and what would be right."""
+    steps = [step for step in problem["loc"] if step not in ("int", "literal['auto']")]
+    key = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
+    kind, given = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        known = _known_keys(steps[:-1])
+        return f"{key}: {_unknown(str(steps[-1]), 'key', known)}"
+    if kind == "missing":
+        return f"{key}: is missing. Every key must be written; see the committed params.yaml."
+    if kind == "literal_error":
+        known = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return f"{key}: {_unknown(str(given), 'choice', known)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return f"{key}: {message}." if key else f"{message}."
+    return f"{key}: {message[0].lower()}{message[1:]}; there stands {given!r}."
+
+
+def _known_keys(steps: list) -> list[str]:
+    block: Any = Params
+    for step in steps:
+        field = block.model_fields.get(step) if hasattr(block, "model_fields") else None
+        if field is None:
+            return list(Recipe.model_fields)
+        block = field.annotation
+    return list(block.model_fields)
+
+
+def _unknown(name: str, kind: str, known: tuple[str, ...] | list[str]) -> str:
+    """Say that a name is unknown, what was probably meant, and what there is."""
+    folded = {item.lower(): item for item in known}
+    close = difflib.get_close_matches(name.lower(), folded, n=1)
+    prefix = [folded[item] for item in folded if name.lower().startswith(item)]
+    guess = prefix or [folded[item] for item in close]
+    hint = f"Did you mean {guess[0]}? " if guess else ""
+    return f"{name} is no known {kind}. {hint}There are: {', '.join(known)}."

@@ -1,0 +1,2 @@
+"""The embedded probe corpus."""
+from ggsa.probe.sentences import *

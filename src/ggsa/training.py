@@ -1,0 +1,373 @@
+"""One cell of a study: one mode, one seed, trained, selected and made to predict.
+
+Reads the corpus, its tags, the encoder and one rule table; writes `runs/<study>/<mode>-<seed>/`.
+A run that is killed goes on from its last look at the selection split, and ends with the same bits
+as an undisturbed one (on one machine, with one number of threads).
+"""
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from ggsa import alignment, artifacts, batches, encoder, paths, patterns
+from ggsa.attention import pattern_bias, require_open_rows
+from ggsa.config import Params, Recipe
+from ggsa.errors import UserError
+
+EVALUATION_BATCH = 256
+PREDICTED_SPLITS = ("selection", "validation", "test", "examples")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The sentences of a split, ready to be batched."""
+
+    ids: np.ndarray  # [sentence] of str
+    sentences: alignment.TaggedPieces
+    labels: np.ndarray  # int64 [sentence]; -1 where unknown
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Pieces of every sentence, `[sentence]`."""
+        return np.array([len(pieces) for pieces in self.sentences.pieces])
+
+
+@dataclass
+class Progress:
+    """Everything that a resumed run needs, besides the model and the optimiser."""
+
+    step: int = 0
+    losses: list[float] = field(default_factory=list)  # since the last look at selection
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_accuracy: float = -1.0
+    best_step: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+def train_cell(params: Params, mode: str, seed: int, study: str = "core") -> None:
+    """Train one mode with one seed and write its folder.
+
+    Raises:
+        UserError: If a needed file is missing or malformed, the device is not there, or the loss
+            stops being a number.
+    """
+    device = choose_device(params)
+    torch.use_deterministic_algorithms(True)
+    if params.train.threads != "auto":
+        torch.set_num_threads(params.train.threads)
+    recipe_name = recipe_for(params)
+    recipe = params.train.recipes[recipe_name]
+    pattern = patterns.read(paths.rule_table(mode))
+    table = torch.from_numpy(pattern.bias).to(device)
+    tokenizer = encoder.tokenizer(paths.ENCODER)
+    splits = {
+        split: read_split(split, tokenizer, params) for split in ("train", *PREDICTED_SPLITS)
+    }
+    reset = mode != "full" and not params.encoder.keep_projections
+    model = encoder.build(paths.ENCODER, recipe, seed, reset).to(device)
+    checkpoint = paths.CHECKPOINTS / study / f"{mode}-{seed}-{_fingerprint(params, mode)}.pt"
+    progress = _optimise(model, table, splits, params, recipe, seed, checkpoint, f"{mode}-{seed}")
+    model.load_state_dict(progress.best_weights)
+    predictions = pd.concat(
+        [
+            _predictions(split, splits[split], predict(model, table, splits[split], params))
+            for split in PREDICTED_SPLITS
+        ]
+    )
+    folder = paths.cell(study, mode, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    artifacts.write_table(folder / "history.csv", pd.DataFrame(progress.history))
+    artifacts.write_table(folder / "predictions.parquet", predictions)
+    artifacts.write_json(
+        folder / "training.json",
+        {
+            "mode": mode,
+            "seed": seed,
+            "recipe": recipe_name,
+            "train_sentences": len(splits["train"].ids),
+            "steps": progress.step,
+            "best_step": progress.best_step,
+            "selection_accuracy": progress.best_accuracy,
+            "parameters": encoder.parameter_count(model),
+        },
+    )
+    checkpoint.unlink(missing_ok=True)
+
+
+def recipe_for(params: Params) -> str:
+    """Return the name of the recipe: the one asked for, or the one that the assets call for."""
+    if params.train.recipe != "auto":
+        return params.train.recipe
+    provenance = artifacts.read_json(paths.provenance())
+    if provenance["corpus"]["name"] == "probe":
+        return "probe"
+    return "pretrained" if provenance["encoder"]["pretrained"] else "from_scratch"
+
+
+def choose_device(params: Params) -> torch.device:
+    """Return the device to train on.
+
+    Raises:
+        UserError: If the device asked for is not there, or the precision needs another one.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    wanted = params.train.device
+    name = next(name for name in there if there[name]) if wanted == "auto" else wanted
+    if not there[name]:
+        raise UserError(
+            f"params.yaml: train.device is {name}, which PyTorch does not find here. "
+            f"Choose auto or {', '.join(n for n in there if there[n])}."
+        )
+    if params.train.precision == "bfloat16" and name == "cpu":
+        raise UserError(
+            "params.yaml: train.precision is bfloat16, which wants a GPU, and the device is cpu. "
+            "Choose auto or float32."
+        )
+    return torch.device(name)
+
+
+def read_split(split: str, tokenizer: Any, params: Params) -> Split:
+    """Return a split with its tags aligned to word pieces.
+
+    Of train, the rows that share phrases with the selection split are left out unless
+    `train.use_leaking_rows` asks for them.
+
+    Raises:
+        UserError: If corpus and tags do not belong together, or a training row has no label.
+    """
+    corpus = artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)
+    tags = artifacts.read_table(paths.tags_split(split), artifacts.TAG_COLUMNS)
+    if list(corpus["id"]) != list(tags["id"]):
+        raise UserError(
+            f"{paths.tags_split(split)} does not hold the sentences of {paths.corpus_split(split)}. "
+            f"Run `dvc repro`."
+        )
+    if split == "train" and not params.train.use_leaking_rows:
+        kept = ~corpus["leaks_selection"].to_numpy(bool)
+        corpus, tags = corpus[kept], tags[kept]
+    labels = corpus["label"].to_numpy(np.int64)
+    if split in ("train", "selection") and not np.isin(labels, (0, 1)).all():
+        raise UserError(
+            f"{paths.corpus_split(split)} has rows whose label is neither 0 nor 1. Mend the source "
+            f"and run `dvc repro -f download`."
+        )
+    return Split(
+        ids=corpus["id"].to_numpy(),
+        sentences=alignment.align(
+            tokenizer, list(corpus["words"]), list(tags["tags"]), params.train.max_pieces
+        ),
+        labels=labels,
+    )
+
+
+def predict(model: PreTrainedModel, table: Tensor, split: Split, params: Params) -> np.ndarray:
+    """Return the two logits of every sentence, float32 `[sentence, 2]`, in the split's order."""
+    model.eval()
+    logits = torch.empty(len(split.ids), 2)
+    with torch.inference_mode():
+        for rows in batches.evaluation_order(split.lengths, EVALUATION_BATCH):
+            batch = batches.collate(split.sentences, split.labels, rows)
+            logits[batch.rows] = _logits(model, table, batch, params).float().cpu()
+    return logits.numpy()
+
+
+def _logits(
+    model: PreTrainedModel, table: Tensor, batch: batches.Batch, params: Params
+) -> Tensor:
+    """Return the logits of a batch, `[batch, 2]`; the pattern is laid over it once."""
+    device = table.device
+    batch = batch.to(device)
+    bias = pattern_bias(table, batch.tags, batch.is_padding)
+    half = params.train.precision == "bfloat16"
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+        return model(input_ids=batch.pieces, attention_mask=bias).logits
+
+
+def _optimise(
+    model: PreTrainedModel,
+    table: Tensor,
+    splits: dict[str, Split],
+    params: Params,
+    recipe: Recipe,
+    seed: int,
+    checkpoint: Path,
+    name: str,
+) -> Progress:
+    """Train to the end, from the checkpoint where there is one; return what was achieved."""
+    train, judge = splits["train"], splits[params.train.select_on]
+    lengths = train.lengths
+    optimiser = torch.optim.AdamW(
+        _weight_decay_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True
+    )
+    torch.manual_seed(seed)
+    progress = _resume(checkpoint, model, optimiser) or Progress()
+    epoch_steps = -(-len(lengths) // recipe.batch_size)
+    total_steps = epoch_steps * recipe.epochs
+    require_open_rows(_first_bias(train, table))
+    bar = tqdm(
+        total=total_steps, initial=progress.step, desc=name, unit="step", file=sys.stderr,
+        mininterval=1.0 if sys.stderr.isatty() else 60.0, dynamic_ncols=True,
+    )
+    for epoch in range(progress.step // epoch_steps, recipe.epochs):
+        order = batches.training_order(lengths, recipe.batch_size, seed, epoch)
+        for rows in order[progress.step - epoch * epoch_steps :]:
+            batch = batches.collate(train.sentences, train.labels, rows)
+            model.train()
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(progress.step, total_steps, recipe)
+            loss = cross_entropy(
+                _logits(model, table, batch, params).float(), batch.labels.to(table.device)
+            )
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            progress.step += 1
+            progress.losses.append(loss.detach())
+            bar.update()
+            if progress.step % params.train.evaluate_every == 0 or progress.step == total_steps:
+                _look(progress, model, table, judge, params, epoch_steps, name)
+                bar.set_postfix(
+                    loss=f"{progress.history[-1]['loss']:.3f}",
+                    selection=f"{progress.history[-1]['selection_accuracy']:.4f}",
+                )
+                if progress.step < total_steps:
+                    _save(checkpoint, model, optimiser, progress)
+    bar.close()
+    return progress
+
+
+def learning_rate(step: int, total_steps: int, recipe: Recipe) -> float:
+    """Return the rate of a step (from 0): linear warm-up, then linear decay to zero."""
+    warmup = min(recipe.warmup_steps, total_steps // 2)
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / warmup
+    return recipe.learning_rate * (total_steps - step) / max(1, total_steps - warmup)
+
+
+def _look(
+    progress: Progress,
+    model: PreTrainedModel,
+    table: Tensor,
+    judge: Split,
+    params: Params,
+    epoch_steps: int,
+    name: str,
+) -> None:
+    """Measure accuracy on the selection split, and keep the weights if they are the best yet."""
+    loss = float(torch.stack(progress.losses).mean())
+    if not np.isfinite(loss):
+        raise UserError(
+            f"{name}: the loss is {loss} at step {progress.step}. Lower the learning_rate of its "
+            f"recipe in params.yaml."
+        )
+    accuracy = float((predict(model, table, judge, params).argmax(1) == judge.labels).mean())
+    progress.history.append(
+        {
+            "step": progress.step,
+            "epoch": progress.step / epoch_steps,
+            "loss": loss,
+            "selection_accuracy": accuracy,
+        }
+    )
+    progress.losses = []
+    if accuracy > progress.best_accuracy:
+        progress.best_accuracy, progress.best_step = accuracy, progress.step
+        progress.best_weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+
+def _weight_decay_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:
+    """Return parameters in two groups: biases and layer norms are not decayed."""
+    decayed = [p for n, p in model.named_parameters() if p.ndim > 1]
+    rest = [p for n, p in model.named_parameters() if p.ndim <= 1]
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+
+
+def _first_bias(train: Split, table: Tensor) -> Tensor:
+    """Return the bias of the longest sentence, to see that no query is blind."""
+    batch = batches.collate(train.sentences, train.labels, [int(train.lengths.argmax())])
+    return pattern_bias(table, batch.tags.to(table.device), batch.is_padding.to(table.device))
+
+
+def _predictions(name: str, split: Split, logits: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"split": name, "id": split.ids, "label": split.labels, "logits": list(logits)}
+    )
+
+
+def _fingerprint(params: Params, mode: str) -> str:
+    """Return a name for everything that decides a run, so that no other run is resumed."""
+    digest = hashlib.sha256(
+        json.dumps(
+            [
+                params.train.model_dump(),
+                params.encoder.model_dump(),
+                torch.__version__,
+                torch.get_num_threads(),
+            ],
+            sort_keys=True,
+        ).encode()
+    )
+    inputs = [paths.rule_table(mode), *sorted(paths.ENCODER.iterdir())]
+    inputs += [f(split) for split in paths.SPLITS for f in (paths.corpus_split, paths.tags_split)]
+    for path in inputs:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _save(
+    checkpoint: Path, model: PreTrainedModel, optimiser: torch.optim.Optimizer, progress: Progress
+) -> None:
+    state = {
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "progress": vars(progress),
+        "random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    with artifacts.written_whole(checkpoint) as temporary:
+        torch.save(state, temporary)
+
+
+def _resume(
+    checkpoint: Path, model: PreTrainedModel, optimiser: torch.optim.Optimizer
+) -> Progress | None:
+    """Bring model, optimiser and random numbers to where a killed run left them."""
+    for stale in checkpoint.parent.glob(f"{checkpoint.stem.rsplit('-', 1)[0]}-*.pt"):
+        if stale != checkpoint:
+            stale.unlink()
+    if not checkpoint.exists():
+        return None
+    try:
+        state = torch.load(checkpoint, weights_only=True)
+    except Exception as error:  # a damaged checkpoint costs time, not the run
+        print(f"{checkpoint} is damaged ({error}); starting this run anew.", file=sys.stderr)
+        checkpoint.unlink()
+        return None
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    torch.set_rng_state(state["random"])
+    if state["cuda_random"]:
+        torch.cuda.set_rng_state_all(state["cuda_random"])
+    progress = Progress(**state["progress"])
+    print(f"{checkpoint.stem}: going on from step {progress.step}.", file=sys.stderr)
+    return progress

@@ -1,0 +1,41 @@
+"""The words that every other module shares: tags, modes and how a rule is written."""
+
+UNIVERSAL_TAGS = (
+    "ADJ",
+    "ADP",
+    "ADV",
+    "AUX",
+    "CCONJ",
+    "DET",
+    "INTJ",
+    "NOUN",
+    "NUM",
+    "PART",
+    "PRON",
+    "PROPN",
+    "PUNCT",
+    "SCONJ",
+    "SYM",
+    "VERB",
+    "X",
+)
+"""The 17 universal part-of-speech tags (Universal Dependencies, version 2)."""
+
+CLS, SEP = "[CLS]", "[SEP]"
+
+TAGS = (*UNIVERSAL_TAGS, CLS, SEP)
+"""Every tag that a word piece can carry, in the order of a pattern's rows and columns."""
+
+MODES = ("full", "hard", "soft", "soft_released")
+
+
+def parse_rule(rule: str) -> tuple[str, str]:
+    """Return the query tag and the key tag of a rule such as `ADJ->NOUN`.
+
+    Raises:
+        ValueError: If the text is not two names joined by an arrow.
+    """
+    query, arrow, key = (part.strip() for part in rule.partition("->"))
+    if not (query and arrow and key) or "->" in key:
+        raise ValueError(f"{rule!r} is no rule; write QUERY->KEY, for example ADJ->NOUN")
+    return query, key
