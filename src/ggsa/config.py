@@ -89,6 +89,7 @@ class Tagger(_Block):
     language: str
     package: str
     batch_size: Count
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"]
 
 
 class Encoder(_Block):

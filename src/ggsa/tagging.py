@@ -6,19 +6,24 @@ corpus tags only what is new.
 """
 
 import hashlib
+import multiprocessing
+import os
 import sqlite3
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import stanza
+import torch
 from tqdm import tqdm
 
 from ggsa import artifacts, paths
-from ggsa.config import Params
+from ggsa.config import Params, Tagger
 from ggsa.errors import UserError
 from ggsa.vocabulary import UNIVERSAL_TAGS
 
@@ -26,6 +31,7 @@ CHUNK_WORDS = 20_000
 """Words that are tagged, and committed to the store, at a time."""
 
 Words = tuple[str, ...]
+_worker: dict[str, Any] = {}  # of a process that tags: its folder, batch size and pipeline
 
 
 def tag_corpus(params: Params) -> None:
@@ -41,7 +47,7 @@ def tag_corpus(params: Params) -> None:
     sentences = [tuple(words) for table in corpus.values() for words in table["words"]]
     description = artifacts.read_json(paths.TAGGER / "tagger.json")
     with closing(open_store(paths.TAG_STORE, description["sha256"])) as store:
-        fill_store(store, sentences, lambda: load_tagger(paths.TAGGER, params.tagger.batch_size))
+        fill_store(store, sentences, paths.TAGGER, params.tagger)
         for split, table in corpus.items():
             tags = [read_tags(store, tuple(words)) for words in table["words"]]
             artifacts.write_table(
@@ -126,45 +132,78 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def fill_store(
-    store: sqlite3.Connection, sentences: Iterable[Words], load: Any, quiet: bool = False
+    store: sqlite3.Connection, sentences: Iterable[Words], folder: Path, options: Tagger
 ) -> int:
     """Tag the sentences that the store lacks, and return how many those were.
+
+    Several processes tag, one thread each: Stanza spends half its time outside PyTorch, where
+    threads do not help. Chunks do not depend on the number of processes, so neither do the tags.
 
     Args:
         store: From `open_store`.
         sentences: Sentences in any number and order; repeated ones are tagged once.
-        load: Gives the pipeline; called only if there is something to tag.
-        quiet: Show no progress bar.
+        folder: Of the tagger.
+        options: The tagger block of params.yaml.
+
+    Raises:
+        UserError: If the tagger cannot be loaded or the store cannot be written.
     """
-    chunks = list(_chunks(dict.fromkeys(sentences)))
-    missing = [chunk for chunk in chunks if any(read_tags(store, words) is None for words in chunk)]
-    if not missing:
-        return 0
-    pipeline = load()
+    chunks = ([w for w in chunk if read_tags(store, w) is None] for chunk in _chunks(sentences))
+    missing = [chunk for chunk in chunks if chunk]
+    words = sum(len(sentence) for chunk in missing for sentence in chunk)
+    workers = len(os.sched_getaffinity(0)) if options.workers == "auto" else options.workers
     bar = tqdm(
-        total=sum(len(words) for chunk in missing for words in chunk), desc="tagging", unit="word",
-        unit_scale=True, file=sys.stderr, disable=quiet, dynamic_ncols=True,
+        total=words,
+        desc="tagging",
+        unit="word",
+        unit_scale=True,
+        file=sys.stderr,
+        disable=not missing,
         mininterval=1.0 if sys.stderr.isatty() else 60.0,
     )
-    new = 0
-    for chunk in missing:
-        wanted = [words for words in chunk if read_tags(store, words) is None]
-        rows = zip(wanted, tag_sentences(pipeline, wanted), strict=True)
+    with bar, ProcessPoolExecutor(
+        max_workers=max(1, min(workers, len(missing))),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(folder, options.batch_size),
+    ) as pool:
         try:
-            with store:  # one transaction: the chunk is stored whole or not at all
-                store.executemany(
-                    "INSERT OR REPLACE INTO sentence VALUES (?, ?)",
-                    [(_key(words), " ".join(tags)) for words, tags in rows],
-                )
-        except sqlite3.OperationalError as error:
-            raise UserError(
-                f"{paths.TAG_STORE} cannot be written ({error}). What was tagged before is kept. "
-                f"Free some space, then run `dvc repro` again: it goes on from there."
-            ) from error
-        new += len(wanted)
-        bar.update(sum(len(words) for words in chunk))
-    bar.close()
-    return new
+            for chunk, rows in zip(missing, pool.map(_tag_chunk, missing), strict=True):
+                _commit(store, chunk, rows)
+                bar.update(sum(len(sentence) for sentence in chunk))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return sum(len(chunk) for chunk in missing)
+
+
+def _start_worker(folder: Path, batch_size: int) -> None:
+    """Prepare a process that tags; it ends with its parent, even when that is killed."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    torch.set_num_threads(1)
+    _worker.update(folder=folder, batch_size=batch_size)
+
+
+def _tag_chunk(chunk: list[Words]) -> list[list[str]]:
+    """Tag a chunk in a worker, which loads its pipeline at its first one."""
+    if "pipeline" not in _worker:
+        _worker["pipeline"] = load_tagger(_worker["folder"], _worker["batch_size"])
+    return tag_sentences(_worker["pipeline"], chunk)
+
+
+def _commit(store: sqlite3.Connection, chunk: list[Words], rows: list[list[str]]) -> None:
+    """Store a chunk, whole or not at all."""
+    try:
+        with store:
+            store.executemany(
+                "INSERT OR REPLACE INTO sentence VALUES (?, ?)",
+                [(_key(words), " ".join(tags)) for words, tags in zip(chunk, rows, strict=True)],
+            )
+    except sqlite3.OperationalError as error:
+        raise UserError(
+            f"{paths.TAG_STORE} cannot be written ({error}). What was tagged before is kept. "
+            f"Free some space, then run `dvc repro` again: it goes on from there."
+        ) from error
 
 
 def read_tags(store: sqlite3.Connection, words: Words) -> list[str] | None:
@@ -178,10 +217,10 @@ def _key(words: Words) -> bytes:
 
 
 def _chunks(sentences: Iterable[Words]) -> Iterator[list[Words]]:
-    """Yield sentences of like length in chunks that depend on nothing but the corpus."""
+    """Yield sentences of like length in chunks that depend on nothing but the corpus, repeated ones once."""
     chunk: list[Words] = []
     size = 0
-    for words in sorted(sentences, key=lambda words: (len(words), words)):
+    for words in sorted(set(sentences), key=lambda words: (len(words), words)):
         chunk.append(words)
         size += len(words)
         if size >= CHUNK_WORDS:

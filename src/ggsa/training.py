@@ -8,7 +8,7 @@ as an undisturbed one (on one machine, with one number of threads).
 import hashlib
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ggsa import alignment, artifacts, batches, encoder, paths, patterns
 from ggsa.attention import pattern_bias, require_open_rows
 from ggsa.config import Params, Recipe
 from ggsa.errors import UserError
+from ggsa.vocabulary_subset import VocabularySubset
 
 EVALUATION_BATCH = 256
 PREDICTED_SPLITS = ("selection", "validation", "test", "examples")
@@ -41,6 +42,11 @@ class Split:
     def lengths(self) -> np.ndarray:
         """Pieces of every sentence, `[sentence]`."""
         return np.array([len(pieces) for pieces in self.sentences.pieces])
+
+    def renumbered(self, subset: VocabularySubset) -> "Split":
+        """Return the split with its pieces numbered as in a subset of the vocabulary."""
+        pieces = [subset.renumber(sentence) for sentence in self.sentences.pieces]
+        return replace(self, sentences=replace(self.sentences, pieces=pieces))
 
 
 @dataclass
@@ -76,6 +82,12 @@ def train_cell(params: Params, mode: str, seed: int, study: str = "core") -> Non
     }
     reset = mode != "full" and not params.encoder.keep_projections
     model = encoder.build(paths.ENCODER, recipe, seed, reset).to(device)
+    padding = tokenizer.pad_token_id
+    subset = VocabularySubset(
+        (pieces for split in splits.values() for pieces in split.sentences.pieces), padding
+    )
+    splits = {name: split.renumbered(subset) for name, split in splits.items()}
+    whole_table = subset.shrink(model)
     checkpoint = paths.CHECKPOINTS / study / f"{mode}-{seed}-{_fingerprint(params, mode)}.pt"
     progress = _optimise(model, table, splits, params, recipe, seed, checkpoint, f"{mode}-{seed}")
     model.load_state_dict(progress.best_weights)
@@ -85,6 +97,7 @@ def train_cell(params: Params, mode: str, seed: int, study: str = "core") -> Non
             for split in PREDICTED_SPLITS
         ]
     )
+    subset.restore(model, whole_table, padding)
     folder = paths.cell(study, mode, seed)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)

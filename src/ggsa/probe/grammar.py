@@ -70,6 +70,7 @@ class Grammar:
 
     def __init__(self, stream: random.Random) -> None:
         self.stream = stream
+        self.terse = False
 
     # Choices.
 
@@ -80,6 +81,10 @@ class Grammar:
     def chance(self, probability: float) -> bool:
         """Return whether an event of this probability happens."""
         return self.stream.random() < probability
+
+    def optional(self, probability: float) -> bool:
+        """Return whether to add a modifier that says nothing; a terse grammar never does."""
+        return not self.terse and self.chance(probability)
 
     # Noun phrases.
 
@@ -93,9 +98,9 @@ class Grammar:
             else ("the/DET", "the/DET", "this/DET", "a/DET", "its/PRON")
         )
         phrase = tagged(self.pick(determiners))
-        if self.chance(0.1):
+        if self.optional(0.1):
             phrase = self._owner()
-        if self.chance(richness):
+        if self.optional(richness):
             phrase += one(self.pick(lexicon.NEUTRAL_ADJECTIVES), "ADJ")
         phrase += one(noun.plural if plural else noun.singular, "NOUN")
         return Subject(_with_article(phrase), plural)
@@ -103,6 +108,8 @@ class Grammar:
     def work(self) -> Subject:
         """Return a noun phrase for a film or a part of one."""
         draw = self.stream.random()
+        if self.terse:
+            draw *= 0.65
         if draw < 0.15:
             return Subject(tagged("it/PRON"), False)
         if draw < 0.22:
@@ -221,9 +228,9 @@ class Grammar:
         """Return subject and predicate with their optional phrases about them."""
         named = subject.phrase[-1][1] == "NOUN"
         words = subject.phrase
-        if named and clause.distractor != "middle" and self.chance(0.12):
+        if named and clause.distractor != "middle" and self.optional(0.12):
             words += self._relative()
-        elif named and clause.distractor != "middle" and self.chance(0.12):
+        elif named and clause.distractor != "middle" and self.optional(0.12):
             words += tagged(f"by/ADP {self.pick(lexicon.NAMES)}/PROPN")
         if clause.distractor == "front":
             words = self.distractor(-clause.target) + COMMA + words
@@ -234,7 +241,7 @@ class Grammar:
             words += self.distractor(-clause.target)
         elif clause.negated and self.chance(0.08):
             words += tagged("at/ADP all/PRON")
-        elif self.chance(0.12):
+        elif self.optional(0.12):
             words += self.setting()
         return words
 

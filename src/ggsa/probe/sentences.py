@@ -44,6 +44,9 @@ INTENSIFIERS = 0.4  # of the adjectives
 WEIGHED = 0.35  # of the intensified, not negated adjectives
 LONG_SHARE = 0.13
 LEAD = 0.12
+SHORT_SHARE = 0.5  # of the training sentences
+SHORT_NEGATION = 0.25
+SHORT_CONSTRUCTIONS = (("single", 0.56), ("but", 0.16), ("although", 0.16), ("joined", 0.12))
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def generate(
     for split in ("selection", "validation", "test", "train"):
         count = train_sentences if split == "train" else evaluation_sentences
         stream = random.Random(f"probe {split} {seed}")
-        source = sentences(stream)
+        source = sentences(stream, SHORT_SHARE if split == "train" else 0.0)
         chosen = []
         while len(chosen) < count:
             sentence = next(source)
@@ -100,10 +103,15 @@ def generate(
     return {split: corpus[split] for split in SPLITS}
 
 
-def sentences(stream: random.Random) -> Iterator[ProbeSentence]:
-    """Yield sentences without end, drawn from one random stream."""
+def sentences(stream: random.Random, short_share: float = 0.0) -> Iterator[ProbeSentence]:
+    """Yield sentences without end, drawn from one random stream.
+
+    A share of them are single clauses without asides, as many rows of SST-2's train split are
+    phrases: an encoder learns the words from these and the grammar from the rest.
+    """
+    grammar = Grammar(stream)
     while True:
-        sentence = _sentence(Grammar(stream))
+        sentence = _short(grammar) if grammar.chance(short_share) else _sentence(grammar)
         if SHORTEST <= len(sentence.words) <= LONGEST:
             yield sentence
 
@@ -114,26 +122,52 @@ def _sentence(grammar: Grammar) -> ProbeSentence:
     main = _plan(grammar, target)
     words = grammar.polar_clause(main)
     foreign_negation = False
-    if construction == "but":
-        words = _other(grammar, target) + COMMA + tagged("but/CCONJ") + words
-    elif construction == "although":
-        subordinator = tagged(grammar.pick(("although/SCONJ", "though/SCONJ", "even/ADV though/SCONJ")))
-        aside = subordinator + _other(grammar, target)
-        words = aside + COMMA + words if grammar.chance(0.5) else words + COMMA + aside
+    if construction in ("but", "although"):
+        words = _compose(grammar, construction, words, _other(grammar, target))
     elif construction == "joined":
         foreign_negation = grammar.chance(0.75)
         words = _join(grammar, words, foreign_negation)
     elif grammar.chance(LEAD):
         words = _lead(grammar) + words
     if grammar.chance(LONG_SHARE):
-        length = grammar.stream.randint(LONG, LONGEST - 12)
+        length = min(grammar.stream.randint(LONG, LONGEST - 12) for _ in "ab")
         while len(words) < length:
-            words = _join(grammar, words, grammar.chance(0.3), first=construction != "but")
+            words = _join(grammar, words, grammar.chance(0.2), first=construction != "but")
     words += tagged(grammar.pick(("./PUNCT", "./PUNCT", "./PUNCT", "!/PUNCT")))
+    return _finish(words, main, construction, foreign_negation)
+
+
+def _short(grammar: Grammar) -> ProbeSentence:
+    grammar.terse = True
+    target = grammar.pick((1, -1))
+    construction = _draw(grammar, SHORT_CONSTRUCTIONS)
+    head = _draw(grammar, HEAD_SHARES)
+    main = Clause(target, head, negated=grammar.chance(SHORT_NEGATION))
+    words = grammar.polar_clause(main)
+    if construction in ("but", "although"):
+        other = Clause(
+            -target, _draw(grammar, HEAD_SHARES), negated=grammar.chance(SHORT_NEGATION)
+        )
+        words = _compose(grammar, construction, words, grammar.polar_clause(other))
+    if construction == "joined":
+        words = _join(grammar, words, True)
+    grammar.terse = False
+    return _finish(words + tagged("./PUNCT"), main, construction, construction == "joined")
+
+
+def _compose(grammar: Grammar, construction: str, words: Phrase, other: Phrase) -> Phrase:
+    if construction == "but":
+        return other + COMMA + tagged("but/CCONJ") + words
+    subordinator = grammar.pick(("although/SCONJ", "though/SCONJ", "even/ADV though/SCONJ"))
+    aside = tagged(subordinator) + other
+    return aside + COMMA + words if grammar.chance(0.5) else words + COMMA + aside
+
+
+def _finish(words: Phrase, main: Clause, construction: str, foreign_negation: bool) -> ProbeSentence:
     return ProbeSentence(
         words=tuple(word for word, _ in words),
         tags=tuple(tag for _, tag in words),
-        label=int(target > 0),
+        label=int(main.target > 0),
         phenomena=_phenomena(main, construction, foreign_negation, len(words)),
     )
 

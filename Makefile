@@ -1,0 +1,49 @@
+# `make` prints what there is. Everything runs in .venv, which `make setup` creates.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint check publish ablate compare clean-runs
+
+help: ## print this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(BIN)/.ready ## create the environment in .venv from requirements.lock
+
+$(BIN)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is wanted; name one with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+check: setup ## refuse a wrong params.yaml, without running anything
+	@$(RUN) python3 -m stages.check
+
+repro: check ## run the pipeline, then print the result table and where the report is
+	$(RUN) dvc repro
+	@$(RUN) python3 -m ggsa.report.summary
+
+test: setup ## run every test that needs no network
+	$(RUN) python3 -m pytest -m "not network"
+
+lint: setup ## run the linters
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) codespell
+
+ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' names some
+	$(RUN) python3 -m ggsa.ablation $(RULES)
+	@$(MAKE) --no-print-directory compare
+
+compare: setup ## show the experiments of this workspace side by side
+	@$(RUN) dvc exp show --only-changed --hide-workspace --md --drop '(Created|State|Executor|.*\.py|.*\.json|data|runs|src|notebooks|reports|stages|params\.yaml).*'
+
+publish: setup ## copy the latest run to reports/published and its table into README.md
+	@$(RUN) python3 -m ggsa.report.publish
+
+clean-runs: setup ## free the space of models that the current parameters do not need
+	$(RUN) dvc gc --workspace --force
+	rm -rf .cache/checkpoints

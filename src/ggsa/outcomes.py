@@ -1,0 +1,118 @@
+"""What the trained cells of a grid predicted, side by side on the same sentences.
+
+Place in the data flow: reads `runs/<study>/<mode>-<seed>/predictions.parquet` for the modes and
+seeds of params.yaml, and nothing that merely lies beside them; `ggsa.evaluation` makes its tables
+of the result.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ggsa import artifacts, paths, statistics
+from ggsa.config import Params
+from ggsa.errors import UserError
+
+BASELINE = "full"
+SCORED_SPLITS = ("validation", "test")
+POOLED = "pooled"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What every cell of the grid predicted on the sentences of one labelled split."""
+
+    split: str
+    seeds: tuple[int, ...]
+    labels: npt.NDArray[np.int64]  # [sentence]
+    predicted: dict[str, npt.NDArray[np.int64]]  # mode -> [seed, sentence]
+
+    def right(self, mode: str) -> npt.NDArray[np.bool_]:
+        """Return which seeds of a mode are right on which sentences, array [seed, sentence]."""
+        return self.predicted[mode] == self.labels
+
+    def difference(self, mode: str) -> npt.NDArray[np.integer]:
+        """Return a mode minus full for every seed and sentence: 1, 0 or -1."""
+        return statistics.paired_difference(self.right(mode), self.right(BASELINE))
+
+    @property
+    def contenders(self) -> list[str]:
+        """The modes that are compared with full; none when full is not in the grid."""
+        return [mode for mode in self.predicted if mode != BASELINE and BASELINE in self.predicted]
+
+
+def read_outcomes(params: Params, study: str = "core") -> dict[str, Outcome]:
+    """Return what all cells of the grid predicted, by labelled split.
+
+    Raises:
+        UserError: If a cell is missing or damaged, if two cells hold different sentences or
+            labels (one of them is older than the corpus), or if validation has no labels.
+    """
+    cells = {
+        (mode, seed): _read_predictions(study, mode, seed)
+        for mode in params.grid.modes
+        for seed in params.grid.seeds
+    }
+    outcomes = {}
+    for split in SCORED_SPLITS:
+        parts = {key: table[table["split"] == split] for key, table in cells.items()}
+        first = next(iter(parts.values()))
+        for key, part in parts.items():
+            _same_sentences(split, part, first, paths.cell(study, *key))
+        labels = first["label"].to_numpy(dtype=np.int64)
+        if split == "validation" and (len(labels) == 0 or (labels < 0).any()):
+            raise UserError(
+                "The validation split has no labels (or no rows) in the cells' predictions, so "
+                "that nothing can be scored. Check data/corpus/validation.parquet, then run "
+                "`dvc repro -f download`."
+            )
+        if len(labels) == 0 or (labels < 0).any():
+            continue
+        predicted = {
+            mode: np.stack([_classes(parts[mode, seed]) for seed in params.grid.seeds])
+            for mode in params.grid.modes
+        }
+        outcomes[split] = Outcome(split, tuple(params.grid.seeds), labels, predicted)
+    if all(split in outcomes for split in SCORED_SPLITS):
+        outcomes[POOLED] = _pool(*(outcomes[split] for split in SCORED_SPLITS))
+    return outcomes
+
+
+def _read_predictions(study: str, mode: str, seed: int) -> pd.DataFrame:
+    path = paths.cell(study, mode, seed) / "predictions.parquet"
+    table = artifacts.read_table(path, artifacts.PREDICTION_COLUMNS)
+    if any(len(row) != 2 or not np.isfinite(row).all() for row in table["logits"]):
+        raise UserError(
+            f"{path} holds logits that are not two finite numbers: the training of this cell went "
+            f"astray. Lower train.recipes' learning_rate in params.yaml, or train it again with "
+            f"`dvc repro -f train@{mode}-{seed}`."
+        )
+    return table
+
+
+def _same_sentences(split: str, part: pd.DataFrame, first: pd.DataFrame, cell: Path) -> None:
+    agree = len(part) == len(first) and all(
+        (part[column].to_numpy() == first[column].to_numpy()).all() for column in ("id", "label")
+    )
+    if not agree:
+        raise UserError(
+            f"{cell}/predictions.parquet holds other {split} sentences or labels than the first "
+            f"cell of the grid, so that the two cannot be compared. One of them was trained on an "
+            f"older corpus: run `dvc repro`."
+        )
+
+
+def _classes(part: pd.DataFrame) -> npt.NDArray[np.int64]:
+    return np.stack(list(part["logits"])).argmax(axis=1)
+
+
+def _pool(first: Outcome, second: Outcome) -> Outcome:
+    predicted = {
+        mode: np.concatenate([first.predicted[mode], second.predicted[mode]], axis=1)
+        for mode in first.predicted
+    }
+    labels = np.concatenate([first.labels, second.labels])
+    return Outcome(POOLED, first.seeds, labels, predicted)

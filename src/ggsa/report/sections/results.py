@@ -1,0 +1,295 @@
+"""The section on the results: accuracy, differences, equivalence, training and errors."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from ggsa.report import style, tables, wording
+from ggsa.report.sections import Material, modes_of, splits_of
+
+LABELS = ("negative", "positive")
+
+
+def accuracy(material: Material) -> str:
+    """Return the figure of every run and the mean of every mode on every split."""
+    results, runs = material.table("results"), material.table("runs")
+    splits, modes = splits_of(results), modes_of(results)
+    figure, panels = plt.subplots(
+        1, len(splits), figsize=(style.WIDTH_INCHES, 3.9), sharey=True, squeeze=False
+    )
+    for axes, split in zip(panels[0], splits, strict=True):
+        for place, mode in enumerate(modes):
+            row = results[(results["split"] == split) & (results["mode"] == mode)].iloc[0]
+            each = runs[(runs["split"] == split) & (runs["mode"] == mode)]["accuracy"]
+            if not wording.is_missing(row["paper"]):
+                axes.fill_between(
+                    (place - 0.42, place + 0.42), row["paper_low"], row["paper_high"],
+                    color="#009e73", alpha=0.16, linewidth=0,
+                )  # fmt: skip
+                axes.hlines(
+                    row["paper"], place - 0.42, place + 0.42, color="#009e73", linewidth=1.4
+                )
+            axes.errorbar(
+                place - 0.12,
+                row["accuracy_mean"],
+                yerr=None if np.isnan(row["accuracy_sd"]) else row["accuracy_sd"],
+                fmt=style.marker(mode),
+                color=style.colour(mode),
+                markersize=8,
+            )
+            spread = np.linspace(0.1, 0.3, len(each)) if len(each) > 1 else [0.2]
+            axes.plot(place + np.array(spread), each, ".", color=style.colour(mode), alpha=0.75)
+        axes.set_xticks(range(len(modes)), modes, rotation=30 if len(modes) > 3 else 0)
+        axes.set_title(
+            f"{wording.split(split).replace(' together', '')}\nn = {row['n']:,}", fontsize=10
+        )
+        axes.set_xlim(-0.6, len(modes) - 0.4)
+        axes.grid(axis="x", visible=False)
+    panels[0][0].set_ylabel("accuracy")
+    first = results[results["split"] == splits[0]]
+    best, worst = (
+        first.loc[first["accuracy_mean"].idxmax()],
+        first.loc[first["accuracy_mean"].idxmin()],
+    )
+    gap = 100 * (best["accuracy_mean"] - worst["accuracy_mean"])
+    within = 100 * (first["accuracy_max"] - first["accuracy_min"]).max()
+    caption = (
+        f"On {splits[0]} the means of the modes lie {gap:.2f} points apart ({best['mode']} highest,"
+        f" {worst['mode']} lowest); the runs of a single mode differ by up to {within:.2f} points "
+        f"from seed to seed. Large markers: mean, bars ± one standard deviation over "
+        f"{wording.seeds(int(best['seeds']))}. Dots: single runs."
+    )
+    if results["paper"].notna().any():
+        caption += " Green: the published value with its Wilson 95% interval."
+    return style.publish(
+        figure, "accuracy", material.figures, caption, "Accuracy of every mode on every split."
+    )
+
+
+def summary(material: Material) -> str:
+    """Return the table of accuracy and F1 of every mode on every split."""
+    rows = material.table("results")
+    shown = pd.DataFrame(
+        {
+            "mode": rows["mode"],
+            "split": rows["split"],
+            "seeds": rows["seeds"],
+            "n": rows["n"],
+            "accuracy": rows["accuracy_mean"],
+            "SD": rows["accuracy_sd"],
+            "lowest": rows["accuracy_min"],
+            "highest": rows["accuracy_max"],
+            "F1": rows["f1_mean"],
+            "F1 SD": rows["f1_sd"],
+        }
+    )
+    forms = dict.fromkeys(("accuracy", "SD", "lowest", "highest", "F1", "F1 SD"), wording.accuracy)
+    caption = "Accuracy and F1 (of the positive class) over seeds; SD is the sample’s."
+    return tables.as_html(
+        shown, "results-all", caption, forms | {"n": wording.count}, text=("mode", "split")
+    )
+
+
+def differences(material: Material) -> str:
+    """Return the figure of each mode minus full, with intervals and the equivalence margin."""
+    table, equivalence = material.table("comparisons"), material.table("equivalence")
+    if table.empty:
+        return (
+            "<p>There is nothing to compare: full and a second mode must both be in the grid.</p>"
+        )
+    modes, splits = modes_of(table), splits_of(table)
+    figure, axes = plt.subplots(
+        figsize=(style.WIDTH_INCHES, 0.42 * len(table) + 0.3 * len(splits) + 1.2)
+    )
+    margin = equivalence["margin_points"].iloc[0]
+    axes.axvspan(-margin, margin, color="#009e73", alpha=0.12, linewidth=0)
+    axes.axvline(0, color=style.MUTED, linewidth=1)
+    places, labels, place = [], [], 0.0
+    for split in splits:
+        for mode in modes:
+            row = table[(table["split"] == split) & (table["mode"] == mode)].iloc[0]
+            middle = row["difference_points"]
+            if np.isnan(row["low_points"]):
+                ends = None
+            else:
+                ends = [[middle - row["low_points"]], [row["high_points"] - middle]]
+            axes.errorbar(
+                middle,
+                place,
+                xerr=ends,
+                fmt=style.marker(mode),
+                color=style.colour(mode),
+                markersize=7,
+            )
+            places.append(place)
+            labels.append(f"{mode}, {split}")
+            place += 1
+        place += 0.5
+    axes.set_yticks(places, labels)
+    axes.set(xlabel="accuracy minus that of full attention (percentage points)")
+    axes.set_ylim(place - 0.8, -0.7)
+    axes.grid(axis="y", visible=False)
+    family = equivalence["split"].iloc[0]
+    said = wording.listing(
+        f"{row.mode} {wording.points(row.difference_points)} points "
+        f"({wording.interval(row.low_points, row.high_points, wording.points)})"
+        for row in table[table["split"] == family].itertuples()
+    )
+    caption = (
+        f"Difference from full attention on {wording.split(family)}, with 95% intervals of a "
+        f"bootstrap over sentences and seeds: {said}. Green: the margin of ±{margin:g} points, "
+        f"fixed beforehand. {wording.descriptive(int(table['seeds'].iloc[0]))}"
+    )
+    return style.publish(
+        figure, "differences", material.figures, caption, "Differences from full with intervals."
+    )
+
+
+def comparisons(material: Material) -> str:
+    """Return the table of differences, p values and discordant sentences."""
+    rows = material.table("comparisons")
+    if rows.empty:
+        return ""
+    shown = pd.DataFrame(
+        {
+            "mode": rows["mode"],
+            "split": rows["split"],
+            "difference": rows["difference_points"],
+            "95% low": rows["low_points"],
+            "95% high": rows["high_points"],
+            "p": rows["p"],
+            "p (Holm)": rows["p_holm"],
+            "discordant": rows["discordant_share"],
+        }
+    )
+    forms = dict.fromkeys(("difference", "95% low", "95% high"), wording.points)
+    forms |= {"p": wording.p_value, "p (Holm)": wording.p_value, "discordant": wording.percent}
+    caption = (
+        "Mode minus full, in percentage points. Discordant: share of sentence-and-seed pairs in "
+        f"which only one of the two is right. {wording.descriptive(int(rows['seeds'].iloc[0]))}"
+    )
+    return tables.as_html(shown, "comparisons", caption, forms, text=("mode", "split"))
+
+
+def equivalence(material: Material) -> str:
+    """Return the table of the equivalence tests and the smallest margin within reach."""
+    rows = material.table("equivalence")
+    if rows.empty:
+        return ""
+    shown = pd.DataFrame(
+        {
+            "mode": rows["mode"],
+            "split": rows["split"],
+            "n": rows["n"],
+            "margin": rows["margin_points"].map(lambda value: f"±{value:g}"),
+            "difference": rows["difference_points"],
+            "90% low": rows["low90_points"],
+            "90% high": rows["high90_points"],
+            "p (Holm)": rows["p_holm"],
+            "equivalent": np.where(rows["equivalent"].astype(bool), "shown", "not shown"),
+            "smallest margin": rows["smallest_margin_points"],
+        }
+    )
+    forms = dict.fromkeys(("difference", "90% low", "90% high"), wording.points)
+    forms |= {
+        "p (Holm)": wording.p_value,
+        "n": wording.count,
+        "smallest margin": lambda value: wording.accuracy(value, 2),
+    }
+    caption = (
+        "Two one-sided tests against full attention; all but p in percentage points. “Not shown” "
+        "does not mean different. Smallest margin: what this design would have shown with 80% "
+        "power had the true difference been nought."
+    )
+    return tables.as_html(
+        shown, "equivalence", caption, forms, text=("mode", "split", "margin", "equivalent")
+    )
+
+
+def mcnemar(material: Material) -> str:
+    """Return the table of McNemar's exact test, one row a seed."""
+    rows = material.table("mcnemar")
+    if rows.empty:
+        return ""
+    rows = rows.rename(
+        columns={"only_full_right": "only full right", "only_mode_right": "only mode right"}
+    )
+    caption = (
+        "McNemar’s exact test of each mode against full, seed by seed, uncorrected: sentences that "
+        "only one of the two classifies rightly."
+    )
+    return tables.as_html(rows, "mcnemar", caption, {"p": wording.p_value}, text=("mode", "split"))
+
+
+def training(material: Material) -> str:
+    """Return the figure of loss and selection accuracy during training."""
+    history = material.table("history")
+    figure, (above, below) = plt.subplots(2, 1, figsize=(style.WIDTH_INCHES, 5.2), sharex=True)
+    last = {}
+    for mode in modes_of(history):
+        part = history[history["mode"] == mode]
+        mean = part.groupby("step")[["loss", "selection_accuracy"]].mean()
+        for axes, column in ((above, "loss"), (below, "selection_accuracy")):
+            for _, one in part.groupby("seed"):
+                axes.plot(
+                    one["step"], one[column], color=style.colour(mode), alpha=0.3, linewidth=0.9
+                )
+            axes.plot(
+                mean.index, mean[column], marker=style.marker(mode), label=mode,
+                color=style.colour(mode), markersize=4.5, markevery=max(1, len(mean) // 8),
+            )  # fmt: skip
+        last[mode] = mean["selection_accuracy"].iloc[-1]
+    above.set(ylabel="training loss")
+    below.set(ylabel="selection accuracy", xlabel="optimiser step")
+    above.legend(ncols=len(last))
+    caption = (
+        f"At the last step the mean selection accuracy is "
+        f"{wording.ranked(list(last.items()), wording.accuracy)}. Thick: mean over seeds; thin: "
+        f"single runs. Each run keeps the checkpoint with the highest selection accuracy."
+    )
+    return style.publish(
+        figure, "training", material.figures, caption, "Training loss and selection accuracy."
+    )
+
+
+def confusion(material: Material) -> str:
+    """Return the figure of which label is taken for which, on validation."""
+    table = material.table("confusion")
+    table = table[table["split"] == "validation"]
+    modes = modes_of(table)
+    columns = min(len(modes), 4)
+    rows = -(-len(modes) // columns)
+    figure, panels = plt.subplots(
+        rows,
+        columns,
+        figsize=(style.WIDTH_INCHES, 2.7 * rows),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    said = []
+    for axes in panels.flat[len(modes) :]:
+        axes.set_visible(False)
+    for axes, mode in zip(panels.flat, modes, strict=False):
+        share = table[table["mode"] == mode].pivot(
+            index="label", columns="predicted", values="share"
+        )
+        values = 100 * share.reindex(index=[0, 1], columns=[0, 1]).to_numpy()
+        axes.imshow(values, cmap=style.SEQUENTIAL, vmin=0, vmax=60)
+        for (label, predicted), value in np.ndenumerate(values):
+            ink = "white" if value > 33 else style.INK
+            axes.text(predicted, label, f"{value:.1f}%", ha="center", va="center", color=ink)
+        axes.set_xticks((0, 1), LABELS)
+        axes.set_yticks((0, 1), LABELS, rotation=90, va="center")
+        axes.set_title(mode)
+        axes.set_xlabel("predicted")
+        style.no_grid(axes)
+        said.append((mode, values[0, 1], values[1, 0]))
+    panels[0][0].set_ylabel("label")
+    caption = "Errors on validation, as shares of all sentences: " + wording.listing(
+        f"{mode} calls {first:.1f}% positive wrongly and {second:.1f}% negative wrongly"
+        for mode, first, second in said
+    )
+    return style.publish(
+        figure, "confusion", material.figures, f"{caption} (means over seeds).", "Confusion tables."
+    )

@@ -1,0 +1,14 @@
+"""Refuse a wrong params.yaml before any other stage starts."""
+
+from ggsa import artifacts, config, paths
+from stages import run
+
+
+def main() -> None:
+    """Check params.yaml as a whole; write the same constant each time, so that nothing reruns."""
+    config.load()
+    artifacts.write_json(paths.PARAMS_CHECKED, {"params.yaml": "sound"})
+
+
+if __name__ == "__main__":
+    run(main)

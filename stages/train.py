@@ -1,0 +1,19 @@
+"""Train one cell: one mode with one seed."""
+
+import argparse
+
+from ggsa import config, training
+from stages import run
+
+
+def main() -> None:
+    """Train the cell that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mode", required=True, help="full, hard, soft, ...")
+    parser.add_argument("--seed", required=True, type=int)
+    arguments = parser.parse_args()
+    training.train_cell(config.load(), arguments.mode, arguments.seed)
+
+
+if __name__ == "__main__":
+    run(main)

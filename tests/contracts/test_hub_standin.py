@@ -1,0 +1,499 @@
+"""The Hub path of the download, through the real client libraries, against a local stand-in.
+
+Every case runs in a process of its own, because the client libraries read the Hub's address when
+they are imported. The sentences are generated here; SST-2 itself is served only from a mirror, where
+one is found, and never kept.
+"""
+
+import io
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from hub_server import COMMIT, StandIn, running
+from safetensors.torch import load_file, save
+from stanza.models import tagger as stanza_tagger
+from stanza.models.common.pretrain import Pretrain
+from transformers import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM
+
+from ggsa import corpus
+from ggsa.corpus import Sentence
+
+ROOT = Path(__file__).parents[2]
+MIRROR = Path(os.environ.get("GGSA_MIRROR") or ROOT / "../shared/mirror")
+CORPUS, LABELS, ENCODER = "stand-in/sentences", "stand-in/labels", "stand-in/encoder"
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz.,'\""]
+PIECES += [f"##{piece}" for piece in PIECES[5:]] + ["film", "good", "sentimental"]
+
+DRIVER = """
+import json, sys
+from ggsa import assets, config, corpus
+from ggsa.errors import UserError
+checksums = json.load(open("checksums.json"))
+try:
+    assets.download(config.load(), corpus.Checksums(**checksums) if checksums else corpus.SST2)
+except UserError as error:
+    sys.exit(f"UserError: {error}")
+"""
+
+
+# What the stand-in serves.
+
+
+def sentences(seed, count, length):
+    stream = random.Random(seed)
+    words = ["film", "good", "bad", "the", "a", "acting", '"', "n't", "is", ",", "plot", "dull"]
+    return [
+        Sentence((*stream.choices(words, k=length), f"w{seed}x{row}"), row % 2)
+        for row in range(count)
+    ]
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """Sixty whole sentences and phrases of them, and two evaluation splits."""
+    whole = sentences(1, 60, 11)
+    phrases = [Sentence(row.words[:4], row.label) for row in whole]
+    return {
+        "train": whole + phrases,
+        "validation": sentences(2, 20, 9),
+        "test": sentences(3, 20, 9),
+    }
+
+
+def hidden(test):
+    return [Sentence(row.words, -1) for row in test]
+
+
+def checksums_of(rows):
+    splits = {**rows, "test": hidden(rows["test"])}
+    return {
+        "rows": {split: corpus.canonical_sha256(part) for split, part in splits.items()},
+        "labelled_test": corpus.canonical_sha256(rows["test"]),
+    }
+
+
+def parquet(table):
+    buffer = io.BytesIO()
+    pd.DataFrame(table).to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def corpus_repositories(rows):
+    """Return both data set repositories; the labelled copy has another order."""
+    files = {}
+    for split, part in {**rows, "test": hidden(rows["test"])}.items():
+        files[f"data/{split}-00000-of-00001.parquet"] = parquet(
+            {
+                "idx": range(len(part)),
+                "sentence": [" ".join(row.words) + " " for row in part],
+                "label": [row.label for row in part],
+            }
+        )
+    labelled = [
+        json.dumps({"text": " ".join(row.words), "label": row.label})
+        for row in reversed(rows["test"])
+    ]
+    return {CORPUS: files, LABELS: {"test.jsonl": "\n".join(labelled).encode()}}
+
+
+def pickled(weights):
+    buffer = io.BytesIO()
+    torch.save(weights, buffer)
+    return buffer.getvalue()
+
+
+def bert():
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(PIECES),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=128,
+    )
+    return BertForMaskedLM(config)
+
+
+@pytest.fixture(scope="session")
+def encoder_files():
+    """A checkpoint as old ones are: no model type, no fast tokenizer, pickled, old names."""
+    model = bert()
+    old = {}
+    for name, value in model.state_dict().items():
+        if "LayerNorm" in name:
+            name = name.replace(".weight", ".gamma").replace(".bias", ".beta")
+        old[name] = value
+    config = model.config.to_diff_dict()
+    for key in ("model_type", "architectures"):
+        config.pop(key, None)
+    return {
+        "config.json": json.dumps({**config, "vocab_size": len(PIECES)}).encode(),
+        "vocab.txt": "\n".join(PIECES).encode() + b"\n",
+        "pytorch_model.bin": pickled(old),
+    }
+
+
+@pytest.fixture(scope="session")
+def tagger_files(tmp_path_factory):
+    """A tiny tagger, trained by Stanza itself for a moment, with word vectors of its own."""
+    folder = tmp_path_factory.mktemp("tagger")
+    sentence = [("the", "DET"), ("film", "NOUN"), ("is", "AUX"), ("good", "ADJ"), (".", "PUNCT")]
+    lines = [
+        f"{number}\t{word}\t_\t{tag}\t_\t_\t{number - 1}\tdep\t_\t_"
+        for number, (word, tag) in enumerate(sentence, start=1)
+    ]
+    treebank = folder / "treebank.conllu"
+    treebank.write_text(("\n".join(lines) + "\n\n") * 20)
+    vectors = folder / "vectors.txt"
+    vectors.write_text("".join(f"{word} {'0.5 ' * 8}\n" for word, _ in sentence))
+    Pretrain(str(folder / "pretrain.pt"), str(vectors)).load()
+    options = {
+        "train_file": treebank, "eval_file": treebank, "lang": "en", "shorthand": "en_x",
+        "save_dir": folder, "save_name": "pos.pt", "wordvec_pretrain_file": folder / "pretrain.pt",
+        "max_steps": 4, "eval_interval": 2, "hidden_dim": 8, "char_hidden_dim": 8,
+        "deep_biaff_hidden_dim": 8, "word_emb_dim": 8, "char_emb_dim": 8, "transformed_dim": 8,
+    }  # fmt: skip
+    flags = [part for key, value in options.items() for part in (f"--{key}", str(value))]
+    stanza_tagger.main(["--mode", "train", "--cpu", *flags])
+    return {name: (folder / name).read_bytes() for name in ("pos.pt", "pretrain.pt")}
+
+
+@pytest.fixture
+def host(rows, encoder_files, tagger_files):
+    """The whole stand-in: data sets, checkpoint, and Stanza's list and models."""
+    import hashlib
+
+    import stanza
+
+    version = stanza.__resources_version__
+    pos, pretrain = tagger_files["pos.pt"], tagger_files["pretrain.pt"]
+    resources = {
+        "url": "https://huggingface.co/stand-in/stanza-{lang}/resolve/v{resources_version}"
+        "/models/{filename}",
+        "en": {
+            "lang_name": "English",
+            "packages": {"default_fast": {"pos": "tiny_nocharlm"}},
+            "pos": {
+                "tiny_nocharlm": {
+                    "md5": hashlib.md5(pos).hexdigest(),
+                    "dependencies": [{"model": "pretrain", "package": "vectors"}],
+                }
+            },
+            "pretrain": {"vectors": {"md5": hashlib.md5(pretrain).hexdigest()}},
+        },
+    }
+    stand_in = StandIn(
+        models={
+            ENCODER: encoder_files,
+            "stand-in/stanza-en": {
+                "models/pos/tiny_nocharlm.pt": pos,
+                "models/pretrain/vectors.pt": pretrain,
+            },
+        },
+        datasets=corpus_repositories(rows),
+        plain={f"stanza/resources_{version}.json": json.dumps(resources).encode()},
+        revisions={f"v{version}"},
+    )
+    with running(stand_in):
+        yield stand_in
+
+
+# Running the download.
+
+
+class Workspace:
+    """A folder with a params.yaml of its own, in which the download runs as a process."""
+
+    def __init__(self, folder, url, checksums):
+        self.folder = folder
+        self.url = url
+        self.data = folder / "data"
+        self.params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        self.set(
+            "corpus", repository=CORPUS, revision=COMMIT, test_labels_repository=LABELS,
+            selection_sentences=10,
+        )  # fmt: skip
+        self.set("encoder", checkpoint=ENCODER, revision=COMMIT, initialisation="pretrained")
+        self.set("assets", source="hub", mirror="no-mirror")
+        (folder / "checksums.json").write_text(json.dumps(checksums))
+
+    def set(self, block, **values):
+        self.params[block].update(values)
+
+    def download(self, **environment):
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "GGSA_"))}
+        return subprocess.run(
+            [sys.executable, "-c", DRIVER],
+            cwd=self.folder,
+            env={
+                **inherited,
+                "PYTHONPATH": str(ROOT / "src"),
+                "HF_ENDPOINT": self.url,
+                "HF_HOME": str(self.folder / "hub-cache"),
+                "HF_HUB_DISABLE_XET": "1",
+                "HF_HUB_DISABLE_TELEMETRY": "1",
+                "STANZA_RESOURCES_URL": f"{self.url}/stanza",
+                "NO_PROXY": "127.0.0.1",
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    def provenance(self):
+        return json.loads((self.data / "corpus/provenance.json").read_text())
+
+
+@pytest.fixture
+def workspace(tmp_path, host, rows):
+    return Workspace(tmp_path, host.url, checksums_of(rows))
+
+
+def refused(result):
+    """Return the message of a refusal, which must be a UserError and no traceback."""
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stderr.partition("UserError: ")[2]
+
+
+# Everything there.
+
+
+def test_the_three_assets_come_from_the_hub_and_can_be_loaded(workspace, rows, encoder_files):
+    result = workspace.download()
+    assert result.returncode == 0, result.stderr
+    provenance = workspace.provenance()
+    assert [provenance[asset]["source"] for asset in ("corpus", "tagger", "encoder")] == ["hub"] * 3
+    assert provenance["substitutes"] == []
+    assert provenance["is_sst2"] is False, "generated sentences are not SST-2"
+    assert provenance["corpus"]["revision"] == COMMIT
+    assert provenance["encoder"]["is_paper_checkpoint"] is False
+
+    test = pd.read_parquet(workspace.data / "corpus/test.parquet")
+    assert corpus.rows_of(test) == rows["test"], "the labels follow the words, not the order"
+    assert len(pd.read_parquet(workspace.data / "corpus/selection.parquet")) == 10
+
+    from ggsa import tagging
+
+    pipeline = tagging.load_tagger(workspace.data / "tagger", 10)
+    assert len(tagging.tag_sentences(pipeline, [("the", "film", "is", "n't", "good")])[0]) == 5
+    description = json.loads((workspace.data / "tagger/tagger.json").read_text())
+    assert description["pipeline"] == {"pos_pretrain_path": "pretrain.pt"}
+    assert description["sha256"] == corpus.sha256(workspace.data / "tagger/pos.pt")
+
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    folder = workspace.data / "encoder"
+    loaded, info = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
+    assert not info["missing_keys"]
+    inputs = AutoTokenizer.from_pretrained(folder)(["good", "film"], is_split_into_words=True)
+    assert inputs.tokens() == ["[CLS]", "good", "film", "[SEP]"]
+    tensors = {key: torch.tensor([value]) for key, value in inputs.items()}
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.eval()(**tensors).logits, bert().eval()(**tensors).logits)
+
+
+def test_a_distilbert_checkpoint_with_safetensors_is_taken_as_it_is(workspace, host):
+    torch.manual_seed(0)
+    config = DistilBertConfig(vocab_size=len(PIECES), n_layers=1, n_heads=2, dim=16, hidden_dim=32)
+    model = DistilBertForMaskedLM(config)
+    weights = {k: v.clone().contiguous() for k, v in model.state_dict().items()}
+    host.models[ENCODER] = {
+        "config.json": json.dumps(model.config.to_dict()).encode(),
+        "vocab.txt": "\n".join(PIECES).encode(),
+        "model.safetensors": save(weights, metadata={"format": "pt"}),
+        "pytorch_model.bin": b"never asked for",
+    }
+    result = workspace.download()
+    assert result.returncode == 0, result.stderr
+    folder = workspace.data / "encoder"
+    assert load_file(folder / "model.safetensors").keys() == weights.keys()
+    sent = host.models[ENCODER]["model.safetensors"]
+    assert (folder / "model.safetensors").read_bytes() == sent
+    assert not any("pytorch_model.bin" in request for request in host.requests)
+
+    from transformers import AutoTokenizer
+
+    assert AutoTokenizer.from_pretrained(folder).tokenize("good") == ["good"]
+
+
+def test_without_a_network_the_cache_of_an_earlier_download_still_serves(workspace):
+    workspace.set("tagger", package="default_fast")
+    assert workspace.download().returncode == 0
+    before = {path.name: path.read_bytes() for path in workspace.data.glob("corpus/*.parquet")}
+    host_url, workspace.url = workspace.url, "http://127.0.0.1:9"
+    message = refused(workspace.download(HF_HUB_OFFLINE="1"))
+    assert "tagger" in message and "HF_HUB_OFFLINE" in message, "Stanza's list has no cache"
+    after = {path.name: path.read_bytes() for path in workspace.data.glob("corpus/*.parquet")}
+    assert before == after, "a failed download leaves what was there"
+    workspace.url = host_url
+
+
+# Checksums.
+
+
+def test_a_corpus_with_another_word_is_refused_with_both_checksums(workspace, host, rows):
+    for source in ("hub", "auto"):
+        workspace.set("assets", source=source)
+        other = {**rows, "validation": [Sentence(("other",), 1), *rows["validation"][1:]]}
+        host.datasets = corpus_repositories(other)
+        message = refused(workspace.download())
+        assert corpus.canonical_sha256(other["validation"]) in message
+        assert corpus.canonical_sha256(rows["validation"]) in message
+        assert not (workspace.data / "corpus").exists(), "nothing is left half-written"
+
+
+def test_a_tagger_with_another_md5_is_refused_with_both_checksums(workspace, host):
+    workspace.set("assets", source="auto")
+    host.models["stand-in/stanza-en"]["models/pos/tiny_nocharlm.pt"] = b"other bytes"
+    message = refused(workspace.download())
+    assert "c63efb8d8d2c1eebd9e2d2bca5b1b2c4" not in message
+    assert "md5 for en" in message and "expected" in message
+
+
+def test_encoder_weights_that_differ_from_what_the_hub_lists_are_refused(
+    workspace, host, encoder_files
+):
+    workspace.set("assets", source="auto")
+    sent = encoder_files["pytorch_model.bin"]
+    host.swapped["pytorch_model.bin"] = sent[:-1] + bytes([sent[-1] ^ 1])
+    message = refused(workspace.download())
+    assert "pytorch_model.bin" in message and "sha256" in message
+
+
+def test_test_labels_that_do_not_match_are_left_out_aloud(workspace, host, rows):
+    wrong = [Sentence(row.words, 1 - row.label) for row in rows["test"]]
+    host.datasets[LABELS] = corpus_repositories({**rows, "test": wrong})[LABELS]
+    result = workspace.download()
+    assert result.returncode == 0, result.stderr
+    assert corpus.canonical_sha256(rows["test"]) in result.stderr
+    assert set(pd.read_parquet(workspace.data / "corpus/test.parquet")["label"]) == {-1}
+    assert workspace.provenance()["corpus"]["test_labelled"] is False
+    assert any("labels" in sentence for sentence in workspace.provenance()["substitutes"])
+
+
+# Networks that fail.
+
+
+def closed_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def test_a_refused_connection_is_an_error_where_the_hub_is_demanded(workspace):
+    workspace.url = f"http://127.0.0.1:{closed_port()}"
+    message = refused(workspace.download())
+    assert "corpus" in message and workspace.url in message and "assets.source: auto" in message
+
+
+def test_a_refused_connection_leads_to_the_next_source_aloud(workspace, tmp_path, tagger_files):
+    mirror = tmp_path / "mirror"
+    (mirror / "stanza/en/pos").mkdir(parents=True)
+    (mirror / "stanza/en/pos/ewt.pt").write_bytes(tagger_files["pos.pt"])
+    workspace.url = f"http://127.0.0.1:{closed_port()}"
+    workspace.set("assets", source="auto", mirror=str(mirror))
+    workspace.set("corpus", limit=100)
+    workspace.set("encoder", initialisation="auto", vocabulary=300)
+    result = workspace.download()
+    assert result.returncode == 0, result.stderr
+    provenance = workspace.provenance()
+    sources = [provenance[asset]["source"] for asset in ("corpus", "tagger", "encoder")]
+    assert sources == ["embedded", "mirror", "from_scratch"]
+    assert len(provenance["substitutes"]) == 3
+    for sentence in provenance["substitutes"]:
+        assert sentence in result.stderr
+    assert "not from the Hub" in result.stderr
+
+
+def test_a_host_that_accepts_and_never_answers_is_given_up(workspace):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        workspace.url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        workspace.set("assets", hub_timeout_seconds=1)
+        assert "no answer" in refused(workspace.download())
+
+
+@pytest.mark.parametrize(
+    ("file", "asset"),
+    [
+        ("train-00000-of-00001.parquet", "corpus"),
+        ("tiny_nocharlm.pt", "tagger"),
+        ("pytorch_model.bin", "encoder"),
+    ],
+)
+def test_a_truncated_file_is_an_error_and_leaves_nothing(workspace, host, file, asset):
+    host.truncated.add(file)
+    message = refused(workspace.download())
+    assert message.startswith(f"The {asset} cannot be had: not from the Hub")
+    assert not (workspace.data / "corpus").exists()
+
+
+# Names that do not exist.
+
+
+def test_a_checkpoint_that_the_hub_does_not_know_is_a_mistake(workspace):
+    workspace.set("assets", source="auto")
+    workspace.set("encoder", checkpoint="stand-in/absent", initialisation="auto")
+    message = refused(workspace.download())
+    assert "encoder.checkpoint" in message and "stand-in/absent" in message
+
+
+def test_a_revision_that_the_hub_does_not_know_is_a_mistake(workspace):
+    workspace.set("encoder", revision="2" * 40)
+    assert "2" * 40 in refused(workspace.download())
+
+
+def test_an_unknown_package_or_language_of_stanza_is_a_mistake(workspace):
+    workspace.set("tagger", package="no_such_package")
+    assert "tagger.package" in refused(workspace.download())
+    workspace.set("tagger", package="default_fast", language="xx")
+    assert "tagger.language" in refused(workspace.download())
+
+
+# The real rows, where they are.
+
+
+def test_sst2_is_byte_identical_from_hub_and_mirror(tmp_path, host):
+    folder = MIRROR / "sst2"
+    if not (folder / "train.tsv").is_file():
+        pytest.skip(f"no mirror with SST-2 at {MIRROR}; set GGSA_MIRROR to compare with it")
+    test = corpus.read_unlabelled_tsv(folder / "test.tsv")
+    labels = corpus.read_labels_tsv(folder / "test_labels.tsv")
+    rows = {
+        "train": corpus.read_labelled_tsv(folder / "train.tsv"),
+        "validation": corpus.read_labelled_tsv(folder / "dev.tsv"),
+        "test": [Sentence(row.words, label) for row, label in zip(test, labels, strict=True)],
+    }
+    host.datasets = corpus_repositories(rows)
+    written = {}
+    for source in ("hub", "mirror"):
+        (tmp_path / source).mkdir()
+        workspace = Workspace(tmp_path / source, host.url, None)
+        workspace.set("assets", source=source, mirror=str(MIRROR.resolve()))
+        workspace.set("corpus", selection_sentences=500)
+        if source == "mirror":
+            workspace.set("encoder", initialisation="from_scratch")
+        result = workspace.download()
+        assert result.returncode == 0, result.stderr
+        assert workspace.provenance()["is_sst2"] is True
+        assert workspace.provenance()["corpus"]["test_labelled"] is True
+        assert workspace.provenance()["corpus"]["whole_sentences"] == 6224
+        files = sorted(workspace.data.glob("corpus/*.parquet"))
+        written[source] = {path.name: path.read_bytes() for path in files}
+    assert len(written["hub"]) == 5
+    assert written["hub"] == written["mirror"]

@@ -1,0 +1,96 @@
+"""What is committed under reports/published, and the README that speaks of it."""
+
+import html
+import json
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ggsa import config, paths
+from ggsa.artifacts import PREDICTION_COLUMNS
+from ggsa.report import publish, tables
+
+LONG_ENOUGH = 8  # words; shorter phrases are anybody's
+
+pytestmark = pytest.mark.skipif(
+    not (paths.PUBLISHED / "metrics.json").is_file(),
+    reason="no run is published yet: `make publish` writes reports/published",
+)
+
+
+def provenance() -> dict:
+    return json.loads((paths.PUBLISHED / "provenance.json").read_text(encoding="utf-8"))
+
+
+def test_the_table_of_the_readme_is_the_published_one():
+    readme = publish.README.read_text(encoding="utf-8")
+    results = tables.read(paths.PUBLISHED / "tables", "results")
+    assert publish.block_of(readme) == publish.readme_block(results, provenance())
+
+
+def test_the_published_metrics_are_those_of_the_published_table():
+    metrics = json.loads((paths.PUBLISHED / "metrics.json").read_text(encoding="utf-8"))
+    results = tables.read(paths.PUBLISHED / "tables", "results")
+    for row in results[results["split"] == "validation"].itertuples():
+        assert metrics[row.mode]["accuracy"] == pytest.approx(row.accuracy_mean, abs=1e-6)
+        assert metrics[row.mode]["verdict"] == row.verdict
+
+
+def test_every_published_run_has_predictions_without_text_that_give_its_accuracy():
+    runs = tables.read(paths.PUBLISHED / "tables", "runs")
+    folder = paths.PUBLISHED / "runs"
+    assert {path.stem for path in folder.iterdir()} == set(
+        runs["mode"] + "-" + runs["seed"].astype(str)
+    )
+    for row in runs[runs["split"] == "validation"].itertuples():
+        predictions = pd.read_parquet(folder / f"{row.mode}-{row.seed}.parquet")
+        assert tuple(predictions) == PREDICTION_COLUMNS
+        part = predictions[predictions["split"] == "validation"]
+        guesses = [int(logits[1] > logits[0]) for logits in part["logits"]]
+        assert (part["label"].to_numpy() == guesses).sum() == row.correct
+
+
+def test_published_parameters_are_valid_and_are_of_the_published_grid():
+    params = config.load(paths.PUBLISHED / "params.yaml")
+    runs = tables.read(paths.PUBLISHED / "tables", "runs")
+    assert set(runs["mode"]) == set(params.grid.modes)
+    assert set(runs["seed"]) == set(params.grid.seeds)
+    assert {path.stem for path in (paths.PUBLISHED / "rules").iterdir()} == set(params.grid.modes)
+
+
+def test_published_pages_hold_no_sentence_of_sst2():
+    sentences = sst2_sentences()
+    texts = {
+        path: words_of(path)
+        for path in sorted(paths.PUBLISHED.rglob("*"))
+        if path.suffix in (".html", ".md", ".csv", ".json", ".yaml")
+    }
+    texts[publish.README] = words_of(publish.README)
+    for path, words in texts.items():
+        known = set(zip(*(words[start:] for start in range(LONG_ENOUGH)), strict=False))
+        found = [" ".join(s) for s in sentences if tuple(s[:LONG_ENOUGH]) in known]
+        whole = f" {' '.join(words)} "
+        assert not [sentence for sentence in found if f" {sentence} " in whole], path
+
+
+def words_of(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".html":
+        text = html.unescape(re.sub(r"<[^>]*>", " ", text)).replace(" ##", "")
+    return re.sub(r'[|,"“”]', lambda mark: f" {mark[0]} ", text).lower().split()
+
+
+def sst2_sentences() -> list[list[str]]:
+    mirror = Path(os.environ.get("GGSA_MIRROR") or config.load().assets.mirror) / "sst2"
+    if not (mirror / "dev.tsv").is_file():
+        pytest.skip("SST-2 is not at hand to compare with: no mirror was found")
+    files = [(mirror / "train.tsv", 0), (mirror / "dev.tsv", 0), (mirror / "test.tsv", 1)]
+    rows = [
+        line.split("\t")[column].lower().split()
+        for path, column in files
+        for line in path.read_text(encoding="utf-8").splitlines()[1:]
+    ]
+    return [words for words in rows if len(words) >= LONG_ENOUGH]

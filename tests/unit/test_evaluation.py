@@ -1,0 +1,320 @@
+"""The aggregating stage on small grids of made-up predictions, with real files and tokenizer."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from transformers import BertConfig, BertTokenizerFast
+
+from ggsa import artifacts, config, evaluation, paths, patterns
+from ggsa.errors import UserError
+from ggsa.outcomes import read_outcomes
+from ggsa.vocabulary import TAGS
+
+ROOT = Path(__file__).parents[2]
+SEEDS = [1, 2, 3]
+ROWS = {"selection": 6, "validation": 40, "test": 60, "examples": 2}
+COLUMNS = {
+    "results": "mode split seeds n accuracy_mean accuracy_sd accuracy_min accuracy_max "
+    "prediction_low prediction_high f1_mean f1_sd density paper paper_low paper_high "
+    "difference_points verdict",
+    "runs": "mode seed split n correct accuracy wilson_low wilson_high f1",
+    "comparisons": "mode split seeds difference_points low_points high_points p p_holm "
+    "descriptive discordant_share",
+    "mcnemar": "mode seed split only_full_right only_mode_right p",
+    "equivalence": "mode split n margin_points difference_points low90_points high90_points "
+    "p_lower p_upper p p_holm equivalent smallest_margin_points",
+    "cost": "mode split sentences pieces_mean pairs allowed_pairs density attention_flops "
+    "full_attention_flops model_flops full_model_flops attention_share saving_attention "
+    "saving_model key_value_bytes",
+    "cost_by_length": "mode length density attention_flops model_flops full_attention_flops "
+    "full_model_flops attention_share saving_model encoder",
+    "density_by_length": "mode split length_from length_to sentences density",
+    "history": "mode seed step epoch loss selection_accuracy",
+    "confusion": "mode split label predicted share",
+    "claims": "claim statement paper ours interval verdict evidence",
+}
+
+
+def parameters(modes=("full", "hard", "soft"), seeds=SEEDS, **rules):
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content["grid"] = {"modes": list(modes), "seeds": list(seeds)}
+    content["evaluate"]["bootstrap_samples"] = 200
+    content["rules"] |= rules
+    return config.parse(content)
+
+
+def write_cell(mode, seed, accuracy=0.8, test_labels=True, ids_from=0):
+    generator = np.random.default_rng([seed, *mode.encode()])
+    parts = []
+    for split, rows in ROWS.items():
+        labels = np.arange(rows) % 2
+        right = generator.random(rows) < accuracy
+        classes = np.where(right, labels, 1 - labels)
+        logits = [[-1.0, 2.0] if guess else [0.5, -0.5] for guess in classes]
+        if split == "examples" or (split == "test" and not test_labels):
+            labels = np.full(rows, -1)
+        ids = np.arange(ids_from, ids_from + rows)
+        parts.append(pd.DataFrame({"split": split, "id": ids, "label": labels, "logits": logits}))
+    folder = paths.cell("core", mode, seed)
+    artifacts.write_table(folder / "predictions.parquet", pd.concat(parts))
+    history = {"step": [10, 20], "epoch": [0.5, 1.0], "loss": [0.7, 0.4]}
+    history["selection_accuracy"] = [0.5, accuracy]
+    artifacts.write_table(folder / "history.csv", pd.DataFrame(history))
+
+
+def write_pattern(mode):
+    bias = np.zeros((len(TAGS), len(TAGS)), np.float32)
+    if mode == "hard":
+        bias[:] = np.where(np.eye(len(TAGS)), 0, -np.inf)
+        bias[TAGS.index("[CLS]")] = 0
+    if mode == "soft":
+        bias[0, 1] = 5
+    patterns.write(paths.rule_table(mode), patterns.Pattern(mode=mode, tags=TAGS, bias=bias))
+
+
+def write_provenance(is_sst2, is_paper_checkpoint):
+    about = {"checkpoint": "some/encoder", "pretrained": is_paper_checkpoint}
+    about["is_paper_checkpoint"] = is_paper_checkpoint
+    name = "sst2" if is_sst2 else "probe"
+    content = {"is_sst2": is_sst2, "corpus": {"name": name}, "encoder": about, "substitutes": []}
+    artifacts.write_json(paths.provenance(), content)
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """A finished grid of three modes and three seeds, with the files that evaluate reads."""
+    monkeypatch.chdir(tmp_path)
+    words, tags = ["a", "dog", "barks", "."], ["DET", "NOUN", "VERB", "PUNCT"]
+    for split in ("validation", "test"):
+        sentences = [words[: 2 + i % 3] for i in range(ROWS[split])]
+        ids = range(ROWS[split])
+        corpus = pd.DataFrame({"id": ids, "words": sentences, "label": 0})
+        tagged = pd.DataFrame({"id": ids, "tags": [tags[: len(s)] for s in sentences]})
+        artifacts.write_table(paths.corpus_split(split), corpus)
+        artifacts.write_table(paths.tags_split(split), tagged)
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dog", "bark", "##s", "."]
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    BertTokenizerFast(vocab=vocabulary).save_pretrained(paths.ENCODER)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    BertConfig(**sizes, intermediate_size=32, vocab_size=10).save_pretrained(paths.ENCODER)
+    for mode in ("full", "hard", "soft"):
+        write_pattern(mode)
+        for seed in SEEDS:
+            write_cell(mode, seed)
+    write_provenance(is_sst2=True, is_paper_checkpoint=True)
+
+
+def table(name):
+    return pd.read_csv(paths.TABLES / f"{name}.csv")
+
+
+def metrics():
+    return json.loads(paths.METRICS.read_text(encoding="utf-8"))
+
+
+@pytest.mark.usefixtures("workspace")
+def test_every_table_has_the_columns_of_the_contract_and_some_rows():
+    evaluation.evaluate(parameters())
+    for name, columns in COLUMNS.items():
+        written = table(name)
+        assert list(written.columns) == columns.split(), name
+        assert len(written), name
+    for name in ("results", "runs", "comparisons", "equivalence", "cost", "claims"):
+        assert (paths.TABLES / f"{name}.md").read_text(encoding="utf-8").count("|") > 10
+
+
+@pytest.mark.usefixtures("workspace")
+def test_an_accuracy_is_the_share_of_rows_whose_larger_logit_is_the_label():
+    evaluation.evaluate(parameters())
+    predictions = pd.read_parquet(paths.cell("core", "hard", 2) / "predictions.parquet")
+    rows = predictions[predictions["split"] == "validation"]
+    correct = sum(
+        (logits[1] > logits[0]) == label
+        for logits, label in zip(rows["logits"], rows["label"], strict=True)
+    )
+    found = table("runs").set_index(["mode", "seed", "split"]).loc[("hard", 2, "validation")]
+    assert (found["correct"], found["n"]) == (correct, 40)
+    assert metrics()["hard"]["accuracy"] == pytest.approx(
+        table("runs").query("mode == 'hard' and split == 'validation'")["accuracy"].mean(), abs=1e-6
+    )
+
+
+@pytest.mark.usefixtures("workspace")
+def test_pooled_rows_are_those_of_validation_and_test_together():
+    evaluation.evaluate(parameters())
+    correct = table("runs").pivot(index=["mode", "seed"], columns="split", values="correct")
+    assert (correct["pooled"] == correct["validation"] + correct["test"]).all()
+    assert set(table("equivalence")["split"]) == {"pooled"}
+    assert set(table("equivalence")["n"]) == {100}
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_cell_outside_the_grid_changes_nothing():
+    evaluation.evaluate(parameters())
+    before = {path.name: path.read_bytes() for path in paths.TABLES.iterdir()}
+    write_cell("full", 99, accuracy=0.1)
+    write_cell("soft_released", 1, accuracy=0.1)
+    evaluation.evaluate(parameters())
+    assert {path.name: path.read_bytes() for path in paths.TABLES.iterdir()} == before
+
+
+@pytest.mark.usefixtures("workspace")
+def test_holm_is_over_the_modes_on_the_pooled_split_alone():
+    evaluation.evaluate(parameters())
+    comparisons = table("comparisons")
+    family = comparisons[comparisons["split"] == "pooled"]
+    low, high = sorted(family["p"])
+    expected = sorted([min(1, 2 * low), max(min(1, 2 * low), high)])
+    assert high < 1  # else nothing is adjusted
+    assert sorted(family["p_holm"]) == pytest.approx(expected)
+    assert comparisons[comparisons["split"] != "pooled"]["p_holm"].isna().all()
+    assert comparisons["descriptive"].all()
+
+
+@pytest.mark.usefixtures("workspace")
+def test_five_seeds_are_not_called_descriptive():
+    for mode in ("full", "hard"):
+        for seed in (4, 5):
+            write_cell(mode, seed)
+    evaluation.evaluate(parameters(modes=["full", "hard"], seeds=[1, 2, 3, 4, 5]))
+    assert not table("comparisons")["descriptive"].any()
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_mode_that_predicts_as_full_does_is_equivalent_to_it():
+    for seed in SEEDS:
+        source = paths.cell("core", "full", seed) / "predictions.parquet"
+        (paths.cell("core", "hard", seed) / "predictions.parquet").write_bytes(source.read_bytes())
+    evaluation.evaluate(parameters(modes=["full", "hard"]))
+    assert table("equivalence")["equivalent"].all()
+    assert (table("comparisons")[["difference_points", "discordant_share"]] == 0).all(axis=None)
+    assert (table("mcnemar")["p"] == 1).all()
+
+
+@pytest.mark.usefixtures("workspace")
+def test_only_validation_rows_of_published_modes_carry_the_papers_value_and_a_verdict():
+    evaluation.evaluate(parameters())
+    results = table("results")
+    validation = results["split"] == "validation"
+    assert results.loc[validation, ["paper", "verdict"]].notna().all(axis=None)
+    assert results.loc[~validation, ["paper", "verdict"]].isna().all(axis=None)
+
+
+@pytest.mark.usefixtures("workspace")
+def test_on_other_data_nothing_is_compared_with_the_paper():
+    write_provenance(is_sst2=False, is_paper_checkpoint=False)
+    evaluation.evaluate(parameters())
+    validation = table("results").query("split == 'validation'")
+    assert set(validation["verdict"]) == {"not comparable"}
+    assert validation["difference_points"].isna().all()
+    assert (metrics()["corpus"], metrics()["encoder"]) == ("probe", "from scratch")
+    assert "Not SST-2" in (paths.TABLES / "results.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_changed_rules_are_said_above_the_results():
+    evaluation.evaluate(parameters(drop=["ADJ->NOUN"]))
+    assert "rules were changed" in (paths.TABLES / "results.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_soft_mode_saves_nothing_and_the_hard_mode_the_pairs_it_blocks():
+    evaluation.evaluate(parameters())
+    costs = table("cost").set_index(["mode", "split"])
+    assert (costs.loc["soft"][["density"]] == 1).all(axis=None)
+    assert (costs.loc["soft"]["saving_attention"] == 0).all()
+    # Pieces: [CLS] a dog (barks = 2 pieces) (.) [SEP]; sentences of 2, 3 and 4 words in turn.
+    # Allowed: all of [CLS]'s row, each piece itself, and the two pieces of "barks" each other.
+    lengths = [4 + 2 * (i % 3 >= 1) + (i % 3 == 2) for i in range(40)]
+    allowed = [n + (n - 1) + 2 * (n > 4) for n in lengths]
+    found = costs.loc[("hard", "validation")]
+    assert found["pairs"] == sum(n * n for n in lengths)
+    assert found["allowed_pairs"] == sum(allowed)
+    assert metrics()["hard"]["cost"] == pytest.approx(found["density"], abs=1e-6)
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_hidden_test_split_leaves_scores_on_validation_and_its_cost():
+    for mode in ("full", "hard", "soft"):
+        for seed in SEEDS:
+            write_cell(mode, seed, test_labels=False)
+    evaluation.evaluate(parameters())
+    assert set(table("runs")["split"]) == {"validation"}
+    assert set(table("equivalence")["split"]) == {"validation"}
+    assert table("comparisons")["p_holm"].notna().all()
+    assert set(table("cost")["split"]) == {"validation", "test"}
+    assert metrics()["full"]["test_accuracy"] is None
+
+
+@pytest.mark.usefixtures("workspace")
+def test_one_seed_gives_accuracies_without_intervals_over_seeds_and_says_so():
+    evaluation.evaluate(parameters(seeds=[2]))
+    assert table("results")[["accuracy_sd", "prediction_low"]].isna().all(axis=None)
+    assert table("comparisons")[["low_points", "high_points", "p"]].isna().all(axis=None)
+    assert not table("equivalence")["equivalent"].any()
+    assert table("mcnemar")["p"].notna().all()
+    assert metrics()["full"]["sd"] is None
+    assert "One seed" in (paths.TABLES / "comparisons.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_without_full_the_comparisons_are_empty_and_say_why():
+    evaluation.evaluate(parameters(modes=["hard", "soft"]))
+    for name in ("comparisons", "mcnemar", "equivalence"):
+        assert table(name).empty
+        assert list(table(name).columns) == COLUMNS[name].split()
+    assert "full is not in grid.modes" in (paths.TABLES / "comparisons.md").read_text("utf-8")
+    assert table("claims").set_index("claim").loc["C1", "verdict"] == "not run"
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_missing_cell_is_named():
+    with pytest.raises(UserError, match="core/hard-7/predictions"):
+        evaluation.evaluate(parameters(seeds=[1, 7], modes=["hard"]))
+    assert not paths.METRICS.exists()
+
+
+@pytest.mark.usefixtures("workspace")
+def test_cells_that_hold_other_sentences_are_not_compared():
+    write_cell("soft", 3, ids_from=1)
+    with pytest.raises(UserError, match=r"core/soft-3/.*older corpus"):
+        read_outcomes(parameters())
+
+
+@pytest.mark.usefixtures("workspace")
+def test_predictions_that_are_not_numbers_are_refused():
+    path = paths.cell("core", "hard", 1) / "predictions.parquet"
+    predictions = pd.read_parquet(path)
+    predictions.at[3, "logits"] = [np.nan, 1.0]
+    artifacts.write_table(path, predictions)
+    with pytest.raises(UserError, match=r"core/hard-1/.*finite"):
+        read_outcomes(parameters())
+
+
+@pytest.mark.usefixtures("workspace")
+def test_validation_without_labels_is_refused():
+    for seed in SEEDS:
+        path = paths.cell("core", "full", seed) / "predictions.parquet"
+        predictions = pd.read_parquet(path).assign(label=-1)
+        artifacts.write_table(path, predictions)
+    with pytest.raises(UserError, match="validation split has no labels"):
+        read_outcomes(parameters(modes=["full"]))
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_four_shares_of_a_confusion_table_sum_to_one():
+    evaluation.evaluate(parameters())
+    sums = table("confusion").groupby(["mode", "split"])["share"].sum()
+    assert sums.to_numpy() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.usefixtures("workspace")
+def test_evaluating_twice_writes_the_same_bytes():
+    evaluation.evaluate(parameters())
+    first = [path.read_bytes() for path in sorted(paths.TABLES.iterdir())] + [metrics()]
+    evaluation.evaluate(parameters())
+    assert [path.read_bytes() for path in sorted(paths.TABLES.iterdir())] + [metrics()] == first

@@ -1,0 +1,242 @@
+"""Intervals and tests against closed forms, other libraries, and simulation."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from scipy import stats
+
+from ggsa import statistics
+
+outcomes = npst.arrays(
+    np.bool_, st.tuples(st.integers(2, 5), st.integers(2, 40)), elements=st.booleans()
+)
+pairs_of_arms = outcomes.flatmap(
+    lambda arm: st.tuples(st.just(arm), npst.arrays(np.bool_, arm.shape, elements=st.booleans()))
+)
+
+
+def simulated(generator, seeds=8, sentences=200, seed_spread=0.3):
+    """Two arms on sentences of differing difficulty, with runs of differing quality."""
+    ease = generator.normal(1.2, 1.5, sentences)
+    arms = [  # mode, full: each finds some sentences easier than the other does
+        ease + generator.normal(0, 0.8, sentences) + generator.normal(0, seed_spread, (seeds, 1))
+        for _ in range(2)
+    ]
+    chances = [1 / (1 + np.exp(-arm)) for arm in arms]
+    return statistics.paired_difference(*(generator.random(c.shape) < c for c in chances))
+
+
+def test_the_interval_of_the_published_accuracy_is_793_to_844():
+    low, high = statistics.wilson(715, 872)
+    assert (round(low, 3), round(high, 3)) == (0.793, 0.844)
+
+
+@given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_wilson_interval_equals_scipys(counts):
+    correct, rows = counts
+    expected = stats.binomtest(correct, rows).proportion_ci(method="wilson")
+    assert statistics.wilson(correct, rows) == pytest.approx(
+        (expected.low, expected.high), abs=1e-9
+    )
+
+
+def test_f1_equals_its_definition():
+    labels, predicted = np.array([1, 1, 1, 0, 0, 0]), np.array([1, 1, 0, 1, 0, 0])
+    precision, recall = 2 / 3, 2 / 3
+    assert statistics.f1(labels, predicted) == pytest.approx(
+        2 * precision * recall / (precision + recall)
+    )
+
+
+def test_f1_without_a_positive_label_or_prediction_is_zero():
+    assert statistics.f1(np.zeros(3, int), np.zeros(3, int)) == 0
+
+
+def test_a_prediction_interval_holds_the_next_value_as_often_as_it_says():
+    generator = np.random.default_rng(3)
+    hits = 0
+    for _ in range(1000):
+        *seen, following = generator.normal(0.81, 0.01, 4)
+        low, high = statistics.prediction_interval(np.array(seen))
+        hits += low <= following <= high
+    assert 930 <= hits <= 970
+
+
+def test_one_seed_has_neither_spread_nor_prediction_interval():
+    assert np.isnan(statistics.standard_deviation(np.array([0.8])))
+    assert np.isnan(statistics.prediction_interval(np.array([0.8]))).all()
+
+
+@given(pairs_of_arms)
+def test_mcnemar_equals_the_binomial_test_of_the_discordant_sentences(arms):
+    full, mode = arms[0][0], arms[1][0]
+    result = statistics.mcnemar(full, mode)
+    assert result.only_full_right == np.sum(full & ~mode)
+    assert result.only_mode_right == np.sum(mode & ~full)
+    discordant = result.only_full_right + result.only_mode_right
+    expected = 1.0
+    if discordant:
+        expected = stats.binomtest(result.only_full_right, discordant).pvalue
+    assert result.p == pytest.approx(expected)
+
+
+def test_arms_of_different_shape_are_refused():
+    with pytest.raises(ValueError, match="differ in shape"):
+        statistics.paired_difference(np.ones((2, 3), bool), np.ones((2, 4), bool))
+
+
+@given(outcomes)
+def test_identical_predictions_differ_by_zero_for_certain(arm):
+    difference = statistics.paired_difference(arm, arm)
+    assert statistics.compare(difference, 200, 1) == statistics.Comparison(0, 0, 0, 1)
+    result = statistics.equivalence(difference, 1.5)
+    assert (result.low90_points, result.high90_points, result.p) == (0, 0, 0)
+    assert result.smallest_margin_points == 0
+
+
+@given(pairs_of_arms)
+def test_exchanging_the_arms_mirrors_the_equivalence_tests(arms):
+    there = statistics.equivalence(statistics.paired_difference(*arms), 5)
+    back = statistics.equivalence(statistics.paired_difference(*reversed(arms)), 5)
+    assert back.low90_points == pytest.approx(-there.high90_points)
+    assert back.p_lower == pytest.approx(there.p_upper)
+    assert back.smallest_margin_points == pytest.approx(there.smallest_margin_points)
+
+
+def test_exchanging_the_arms_mirrors_the_bootstrap_interval_but_for_its_random_draws():
+    difference = simulated(np.random.default_rng(5))
+    there, back = (statistics.compare(sign * difference, 10_000, 7) for sign in (1, -1))
+    assert back.difference_points == -there.difference_points
+    assert back.low_points == pytest.approx(-there.high_points, abs=0.4)
+    assert back.high_points == pytest.approx(-there.low_points, abs=0.4)
+
+
+def test_the_bootstrap_has_the_distribution_of_drawing_rows_and_columns():
+    difference = simulated(np.random.default_rng(5), seeds=4, sentences=60)
+    fast = statistics.crossed_bootstrap(difference, 8000, 1)
+    generator = np.random.default_rng(2)
+    slow = np.array(
+        [
+            difference[generator.integers(0, 4, 4)][:, generator.integers(0, 60, 60)].mean()
+            for _ in range(8000)
+        ]
+    )
+    assert fast.mean() == pytest.approx(slow.mean(), abs=0.004)
+    assert fast.std() == pytest.approx(slow.std(), rel=0.05)
+    assert stats.ks_2samp(fast, slow).statistic < 0.03
+
+
+def test_the_bootstrap_is_the_same_for_the_same_seed_and_another_for_another():
+    difference = simulated(np.random.default_rng(5))
+    first, again, other = (statistics.crossed_bootstrap(difference, 300, s) for s in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_the_bootstrap_hands_back_as_many_resamplings_as_were_asked_for():
+    difference = simulated(np.random.default_rng(5))
+    many = statistics.SAMPLES_AT_ONCE + 7
+    assert statistics.crossed_bootstrap(difference, many, 1).shape == (many,)
+
+
+def test_with_one_seed_there_is_a_difference_and_no_interval():
+    difference = simulated(np.random.default_rng(5), seeds=1)
+    result = statistics.compare(difference, 100, 1)
+    assert result.difference_points == pytest.approx(100 * difference.mean())
+    assert np.isnan([result.low_points, result.high_points, result.p]).all()
+    tests = statistics.equivalence(difference, 1.5)
+    assert np.isnan([tests.p, tests.low90_points, tests.smallest_margin_points]).all()
+
+
+def test_more_variable_seeds_widen_the_interval():
+    calm, wild = (
+        statistics.compare(simulated(np.random.default_rng(5), seed_spread=spread), 1000, 1)
+        for spread in (0.0, 1.0)
+    )
+    assert wild.high_points - wild.low_points > calm.high_points - calm.low_points
+
+
+def test_the_crossed_intervals_cover_a_difference_of_zero_about_as_often_as_they_say():
+    generator = np.random.default_rng(11)
+    inside95 = inside90 = 0
+    for _ in range(200):
+        difference = simulated(generator)
+        bootstrap = statistics.compare(difference, 400, 1)
+        inside95 += bootstrap.low_points <= 0 <= bootstrap.high_points
+        student = statistics.equivalence(difference, 1.5)
+        inside90 += student.low90_points <= 0 <= student.high90_points
+    assert 176 <= inside95 <= 200  # eight seeds: a little below or above 95%
+    assert 170 <= inside90 <= 196
+
+
+def test_the_standard_error_equals_the_textbook_analysis_of_variance():
+    values = simulated(np.random.default_rng(5), seeds=4, sentences=50, seed_spread=1.0)
+    error, freedom = statistics.crossed_standard_error(values)
+    seeds, sentences = values.shape
+    total = np.sum((values - values.mean()) ** 2)
+    between_seeds = sentences * np.sum((values.mean(axis=1) - values.mean()) ** 2)
+    between_sentences = seeds * np.sum((values.mean(axis=0) - values.mean()) ** 2)
+    remainder = (total - between_seeds - between_sentences) / ((seeds - 1) * (sentences - 1))
+    squares = (between_seeds / (seeds - 1), between_sentences / (sentences - 1))
+    assert min(squares) > remainder  # else the floor would be tested instead
+    assert error**2 == pytest.approx((sum(squares) - remainder) / values.size)
+    assert seeds - 1 <= freedom <= values.size
+
+
+def test_a_mean_square_below_the_remainders_does_not_narrow_the_interval():
+    values = np.array([[1, -1, 1, -1], [-1, 1, -1, 1]])  # all of it is remainder
+    error, _ = statistics.crossed_standard_error(values)
+    assert error**2 == pytest.approx(8 / 3 / 8)
+
+
+@given(pairs_of_arms, st.floats(0.5, 60))
+def test_equivalence_is_shown_exactly_when_the_90_percent_interval_lies_in_the_margin(arms, margin):
+    result = statistics.equivalence(statistics.paired_difference(*arms), margin)
+    within = -margin < result.low90_points and result.high90_points < margin
+    borderline = min(
+        abs(result.low90_points + margin), abs(result.high90_points - margin), abs(result.p - 0.05)
+    )
+    assert borderline < 1e-6 or (result.p < 0.05) == within
+
+
+def test_a_larger_margin_is_easier_to_show():
+    difference = simulated(np.random.default_rng(5))
+    p_values = [statistics.equivalence(difference, margin).p for margin in (1, 3, 9, 27)]
+    assert p_values == sorted(p_values, reverse=True)
+    assert p_values[0] > p_values[-1]
+
+
+def test_a_true_difference_of_the_margin_is_rarely_called_equivalent():
+    generator = np.random.default_rng(12)
+    verdicts = []
+    for _ in range(300):
+        mode = generator.random((6, 300)) < 0.75
+        full = generator.random((6, 300)) < 0.80
+        difference = statistics.paired_difference(mode, full)
+        verdicts.append(statistics.equivalence(difference, 5.0).p < 0.05)
+    assert np.mean(verdicts) <= 0.08
+
+
+def test_the_smallest_margin_is_shown_with_80_percent_power_when_nothing_differs():
+    error = 0.004
+    margin = statistics.smallest_margin(error, np.inf)
+    estimates = np.random.default_rng(4).normal(0, error, 20_000)
+    shown = np.abs(estimates) <= margin - stats.norm.ppf(0.95) * error
+    assert shown.mean() == pytest.approx(0.80, abs=0.01)
+
+
+def test_holm_equals_the_step_down_procedure_by_hand():
+    adjusted = statistics.holm(np.array([0.04, 0.01, 0.03]))
+    assert adjusted == pytest.approx([0.06, 0.03, 0.06])
+
+
+def test_holm_does_not_count_a_comparison_without_p():
+    adjusted = statistics.holm(np.array([0.02, np.nan, 0.03]))
+    assert adjusted[[0, 2]] == pytest.approx([0.04, 0.04])
+    assert np.isnan(adjusted[1])
+
+
+def test_holm_of_no_comparison_is_empty():
+    assert statistics.holm(np.array([])).size == 0

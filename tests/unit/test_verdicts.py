@@ -1,0 +1,137 @@
+"""The verdicts, rule by rule."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ggsa import verdicts
+
+PAPER = verdicts.Setting(is_sst2=True, is_paper_checkpoint=True)
+OTHER_ENCODER = verdicts.Setting(is_sst2=True, is_paper_checkpoint=False)
+OTHER_DATA = verdicts.Setting(is_sst2=False, is_paper_checkpoint=True)
+WIDE, NONE = (0.80, 0.84), (np.nan, np.nan)
+
+
+def test_the_published_accuracies_round_to_those_in_the_paper():
+    rounded = {mode: round(value.accuracy, 4) for mode, value in verdicts.PUBLISHED.items()}
+    assert rounded == {"full": 0.82, "hard": 0.82, "soft": 0.8165}
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "prediction", "setting", "expected"),
+    [
+        (0.815, WIDE, PAPER, verdicts.REPRODUCED),
+        (0.815, WIDE, OTHER_ENCODER, verdicts.COMPATIBLE),
+        (0.815, (0.812, 0.818), PAPER, verdicts.COMPATIBLE),  # published value outside
+        (0.815, NONE, PAPER, verdicts.COMPATIBLE),  # one seed
+        (0.809, WIDE, PAPER, verdicts.COMPATIBLE),  # more than a point away
+        (0.831, WIDE, PAPER, verdicts.COMPATIBLE),
+        (0.792, WIDE, PAPER, verdicts.NOT_REPRODUCED),
+        (0.846, WIDE, OTHER_ENCODER, verdicts.NOT_REPRODUCED),
+        (0.820, WIDE, OTHER_DATA, verdicts.NOT_COMPARABLE),
+        (0.500, WIDE, OTHER_DATA, verdicts.NOT_COMPARABLE),
+    ],
+)
+def test_a_verdict_on_full_follows_the_fixed_rules(accuracy, prediction, setting, expected):
+    assert verdicts.verdict("full", accuracy, prediction, setting) == expected
+
+
+def test_a_mode_without_a_published_value_gets_no_verdict():
+    assert verdicts.verdict("soft_released", 0.82, WIDE, PAPER) == ""
+
+
+def results(modes=("full", "hard", "soft"), seeds=3, decision=verdicts.COMPATIBLE):
+    low, high = (0.80, 0.83) if seeds > 1 else NONE
+    rows = [
+        {
+            "mode": mode,
+            "split": "validation",
+            "seeds": seeds,
+            "n": 872,
+            "accuracy_mean": 0.815,
+            "prediction_low": low,
+            "prediction_high": high,
+            "verdict": decision,
+        }
+        for mode in modes
+    ]
+    return pd.DataFrame(rows)
+
+
+def equivalence(low=-1.0, high=0.5, equivalent=True, modes=("hard", "soft")):
+    columns = ["mode", "split", "n", "margin_points", "difference_points"]
+    columns += ["low90_points", "high90_points", "equivalent"]
+    rows = [(mode, "pooled", 2693, 1.5, -0.2, low, high, equivalent) for mode in modes]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def cost(density=0.34, modes=("hard", "soft")):
+    rows = [
+        {
+            "mode": mode,
+            "split": "validation",
+            "density": 1.0 if mode == "soft" else density,
+            "saving_attention": 0.0 if mode == "soft" else 1 - density,
+            "saving_model": 0.01,
+        }
+        for mode in modes
+    ]
+    return pd.DataFrame(rows)
+
+
+def decided(claim, setting=PAPER, **parts):
+    given = {"results": results(), "equivalence": equivalence(), "cost": cost()} | parts
+    table = verdicts.claims(**given, setting=setting).set_index("claim")
+    return table.loc[claim]
+
+
+def test_every_claim_of_the_paper_has_a_row_and_every_cell_is_text():
+    table = verdicts.claims(results(), equivalence(), cost(), PAPER)
+    assert tuple(table.columns) == verdicts.CLAIM_COLUMNS
+    assert list(table["claim"]) == ["C1", "C2", "C3", "C4", "C5", "C6"]
+    assert all(isinstance(value, str) for row in table.to_numpy() for value in row)
+
+
+def test_an_accuracy_claim_repeats_the_verdict_of_the_results():
+    row = decided("C1")
+    assert (row["paper"], row["ours"], row["verdict"]) == ("0.8200", "0.8150", "compatible")
+    assert row["interval"].startswith("0.8000 to 0.8300")
+
+
+def test_a_mode_outside_the_grid_is_not_run():
+    assert decided("C3", results=results(modes=("full",)))["verdict"] == verdicts.NOT_RUN
+    assert decided("C4", equivalence=equivalence(modes=()))["verdict"] == verdicts.NOT_RUN
+    only_full = cost().iloc[:0]
+    assert decided("C5", cost=only_full)["verdict"] == verdicts.NOT_RUN
+
+
+def test_with_one_seed_no_interval_is_named():
+    assert decided("C1", results=results(seeds=1))["interval"] == "none with one seed"
+    open_row = decided("C4", equivalence=equivalence(np.nan, np.nan, False))
+    assert (open_row["interval"], open_row["verdict"]) == ("none with one seed", "undecided")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "equivalent", "expected"),
+    [
+        (-1.0, 0.5, True, verdicts.SUPPORTED),
+        (-2.0, 0.5, False, verdicts.UNDECIDED),
+        (-4.0, -1.6, False, verdicts.CONTRADICTED),
+        (1.6, 4.0, False, verdicts.UNDECIDED),  # better than full is no loss of accuracy
+    ],
+)
+def test_comparable_accuracy_is_decided_by_the_margin(low, high, equivalent, expected):
+    assert decided("C4", equivalence=equivalence(low, high, equivalent))["verdict"] == expected
+
+
+def test_less_work_is_supported_only_for_modes_that_block_something():
+    assert decided("C5")["verdict"] == verdicts.PARTLY_SUPPORTED
+    assert decided("C5", cost=cost(modes=("hard",)))["verdict"] == verdicts.SUPPORTED
+    assert decided("C5", cost=cost(modes=("soft",)))["verdict"] == verdicts.CONTRADICTED
+
+
+def test_no_claim_is_decided_on_other_data():
+    table = verdicts.claims(
+        results(decision=verdicts.NOT_COMPARABLE), equivalence(), cost(), OTHER_DATA
+    )
+    assert set(table["verdict"]) == {verdicts.NOT_COMPARABLE, verdicts.NOT_MEASURED}
