@@ -2,7 +2,7 @@
 
 import sys
 
-from ggsa import artifacts, config, patterns, paths, rule_statistics, rules
+from ggsa import artifacts, config, paths, patterns, rule_statistics, rules
 from ggsa.counting import split_counts, word_tags
 from stages import run
 

@@ -1,4 +1,4 @@
-"""What every tier shares: the repository's root and, where it is found, the mirror of real assets."""
+"""What every tier shares: the root of the repository and, where found, the mirror of assets."""
 
 import os
 from pathlib import Path
@@ -17,5 +17,7 @@ def root() -> Path:
 def mirror() -> Path:
     folder = Path(os.environ.get("GGSA_MIRROR") or ROOT.parent / "shared" / "mirror")
     if not folder.is_dir():
-        pytest.skip("wants real SST-2: no mirror folder beside the repository, none in $GGSA_MIRROR")
+        pytest.skip(
+            "wants real SST-2: no mirror folder beside the repository, none in $GGSA_MIRROR"
+        )
     return folder

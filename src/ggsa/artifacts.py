@@ -73,7 +73,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise _missing(path) from error
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}). Delete it and run `dvc repro`.") from error
+        raise UserError(
+            f"{path} is not valid JSON ({error}). Delete it and run `dvc repro`."
+        ) from error
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -107,7 +109,9 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
             f"It was written by another version: delete it and run `dvc repro`."
         )
     if table.empty:
-        raise UserError(f"{path} has no rows. Check corpus.limit in params.yaml, or the source file.")
+        raise UserError(
+            f"{path} has no rows. Check corpus.limit in params.yaml, or the source file."
+        )
     return table
 
 

@@ -77,6 +77,8 @@ def dense_attention(
     Returns:
         `[batch, query, head, dim]`, and None in place of the weights.
     """
+    if attention_mask is not None and attention_mask.is_floating_point():
+        attention_mask = attention_mask.to(query.dtype)  # half precision wants both alike
     output = scaled_dot_product_attention(
         query,
         key,

@@ -217,7 +217,9 @@ class Train(_Block):
 
     @model_validator(mode="after")
     def _recipe_exists(self) -> "Train":
-        needed = ("from_scratch", "pretrained", "probe") if self.recipe == "auto" else (self.recipe,)
+        needed = (
+            ("from_scratch", "pretrained", "probe") if self.recipe == "auto" else (self.recipe,)
+        )
         absent = [name for name in needed if name not in self.recipes]
         if absent:
             raise ValueError(

@@ -50,7 +50,10 @@ class Pattern:
 def write(path: Path, pattern: Pattern) -> None:
     """Write a pattern as JSON; a blocked pair is null."""
     bias = [[float(x) if np.isfinite(x) else None for x in row] for row in pattern.bias]
-    rows = {tag: dict(zip(pattern.tags, row, strict=True)) for tag, row in zip(pattern.tags, bias, strict=True)}
+    rows = {
+        tag: dict(zip(pattern.tags, row, strict=True))
+        for tag, row in zip(pattern.tags, bias, strict=True)
+    }
     artifacts.write_json(
         path,
         {"mode": pattern.mode, "tags": list(pattern.tags), "bias": rows, "positional": None},
@@ -79,5 +82,7 @@ def read(path: Path) -> Pattern:
             f"{path} was written by another version of this project. Run `dvc repro -f rules`."
         )
     if np.isnan(bias).any() or np.isposinf(bias).any():
-        raise UserError(f"{path} holds a bias that is not a finite number. Run `dvc repro -f rules`.")
+        raise UserError(
+            f"{path} holds a bias that is not a finite number. Run `dvc repro -f rules`."
+        )
     return Pattern(mode=mode, tags=tags, bias=bias)

@@ -100,7 +100,9 @@ def pointwise_mutual_information(table: np.ndarray) -> np.ndarray:
         return np.where(table > 0, np.log2(joint / chance), np.nan)
 
 
-def rule_table(rows: list[tuple[str, str, str]], hard: np.ndarray, counts: np.ndarray) -> pd.DataFrame:
+def rule_table(
+    rows: list[tuple[str, str, str]], hard: np.ndarray, counts: np.ndarray
+) -> pd.DataFrame:
     """Return what every rule in force does on the training sentences.
 
     Args:
@@ -176,11 +178,7 @@ def densities_by_length(patterns: list[Pattern], counts: dict[str, np.ndarray]) 
 
 def notices(table: pd.DataFrame, hard: np.ndarray) -> dict[str, list[str]]:
     """Return the rules that never fire, and the tags that are left with nothing but themselves."""
-    lonely = [
-        tag
-        for tag in UNIVERSAL_TAGS
-        if not np.delete(hard[INDEX[tag]], INDEX[tag]).any()
-    ]
+    lonely = [tag for tag in UNIVERSAL_TAGS if not np.delete(hard[INDEX[tag]], INDEX[tag]).any()]
     return {
         "never_fires": [
             row.rule for row in table.itertuples() if row.fires == 0 and row.source != "own tag"

@@ -161,12 +161,15 @@ def fill_store(
         disable=not missing,
         mininterval=1.0 if sys.stderr.isatty() else 60.0,
     )
-    with bar, ProcessPoolExecutor(
-        max_workers=max(1, min(workers, len(missing))),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(folder, options.batch_size),
-    ) as pool:
+    with (
+        bar,
+        ProcessPoolExecutor(
+            max_workers=max(1, min(workers, len(missing))),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(folder, options.batch_size),
+        ) as pool,
+    ):
         try:
             for chunk, rows in zip(missing, pool.map(_tag_chunk, missing), strict=True):
                 _commit(store, chunk, rows)

@@ -77,11 +77,14 @@ def train_cell(params: Params, mode: str, seed: int, study: str = "core") -> Non
     pattern = patterns.read(paths.rule_table(mode))
     table = torch.from_numpy(pattern.bias).to(device)
     tokenizer = encoder.tokenizer(paths.ENCODER)
-    splits = {
-        split: read_split(split, tokenizer, params) for split in ("train", *PREDICTED_SPLITS)
-    }
+    splits = {split: read_split(split, tokenizer, params) for split in ("train", *PREDICTED_SPLITS)}
     reset = mode != "full" and not params.encoder.keep_projections
     model = encoder.build(paths.ENCODER, recipe, seed, reset).to(device)
+    if params.train.max_pieces > model.config.max_position_embeddings:
+        raise UserError(
+            f"params.yaml: train.max_pieces is {params.train.max_pieces}, but the encoder has only "
+            f"{model.config.max_position_embeddings} positions. Lower it to that."
+        )
     padding = tokenizer.pad_token_id
     subset = VocabularySubset(
         (pieces for split in splits.values() for pieces in split.sentences.pieces), padding
@@ -164,7 +167,8 @@ def read_split(split: str, tokenizer: Any, params: Params) -> Split:
     Raises:
         UserError: If corpus and tags do not belong together, or a training row has no label.
     """
-    corpus = artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)
+    columns = (*artifacts.CORPUS_COLUMNS, *(("leaks_selection",) if split == "train" else ()))
+    corpus = artifacts.read_table(paths.corpus_split(split), columns)
     tags = artifacts.read_table(paths.tags_split(split), artifacts.TAG_COLUMNS)
     if list(corpus["id"]) != list(tags["id"]):
         raise UserError(
@@ -200,9 +204,7 @@ def predict(model: PreTrainedModel, table: Tensor, split: Split, params: Params)
     return logits.numpy()
 
 
-def _logits(
-    model: PreTrainedModel, table: Tensor, batch: batches.Batch, params: Params
-) -> Tensor:
+def _logits(model: PreTrainedModel, table: Tensor, batch: batches.Batch, params: Params) -> Tensor:
     """Return the logits of a batch, `[batch, 2]`; the pattern is laid over it once."""
     device = table.device
     batch = batch.to(device)
@@ -234,8 +236,13 @@ def _optimise(
     total_steps = epoch_steps * recipe.epochs
     require_open_rows(_first_bias(train, table))
     bar = tqdm(
-        total=total_steps, initial=progress.step, desc=name, unit="step", file=sys.stderr,
-        mininterval=1.0 if sys.stderr.isatty() else 60.0, dynamic_ncols=True,
+        total=total_steps,
+        initial=progress.step,
+        desc=name,
+        unit="step",
+        file=sys.stderr,
+        mininterval=1.0 if sys.stderr.isatty() else 60.0,
+        dynamic_ncols=True,
     )
     for epoch in range(progress.step // epoch_steps, recipe.epochs):
         order = batches.training_order(lengths, recipe.batch_size, seed, epoch)

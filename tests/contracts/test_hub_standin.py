@@ -1,10 +1,11 @@
 """The Hub path of the download, through the real client libraries, against a local stand-in.
 
 Every case runs in a process of its own, because the client libraries read the Hub's address when
-they are imported. The sentences are generated here; SST-2 itself is served only from a mirror, where
-one is found, and never kept.
+they are imported. The sentences are generated here; SST-2 itself is served only from a mirror,
+where one is found, and never kept.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import stanza
 import torch
 import yaml
 from hub_server import COMMIT, StandIn, running
@@ -34,14 +36,35 @@ PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuv
 PIECES += [f"##{piece}" for piece in PIECES[5:]] + ["film", "good", "sentimental"]
 
 DRIVER = """
-import json, sys
+import json, os, shutil, sys, traceback
+import datasets
 from ggsa import assets, config, corpus
 from ggsa.errors import UserError
-checksums = json.load(open("checksums.json"))
-try:
-    assets.download(config.load(), corpus.Checksums(**checksums) if checksums else corpus.SST2)
-except UserError as error:
-    sys.exit(f"UserError: {error}")
+
+def download():
+    checksums = json.load(open("checksums.json"))
+    try:
+        assets.download(config.load(), corpus.Checksums(**checksums) if checksums else corpus.SST2)
+    except UserError as error:
+        print(f"UserError: {error}", file=sys.stderr)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 2
+    return 0
+
+for folder in sys.stdin:  # the imports take seconds, so each order runs in a fork of this process
+    child = os.fork()
+    if child == 0:
+        os.chdir(folder.strip())
+        sys.stderr.flush()
+        os.dup2(os.open("stderr.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        if "HF_HUB_OFFLINE" not in os.environ:
+            shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
+        code = download()
+        sys.stderr.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -168,13 +191,15 @@ def tagger_files(tmp_path_factory):
     return {name: (folder / name).read_bytes() for name in ("pos.pt", "pretrain.pt")}
 
 
+@pytest.fixture(scope="session")
+def server():
+    with running(StandIn()) as stand_in:
+        yield stand_in
+
+
 @pytest.fixture
-def host(rows, encoder_files, tagger_files):
-    """The whole stand-in: data sets, checkpoint, and Stanza's list and models."""
-    import hashlib
-
-    import stanza
-
+def host(server, rows, encoder_files, tagger_files):
+    """The stand-in with all it should have: data sets, checkpoint, Stanza's list and models."""
     version = stanza.__resources_version__
     pos, pretrain = tagger_files["pos.pt"], tagger_files["pretrain.pt"]
     resources = {
@@ -192,9 +217,9 @@ def host(rows, encoder_files, tagger_files):
             "pretrain": {"vectors": {"md5": hashlib.md5(pretrain).hexdigest()}},
         },
     }
-    stand_in = StandIn(
+    good = StandIn(
         models={
-            ENCODER: encoder_files,
+            ENCODER: dict(encoder_files),
             "stand-in/stanza-en": {
                 "models/pos/tiny_nocharlm.pt": pos,
                 "models/pretrain/vectors.pt": pretrain,
@@ -203,20 +228,69 @@ def host(rows, encoder_files, tagger_files):
         datasets=corpus_repositories(rows),
         plain={f"stanza/resources_{version}.json": json.dumps(resources).encode()},
         revisions={f"v{version}"},
+        url=server.url,
     )
-    with running(stand_in):
-        yield stand_in
+    vars(server).update(vars(good))
+    return server
 
 
 # Running the download.
 
 
-class Workspace:
-    """A folder with a params.yaml of its own, in which the download runs as a process."""
+class Client:
+    """A process that has the client libraries loaded for one address of the Hub."""
 
-    def __init__(self, folder, url, checksums):
+    def __init__(self, url, cache, **environment):
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "GGSA_"))}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER],
+            env={
+                **inherited,
+                "PYTHONPATH": str(ROOT / "src"),
+                "HF_ENDPOINT": url,
+                "HF_HOME": str(cache),
+                "HF_HUB_DISABLE_XET": "1",
+                "HF_HUB_DISABLE_TELEMETRY": "1",
+                "STANZA_RESOURCES_URL": f"{url}/stanza",
+                "NO_PROXY": "127.0.0.1",
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def download(self, folder):
+        """Return the exit status and what was printed."""
+        self.process.stdin.write(f"{folder}\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline()), (folder / "stderr.txt").read_text()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("hub") / "cache"
+
+
+@pytest.fixture(scope="session")
+def client(server, cache):
+    made = Client(server.url, cache)
+    yield made
+    made.close()
+
+
+class Workspace:
+    """A folder with a params.yaml of its own, in which the download runs."""
+
+    def __init__(self, folder, client, checksums):
         self.folder = folder
-        self.url = url
+        self.client = client
         self.data = folder / "data"
         self.params = yaml.safe_load((ROOT / "params.yaml").read_text())
         self.set(
@@ -230,51 +304,45 @@ class Workspace:
     def set(self, block, **values):
         self.params[block].update(values)
 
-    def download(self, **environment):
+    def download(self):
         (self.folder / "params.yaml").write_text(yaml.safe_dump(self.params))
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "GGSA_"))}
-        return subprocess.run(
-            [sys.executable, "-c", DRIVER],
-            cwd=self.folder,
-            env={
-                **inherited,
-                "PYTHONPATH": str(ROOT / "src"),
-                "HF_ENDPOINT": self.url,
-                "HF_HOME": str(self.folder / "hub-cache"),
-                "HF_HUB_DISABLE_XET": "1",
-                "HF_HUB_DISABLE_TELEMETRY": "1",
-                "STANZA_RESOURCES_URL": f"{self.url}/stanza",
-                "NO_PROXY": "127.0.0.1",
-                "OMP_NUM_THREADS": "1",
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        return self.client.download(self.folder)
+
+    def succeed(self):
+        """Run the download, which must end well, and return what it printed."""
+        status, printed = self.download()
+        assert status == 0, printed
+        return printed
+
+    def refuse(self):
+        """Run the download, which must end with a UserError and no traceback; return its text."""
+        status, printed = self.download()
+        assert status == 1, printed
+        return printed.partition("UserError: ")[2]
+
+    def refuse_at(self, url, **environment):
+        """Do the same with the Hub at another address."""
+        saved, self.client = self.client, Client(url, self.folder / "cache", **environment)
+        try:
+            return self.refuse()
+        finally:
+            self.client.close()
+            self.client = saved
 
     def provenance(self):
         return json.loads((self.data / "corpus/provenance.json").read_text())
 
 
 @pytest.fixture
-def workspace(tmp_path, host, rows):
-    return Workspace(tmp_path, host.url, checksums_of(rows))
-
-
-def refused(result):
-    """Return the message of a refusal, which must be a UserError and no traceback."""
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stderr.partition("UserError: ")[2]
+def workspace(tmp_path, host, client, rows):
+    return Workspace(tmp_path, client, checksums_of(rows))
 
 
 # Everything there.
 
 
 def test_the_three_assets_come_from_the_hub_and_can_be_loaded(workspace, rows, encoder_files):
-    result = workspace.download()
-    assert result.returncode == 0, result.stderr
+    workspace.succeed()
     provenance = workspace.provenance()
     assert [provenance[asset]["source"] for asset in ("corpus", "tagger", "encoder")] == ["hub"] * 3
     assert provenance["substitutes"] == []
@@ -317,8 +385,7 @@ def test_a_distilbert_checkpoint_with_safetensors_is_taken_as_it_is(workspace, h
         "model.safetensors": save(weights, metadata={"format": "pt"}),
         "pytorch_model.bin": b"never asked for",
     }
-    result = workspace.download()
-    assert result.returncode == 0, result.stderr
+    workspace.succeed()
     folder = workspace.data / "encoder"
     assert load_file(folder / "model.safetensors").keys() == weights.keys()
     sent = host.models[ENCODER]["model.safetensors"]
@@ -330,16 +397,16 @@ def test_a_distilbert_checkpoint_with_safetensors_is_taken_as_it_is(workspace, h
     assert AutoTokenizer.from_pretrained(folder).tokenize("good") == ["good"]
 
 
-def test_without_a_network_the_cache_of_an_earlier_download_still_serves(workspace):
-    workspace.set("tagger", package="default_fast")
-    assert workspace.download().returncode == 0
+def test_without_a_network_the_cache_of_an_earlier_download_still_serves(workspace, cache):
+    workspace.succeed()
     before = {path.name: path.read_bytes() for path in workspace.data.glob("corpus/*.parquet")}
-    host_url, workspace.url = workspace.url, "http://127.0.0.1:9"
-    message = refused(workspace.download(HF_HUB_OFFLINE="1"))
-    assert "tagger" in message and "HF_HUB_OFFLINE" in message, "Stanza's list has no cache"
+    workspace.params["corpus"]["seed"] += 1
+    cache.rename(workspace.folder / "cache")
+    message = workspace.refuse_at("http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+    assert message.startswith("The tagger cannot be had"), "the corpus was; Stanza has no cache"
+    assert "HF_HUB_OFFLINE" in message
     after = {path.name: path.read_bytes() for path in workspace.data.glob("corpus/*.parquet")}
     assert before == after, "a failed download leaves what was there"
-    workspace.url = host_url
 
 
 # Checksums.
@@ -350,18 +417,18 @@ def test_a_corpus_with_another_word_is_refused_with_both_checksums(workspace, ho
         workspace.set("assets", source=source)
         other = {**rows, "validation": [Sentence(("other",), 1), *rows["validation"][1:]]}
         host.datasets = corpus_repositories(other)
-        message = refused(workspace.download())
+        message = workspace.refuse()
         assert corpus.canonical_sha256(other["validation"]) in message
         assert corpus.canonical_sha256(rows["validation"]) in message
         assert not (workspace.data / "corpus").exists(), "nothing is left half-written"
 
 
-def test_a_tagger_with_another_md5_is_refused_with_both_checksums(workspace, host):
+def test_a_tagger_with_another_md5_is_refused_with_both_checksums(workspace, host, tagger_files):
     workspace.set("assets", source="auto")
     host.models["stand-in/stanza-en"]["models/pos/tiny_nocharlm.pt"] = b"other bytes"
-    message = refused(workspace.download())
-    assert "c63efb8d8d2c1eebd9e2d2bca5b1b2c4" not in message
-    assert "md5 for en" in message and "expected" in message
+    message = workspace.refuse()
+    for content in (b"other bytes", tagger_files["pos.pt"]):
+        assert hashlib.md5(content).hexdigest() in message
 
 
 def test_encoder_weights_that_differ_from_what_the_hub_lists_are_refused(
@@ -370,16 +437,15 @@ def test_encoder_weights_that_differ_from_what_the_hub_lists_are_refused(
     workspace.set("assets", source="auto")
     sent = encoder_files["pytorch_model.bin"]
     host.swapped["pytorch_model.bin"] = sent[:-1] + bytes([sent[-1] ^ 1])
-    message = refused(workspace.download())
+    message = workspace.refuse()
     assert "pytorch_model.bin" in message and "sha256" in message
 
 
 def test_test_labels_that_do_not_match_are_left_out_aloud(workspace, host, rows):
     wrong = [Sentence(row.words, 1 - row.label) for row in rows["test"]]
     host.datasets[LABELS] = corpus_repositories({**rows, "test": wrong})[LABELS]
-    result = workspace.download()
-    assert result.returncode == 0, result.stderr
-    assert corpus.canonical_sha256(rows["test"]) in result.stderr
+    printed = workspace.succeed()
+    assert corpus.canonical_sha256(rows["test"]) in printed
     assert set(pd.read_parquet(workspace.data / "corpus/test.parquet")["label"]) == {-1}
     assert workspace.provenance()["corpus"]["test_labelled"] is False
     assert any("labels" in sentence for sentence in workspace.provenance()["substitutes"])
@@ -395,37 +461,38 @@ def closed_port():
 
 
 def test_a_refused_connection_is_an_error_where_the_hub_is_demanded(workspace):
-    workspace.url = f"http://127.0.0.1:{closed_port()}"
-    message = refused(workspace.download())
-    assert "corpus" in message and workspace.url in message and "assets.source: auto" in message
+    url = f"http://127.0.0.1:{closed_port()}"
+    message = workspace.refuse_at(url)
+    assert message.startswith("The corpus cannot be had: not from the Hub")
+    assert url in message and "assets.source: auto" in message
 
 
 def test_a_refused_connection_leads_to_the_next_source_aloud(workspace, tmp_path, tagger_files):
     mirror = tmp_path / "mirror"
     (mirror / "stanza/en/pos").mkdir(parents=True)
     (mirror / "stanza/en/pos/ewt.pt").write_bytes(tagger_files["pos.pt"])
-    workspace.url = f"http://127.0.0.1:{closed_port()}"
+    workspace.client = Client(f"http://127.0.0.1:{closed_port()}", tmp_path / "cache")
     workspace.set("assets", source="auto", mirror=str(mirror))
     workspace.set("corpus", limit=100)
     workspace.set("encoder", initialisation="auto", vocabulary=300)
-    result = workspace.download()
-    assert result.returncode == 0, result.stderr
+    printed = workspace.succeed()
+    workspace.client.close()
     provenance = workspace.provenance()
     sources = [provenance[asset]["source"] for asset in ("corpus", "tagger", "encoder")]
     assert sources == ["embedded", "mirror", "from_scratch"]
     assert len(provenance["substitutes"]) == 3
     for sentence in provenance["substitutes"]:
-        assert sentence in result.stderr
-    assert "not from the Hub" in result.stderr
+        assert sentence in printed
+    assert "not from the Hub" in printed
 
 
 def test_a_host_that_accepts_and_never_answers_is_given_up(workspace):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        workspace.url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         workspace.set("assets", hub_timeout_seconds=1)
-        assert "no answer" in refused(workspace.download())
+        message = workspace.refuse_at(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert "no answer" in message
 
 
 @pytest.mark.parametrize(
@@ -438,7 +505,7 @@ def test_a_host_that_accepts_and_never_answers_is_given_up(workspace):
 )
 def test_a_truncated_file_is_an_error_and_leaves_nothing(workspace, host, file, asset):
     host.truncated.add(file)
-    message = refused(workspace.download())
+    message = workspace.refuse()
     assert message.startswith(f"The {asset} cannot be had: not from the Hub")
     assert not (workspace.data / "corpus").exists()
 
@@ -449,26 +516,26 @@ def test_a_truncated_file_is_an_error_and_leaves_nothing(workspace, host, file, 
 def test_a_checkpoint_that_the_hub_does_not_know_is_a_mistake(workspace):
     workspace.set("assets", source="auto")
     workspace.set("encoder", checkpoint="stand-in/absent", initialisation="auto")
-    message = refused(workspace.download())
+    message = workspace.refuse()
     assert "encoder.checkpoint" in message and "stand-in/absent" in message
 
 
 def test_a_revision_that_the_hub_does_not_know_is_a_mistake(workspace):
     workspace.set("encoder", revision="2" * 40)
-    assert "2" * 40 in refused(workspace.download())
+    assert "2" * 40 in workspace.refuse()
 
 
 def test_an_unknown_package_or_language_of_stanza_is_a_mistake(workspace):
     workspace.set("tagger", package="no_such_package")
-    assert "tagger.package" in refused(workspace.download())
+    assert "tagger.package" in workspace.refuse()
     workspace.set("tagger", package="default_fast", language="xx")
-    assert "tagger.language" in refused(workspace.download())
+    assert "tagger.language" in workspace.refuse()
 
 
 # The real rows, where they are.
 
 
-def test_sst2_is_byte_identical_from_hub_and_mirror(tmp_path, host):
+def test_sst2_is_byte_identical_from_hub_and_mirror(tmp_path, host, client):
     folder = MIRROR / "sst2"
     if not (folder / "train.tsv").is_file():
         pytest.skip(f"no mirror with SST-2 at {MIRROR}; set GGSA_MIRROR to compare with it")
@@ -483,13 +550,12 @@ def test_sst2_is_byte_identical_from_hub_and_mirror(tmp_path, host):
     written = {}
     for source in ("hub", "mirror"):
         (tmp_path / source).mkdir()
-        workspace = Workspace(tmp_path / source, host.url, None)
+        workspace = Workspace(tmp_path / source, client, None)
         workspace.set("assets", source=source, mirror=str(MIRROR.resolve()))
         workspace.set("corpus", selection_sentences=500)
         if source == "mirror":
             workspace.set("encoder", initialisation="from_scratch")
-        result = workspace.download()
-        assert result.returncode == 0, result.stderr
+        workspace.succeed()
         assert workspace.provenance()["is_sst2"] is True
         assert workspace.provenance()["corpus"]["test_labelled"] is True
         assert workspace.provenance()["corpus"]["whole_sentences"] == 6224

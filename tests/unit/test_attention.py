@@ -125,7 +125,9 @@ def test_padding_never_changes_a_sentence(case: tuple) -> None:
 
 def test_a_blocked_piece_has_no_influence_on_a_query_that_sees_only_itself() -> None:
     table = torch.full((SIZE, SIZE), -torch.inf)
-    bias = attention.pattern_bias(table, torch.zeros(1, 4, dtype=torch.long), torch.zeros(1, 4, dtype=torch.bool))
+    bias = attention.pattern_bias(
+        table, torch.zeros(1, 4, dtype=torch.long), torch.zeros(1, 4, dtype=torch.bool)
+    )
     query, key, value = (torch.randn(1, 2, 4, 8) for _ in range(3))
     output, _ = attention.dense_attention(torch.nn.Module().eval(), query, key, value, bias)
     torch.testing.assert_close(output, value.transpose(1, 2))

@@ -32,8 +32,16 @@ def test_every_problem_is_reported_at_once_with_key_and_value() -> None:
     del changed["report"]
     message = refusal(changed)
     assert "5 problems" in message
-    for part in ("trian", "Did you mean train?", "grid.modes[1]", "hrad", "Did you mean hard?",
-                 "'many'", "heads 3", "report: is missing"):
+    for part in (
+        "trian",
+        "Did you mean train?",
+        "grid.modes[1]",
+        "hrad",
+        "Did you mean hard?",
+        "'many'",
+        "heads 3",
+        "report: is missing",
+    ):
         assert part in message
 
 

@@ -72,7 +72,8 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
         for m, split in itertools.product(others, SPLITS) for d in [random.normal(0, 0.4)]
     ])  # fmt: skip
     write("mcnemar", [
-        {"mode": m, "seed": s, "split": split, "only_full_right": 31, "only_mode_right": 28, "p": 0.79}
+        {"mode": m, "seed": s, "split": split, "only_full_right": 31, "only_mode_right": 28,
+         "p": 0.79}
         for m, s, split in itertools.product(others, seeds, SPLITS)
     ])  # fmt: skip
     write("equivalence", [
@@ -101,7 +102,8 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
         {"mode": m, "split": split, "length_from": low, "length_to": high, "sentences": n,
          "density": 1 if density.get(m, 1.0) == 1 else 0.3 + 2 / low}
         for split, m, (low, high, n) in itertools.product(
-            SPLITS, modes, ((2, 10, 60), (11, 20, 260), (21, 30, 320), (31, 40, 170), (41, 128, 62)))
+            SPLITS, modes, ((2, 10, 60), (11, 20, 260), (21, 30, 320), (31, 40, 170), (41, 128, 62))
+        )
     ]  # fmt: skip
     write("density_by_length", by_length)
     write("history", [
@@ -152,7 +154,8 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
         for q, k in itertools.product(TAGS, TAGS) if allowed(q, k)
     ], statistics)  # fmt: skip
     write("density", [
-        {"mode": m, "split": split, "density": density.get(m, 1.0), "pairs": 9e5, "allowed_pairs": 3e5}
+        {"mode": m, "split": split, "density": density.get(m, 1.0), "pairs": 9e5,
+         "allowed_pairs": 3e5}
         for m, split in itertools.product(modes, ("train", "selection", "validation", "test"))
     ], statistics)  # fmt: skip
     write("density_by_length", by_length, statistics)
@@ -169,7 +172,8 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
                    "sha256": {"train": "d6d6" * 16, "validation": "671a" * 16}},
         "tagger": {"name": "ewt", "source": "mirror", "sha256": "ab12" * 16},
         "encoder": {"source": "from_scratch", "checkpoint": None, "pretrained": False,
-                    "is_paper_checkpoint": False, "vocabulary": "bert-base-uncased", "sha256": None},
+                    "is_paper_checkpoint": False, "vocabulary": "bert-base-uncased",
+                    "sha256": None},
         "substitutes": substitutes,
     }  # fmt: skip
     artifacts.write_json(root / paths.provenance(), provenance)
@@ -270,7 +274,7 @@ def test_one_mode_and_one_seed_on_another_corpus_make_a_report_that_says_so(tmp_
         artifacts.write_table(paths.TABLES / f"{name}.csv", pd.DataFrame(columns=columns))
     report.render(params_of(modes=("full",), seeds=(13,)))
     page = paths.REPORT.read_text(encoding="utf-8")
-    assert page.index("These numbers are not about SST-2") < page.index("<h1>")
+    assert page.index("This run is not on SST-2") < page.index("<h1>")
     assert 'class="chip not-comparable"' in page
     assert "nan" not in re.sub(r"base64,[^\"]+", "", page).lower().split()
 

@@ -44,21 +44,20 @@ def _nouns(text: str) -> tuple[Noun, ...]:
 ADJECTIVES = {
     POSITIVE: _words(
         "good great funny charming clever brilliant warm moving touching fresh superb witty lovely "
-        "gripping honest generous elegant smart delightful sharp powerful beautiful pretty tender"
+        "generous elegant smart delightful pretty"
     ),
     NEGATIVE: _words(
         "bad awful boring dull clumsy stupid weak silly flat tedious lifeless shallow thin poor "
-        "bland ugly lazy messy hollow stale dreadful annoying pointless tired"
+        "bland ugly messy annoying"
     ),
 }
 
 ADVERBS = {
     POSITIVE: _words(
-        "beautifully brilliantly superbly elegantly cleverly gracefully well perfectly warmly "
-        "honestly"
+        "beautifully brilliantly superbly elegantly cleverly well perfectly warmly"
     ),
     NEGATIVE: _words(
-        "badly poorly clumsily awkwardly lazily lamely stupidly carelessly miserably dully"
+        "badly poorly clumsily awkwardly lazily stupidly carelessly miserably"
     ),
 }
 
@@ -95,8 +94,8 @@ OPINION_VERBS = {
 
 # Verdicts ("it is a gem"). Several are verbs as well.
 NOUNS = {
-    POSITIVE: _words("triumph delight gem treat joy masterpiece marvel thrill pleasure winner"),
-    NEGATIVE: _words("mess bore flop insult failure disaster disappointment chore mistake loser"),
+    POSITIVE: _words("triumph delight gem joy masterpiece thrill pleasure winner"),
+    NEGATIVE: _words("mess bore flop insult failure disaster mistake loser"),
 }
 
 # Qualities that a film may have, without an article.

@@ -45,8 +45,8 @@ WEIGHED = 0.35  # of the intensified, not negated adjectives
 LONG_SHARE = 0.13
 LEAD = 0.12
 SHORT_SHARE = 0.5  # of the training sentences
-SHORT_NEGATION = 0.25
-SHORT_CONSTRUCTIONS = (("single", 0.56), ("but", 0.16), ("although", 0.16), ("joined", 0.12))
+SHORT_NEGATION = 0.2
+SHORT_CONSTRUCTIONS = (("single", 0.68), ("but", 0.12), ("although", 0.12), ("joined", 0.08))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ OPTIONS = {
     "max_steps": STEPS,
     "eval_interval": 100,
     "max_steps_before_stop": STEPS,
-    "batch_size": 500,  # words
+    "batch_size": 32,  # sentences
     "dropout": 0.3,
     "word_dropout": 0.1,
     "augment_nopunct": 0.1,

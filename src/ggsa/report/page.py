@@ -44,13 +44,14 @@ def build(params: Params, sections: Mapping[str, str]) -> str:
         name: tables.read(paths.TABLES, name)
         for name in ("results", "runs", "comparisons", "equivalence", "cost", "claims")
     }
-    content = Markup("\n".join(sections.values()))
+    content = Markup("\n".join(with_anchors(name, text) for name, text in sections.items()))
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
         banner=banner(params, provenance),
+        alarm=wording.alarm(provenance),
         run=run_line(params, provenance),
         rows=verdict_rows(found["results"]),
         rows_note=rows_note(found["results"]),
@@ -71,6 +72,18 @@ def build(params: Params, sections: Mapping[str, str]) -> str:
     )
     # The contents are read off the finished page, so that no heading is missing from them.
     return with_contents(page, contents(page))
+
+
+def with_anchors(name: str, section: str) -> str:
+    """Return a section whose headings can be linked to: by its name, and name and heading."""
+
+    def anchored(heading: re.Match[str]) -> str:
+        level, title = heading.groups()
+        slug = re.sub(r"[^a-z0-9]+", "-", re.sub(r"<[^>]+>", "", title).lower()).strip("-")
+        anchor = name if level == "2" else f"{name}-{slug}"
+        return f'<h{level} id="{anchor}">{title}</h{level}>'
+
+    return re.sub(r"<h([23])>(.*?)</h\1>", anchored, section, flags=re.DOTALL)
 
 
 def contents(page: str) -> list[tuple[int, str, str]]:
@@ -113,8 +126,8 @@ def run_line(params: Params, provenance: dict) -> str:
         if split != "examples"
     )
     return (
-        f"The modes {modes}, each with {seeds} {numbers}, on {wording.corpus_name(provenance)} "
-        f"({rows}); {wording.encoder_name(provenance)}."
+        f"Run: the modes {modes}, each with {seeds} {numbers}, on {wording.corpus_name(provenance)}; "
+        f"{wording.encoder_name(provenance)}. Rows: {rows}."
     )
 
 

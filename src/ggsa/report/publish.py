@@ -1,7 +1,8 @@
 """Copy the latest run to `reports/published/` and write its table into the README.
 
 Place in the data flow: `python -m ggsa.report.publish`, called by `make publish`; nothing else
-writes `reports/published/`. What is published holds no text of the corpus: predictions carry identifiers.
+writes `reports/published/`. It holds no text of the corpus: predictions carry
+identifiers.
 """
 
 import argparse
@@ -81,7 +82,7 @@ def readme_block(results: pd.DataFrame, provenance: dict) -> str:
         f"{wording.corpus_name(provenance)}, {wording.seeds(int(first['seeds']))}; "
         f"{wording.encoder_name(provenance)}. {wording.descriptive(int(first['seeds']))}"
     ).strip()
-    warning = "" if provenance["is_sst2"] else f"**{wording.banner(provenance)[0]}**\n\n"
+    warning = "" if provenance["is_sst2"] else f"**{wording.alarm(provenance)}.** {wording.banner(provenance)[0]}\n\n"
     table = rows.to_markdown(index=False, disable_numparse=True)
     return f"{warning}{table}\n\n{about}"
 

@@ -19,6 +19,7 @@ from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 import ggsa
 from ggsa import paths
@@ -30,6 +31,8 @@ from ggsa.report import page
 NOTEBOOKS = ("corpus", "rules", "results", "cost", "attention")
 KERNEL = "python3"
 START_SECONDS = 120
+# Sockets in a private folder where the system has them, rather than ports open to every local user.
+TRANSPORT = "ipc" if os.name == "posix" else "tcp"
 
 
 def render_report(params: Params) -> None:
@@ -85,11 +88,13 @@ def execute(
                 str(partial),
                 parameters=dict(parameters),
                 kernel_name=KERNEL,
+                language="python",
                 progress_bar=False,
                 record_timing=False,
                 log_output=False,
                 execution_timeout=timeout_seconds,
                 start_timeout=START_SECONDS,
+                config=Config({"KernelManager": {"transport": TRANSPORT}}),
             )
         except NoSuchKernel as error:
             raise UserError(
@@ -149,6 +154,10 @@ def _kernel_environment() -> Iterator[None]:
     """Make kernels come from this environment and import this copy of the package."""
     source = str(Path(ggsa.__file__).resolve().parents[1])
     before = dict(os.environ)
+    # The name of a socket has to be short, which that of the temporary folder is not everywhere.
+    short = "/tmp" if TRANSPORT == "ipc" and Path("/tmp").is_dir() else None
+    runtime = tempfile.TemporaryDirectory(prefix="ggsa-", dir=short)
+    os.environ["JUPYTER_RUNTIME_DIR"] = runtime.name
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     os.environ["PYTHONHASHSEED"] = "0"
@@ -159,6 +168,7 @@ def _kernel_environment() -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+        runtime.cleanup()
 
 
 def _failure(path: Path, partial: Path, failed: Path, reason: str) -> UserError:

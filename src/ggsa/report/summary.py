@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from ggsa import artifacts, config, paths
 from ggsa.errors import UserError
-from ggsa.report import page, tables
+from ggsa.report import page, tables, wording
 
 WIDTH = 78
 
@@ -28,8 +28,9 @@ def text(params: config.Params) -> str:
     sentences = page.banner(params, provenance)
     if sentences:
         rule = "!" * WIDTH
-        wrapped = [textwrap.fill(sentence, WIDTH) for sentence in sentences]
-        parts += ["\n".join([rule, *wrapped, rule])]
+        headline = wording.alarm(provenance).upper()
+        wrapped = [textwrap.fill(sentence, WIDTH) for sentence in (headline, *sentences)]
+        parts.append("\n".join([rule, *wrapped, rule]))
     parts.append(textwrap.fill(page.run_line(params, provenance), WIDTH))
     rows = [
         {

@@ -104,8 +104,7 @@ def corpus_name(provenance: dict) -> str:
     """Return what the run was made on, never plain SST-2 when the checksum says otherwise."""
     if provenance["is_sst2"]:
         return "SST-2 (every row verified by checksum)"
-    name = provenance["corpus"].get("name")
-    if name == "probe":
+    if provenance["corpus"]["name"] == "probe":
         return "the probe corpus (generated sentences, not SST-2)"
     return "an altered corpus that is not SST-2 by checksum"
 
@@ -119,13 +118,18 @@ def encoder_name(provenance: dict) -> str:
     return name if about["is_paper_checkpoint"] else f"{name} (not the paper’s)"
 
 
+def alarm(provenance: dict) -> str:
+    """Return the headline of the banner."""
+    return "Substitutes were used" if provenance["is_sst2"] else "This run is not on SST-2"
+
+
 def banner(provenance: dict) -> list[str]:
     """Return the sentences of the banner, most important first; none if nothing was replaced."""
     sentences = []
     if not provenance["is_sst2"]:
         sentences.append(
-            f"These numbers are not about SST-2. They were measured on "
-            f"{corpus_name(provenance)}; no verdict on the paper’s accuracies follows from them."
+            f"The numbers were measured on {corpus_name(provenance)}; no verdict on the paper’s "
+            f"accuracies follows from them."
         )
     return sentences + list(provenance["substitutes"])
 
@@ -160,7 +164,7 @@ def _accuracies(results: pd.DataFrame, provenance: dict) -> str:
         for row in rows.itertuples()
     )
     return (
-        f"On the {count(first['n'])} validation sentences of {corpus_name(provenance)}, "
+        f"On {count(first['n'])} validation sentences of {corpus_name(provenance)}, "
         f"{encoder_name(provenance)} reached an accuracy of {reached} "
         f"(mean{spread} over {seeds(int(first['seeds']))})."
     )
@@ -204,7 +208,7 @@ def _costs(cost: pd.DataFrame) -> str:
         f"{percent(row.saving_model)} of the whole model’s"
         for row in saves.itertuples()
     )
-    return f"In theory {parts}, {where}; no time is saved by this implementation."
+    return f"In theory {parts}, {where}; dense attention with a mask saves no time."
 
 
 def _standing(results: pd.DataFrame, provenance: dict) -> str:

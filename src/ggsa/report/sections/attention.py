@@ -116,8 +116,8 @@ def example(material: Material, sentence: int) -> str:
         weights = one.groupby(["query", "key"])["weight"].mean().unstack()
         image = axes.imshow(weights.to_numpy(), cmap=style.SEQUENTIAL, vmin=0, vmax=1)
         blocked = ~one.groupby(["query", "key"])["allowed"].first().unstack().to_numpy(dtype=bool)
-        for row, column in np.argwhere(blocked):
-            axes.plot(column, row, "x", color="#b9b9b9", markersize=2.6, markeredgewidth=0.7)
+        crossed, columns = np.nonzero(blocked)
+        axes.plot(columns, crossed, "x", color="#b9b9b9", markersize=2.6, markeredgewidth=0.7)
         axes.set_title(mode, color=style.colour(mode), fontweight="bold")
         axes.set_xticks(range(len(pieces)), pieces, rotation=90, fontsize=8)
         axes.set_yticks(range(len(pieces)), pieces, fontsize=8)

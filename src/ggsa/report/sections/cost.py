@@ -13,8 +13,9 @@ def formula(material: Material) -> str:
     """Return the formula of the theoretical cost, as text and HTML."""
     return (
         "<p>Theoretical cost counts multiplications and additions, two for each multiply-add, of "
-        "one forward pass. With <i>n</i> word pieces, of whose <i>n</i>² pairs <i>p</i> are allowed,"
-        " hidden width <i>d</i>, feed-forward width <i>f</i>, <i>L</i> layers, <i>c</i> classes:</p>"
+        "one forward pass. With <i>n</i> word pieces, of whose <i>n</i>² pairs <i>p</i> are "
+        "allowed, hidden width <i>d</i>, feed-forward width <i>f</i>, <i>L</i> layers and <i>c</i> "
+        "classes:</p>"
         '<p class="formula">attention = <i>L</i> (2<i>dp</i> for the scores + 2<i>dp</i> for the '
         "weighted values) = 4<i>Ldp</i><br>"
         "whole model = <i>L</i> (8<i>nd</i>² for the four projections + 4<i>ndf</i> for the "

@@ -1,0 +1,504 @@
+"""From where assets come, in which order, and what is refused."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+)
+
+from ggsa import assets, config, corpus
+from ggsa.assets import encoder, hub, policy, sentences, tagger, wordpiece
+from ggsa.assets.policy import Unavailable
+from ggsa.corpus import Checksums, Sentence
+from ggsa.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "film", "good", "."]
+WHOLE = [Sentence((*"abcdefg", str(row), '"'), row % 2) for row in range(40)]
+
+
+@pytest.fixture(autouse=True)
+def no_mirror_of_this_machine(monkeypatch):
+    monkeypatch.delenv("GGSA_MIRROR", raising=False)
+
+
+@pytest.fixture
+def parameters(tmp_path):
+    """Parameters of the committed file, with changes, and a mirror folder that does not exist."""
+
+    def changed(**blocks):
+        content = yaml.safe_load((ROOT / "params.yaml").read_text())
+        content["assets"].update(source="mirror", mirror=str(tmp_path / "mirror"))
+        for block, values in blocks.items():
+            content[block].update(values)
+        return config.parse(content)
+
+    return changed
+
+
+def missing(reason="gone", absent=False):
+    def attempt():
+        raise Unavailable(reason, absent)
+
+    return attempt
+
+
+# The order of sources.
+
+
+def test_auto_asks_hub_mirror_embedded_in_this_order_and_aloud(parameters, capsys):
+    params = parameters(assets={"source": "auto"})
+    attempts = {"embedded": lambda: 3, "mirror": missing("no folder"), "hub": missing("no answer")}
+    assert policy.first_available("corpus", params, attempts) == ("embedded", 3)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "corpus: not from the Hub (no answer); trying the mirror." in lines[0]
+    assert "not from the mirror (no folder); trying the embedded" in lines[1]
+
+
+def test_the_first_source_that_has_it_is_taken_without_a_word(parameters, capsys):
+    params = parameters(assets={"source": "auto"})
+    attempts = {"hub": lambda: 1, "mirror": missing()}
+    assert policy.first_available("corpus", params, attempts) == ("hub", 1)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("demanded", policy.SOURCES)
+def test_a_demanded_source_is_the_only_one_asked(parameters, demanded):
+    params = parameters(assets={"source": demanded})
+    attempts = {source: (lambda source=source: source) for source in policy.SOURCES}
+    assert policy.first_available("corpus", params, attempts) == (demanded, demanded)
+    with pytest.raises(UserError, match=r"not from .* \(gone\).*assets\.source: auto"):
+        policy.first_available("corpus", params, {**attempts, demanded: missing()})
+
+
+def test_a_wrong_checksum_ends_the_search_under_auto(parameters):
+    params = parameters(assets={"source": "auto"})
+
+    def damaged():
+        corpus.verify("it", "md5", "aa", "bb")
+
+    with pytest.raises(UserError, match="bb, but aa"):
+        policy.first_available("corpus", params, {"hub": damaged, "mirror": lambda: 2})
+
+
+# The corpus.
+
+
+def mirror_of(folder, train=WHOLE, test=WHOLE[:9], validation=WHOLE[10:19]):
+    """Write the sst2 folder of a mirror, and return its checksums."""
+    sst2 = folder / "sst2"
+    sst2.mkdir(parents=True, exist_ok=True)
+
+    def lines(heading, rows):
+        return "\n".join([heading, *rows]) + "\n"
+
+    for name, rows in (("train.tsv", train), ("dev.tsv", validation)):
+        body = (f"{' '.join(row.words)} \t{row.label}" for row in rows)
+        (sst2 / name).write_text(lines("sentence\tlabel", body))
+    unlabelled = (f"{number}\t{' '.join(row.words)}" for number, row in enumerate(test))
+    (sst2 / "test.tsv").write_text(lines("index\tsentence", unlabelled))
+    labels = (f"{number}\t{row.label}" for number, row in enumerate(test))
+    (sst2 / "test_labels.tsv").write_text(lines("index\tlabel", labels))
+    hidden = [Sentence(row.words, -1) for row in test]
+    splits = {"train": train, "validation": validation, "test": hidden}
+    return Checksums(
+        rows={split: corpus.canonical_sha256(rows) for split, rows in splits.items()},
+        labelled_test=corpus.canonical_sha256(test),
+        files={name: corpus.md5(sst2 / name) for name in corpus.SST2.files},
+    )
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    return tmp_path / "mirror"
+
+
+def test_the_mirror_gives_verified_splits_with_labels_of_the_test(parameters, mirror):
+    params = parameters(corpus={"selection_sentences": 6})
+    obtained = sentences.obtain(params, mirror_of(mirror))
+    assert obtained.splits["train"] == WHOLE
+    assert obtained.splits["test"] == WHOLE[:9]
+    assert obtained.provenance["rows"] == {
+        "train": 40, "validation": 9, "test": 9, "selection": 6, "examples": 3,
+    }  # fmt: skip
+    assert obtained.substitutes == ()
+    assert {label for _, label in obtained.splits["examples"]} == {-1}
+
+
+def test_the_environment_variable_names_the_mirror(parameters, mirror, tmp_path, monkeypatch):
+    params = parameters(corpus={"selection_sentences": 6})
+    checksums = mirror_of(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="there is no folder"):
+        sentences.obtain(params, checksums)
+    monkeypatch.setenv("GGSA_MIRROR", str(tmp_path / "elsewhere"))
+    assert sentences.obtain(params, checksums).provenance["source"] == "mirror"
+
+
+def test_a_file_with_another_md5_is_refused_with_both_values(parameters, mirror):
+    checksums = mirror_of(mirror)
+    path = mirror / "sst2/dev.tsv"
+    path.write_text(path.read_text() + "one more\t1\n")
+    with pytest.raises(UserError) as error:
+        sentences.obtain(parameters(), checksums)
+    assert checksums.files["dev.tsv"] in str(error.value)
+    assert corpus.md5(path) in str(error.value)
+
+
+def test_the_mirrors_labels_are_verified_and_may_be_absent(parameters, mirror, capsys):
+    params = parameters(corpus={"selection_sentences": 6})
+    checksums = mirror_of(mirror)
+    path = mirror / "sst2/test_labels.tsv"
+    content = path.read_text()
+    path.write_text(content.replace("0\t0", "0\t1"))
+    with pytest.raises(UserError, match=checksums.labelled_test):
+        sentences.obtain(params, checksums)
+    path.write_text(content.removesuffix("8\t0\n"))
+    with pytest.raises(UserError, match="8 labels; 9 were expected"):
+        sentences.obtain(params, checksums)
+    path.unlink()
+    obtained = sentences.obtain(params, checksums)
+    assert {label for _, label in obtained.splits["test"]} == {-1}
+    assert obtained.substitutes == (sentences.TEST_UNLABELLED,)
+    assert sentences.TEST_UNLABELLED in capsys.readouterr().err
+
+
+def test_a_limit_keeps_the_first_rows_of_every_split_and_is_no_longer_sst2(parameters, mirror):
+    checksums = mirror_of(mirror)
+    whole = sentences.obtain(parameters(corpus={"selection_sentences": 10}), checksums)
+    cut = sentences.obtain(parameters(corpus={"selection_sentences": 10, "limit": 8}), checksums)
+    for split in ("train", "selection", "validation", "test"):
+        assert cut.splits[split] == whole.splits[split][:8]
+        assert cut.provenance["sha256"][split] != whole.provenance["sha256"][split]
+
+
+def test_sst2_is_known_by_its_checksums_alone():
+    rows = {**corpus.SST2.rows}
+    assert assets.is_sst2(rows)
+    assert assets.is_sst2({**rows, "test": corpus.SST2.labelled_test})
+    for split in rows:
+        assert not assets.is_sst2({**rows, split: "0" * 64})
+
+
+def test_the_probe_corpus_is_embedded_and_keeps_its_own_selection(parameters):
+    params = parameters(corpus={"name": "probe", "limit": 50})
+    obtained = sentences.obtain(params, corpus.SST2)
+    assert obtained.provenance["name"] == "probe"
+    assert obtained.provenance["source"] == "embedded"
+    assert obtained.substitutes == (), "it was asked for"
+    assert not obtained.tables["train"]["leaks_selection"].any()
+    splits = [set(obtained.splits[split]) for split in ("train", "selection", "validation", "test")]
+    assert [len(split) for split in splits] == [50] * 4
+    assert len(set.union(*splits)) == 200, "no sentence is in two splits"
+
+
+def test_the_probe_corpus_instead_of_sst2_is_a_substitute(parameters, capsys):
+    obtained = sentences.obtain(parameters(assets={"source": "embedded"}), corpus.SST2)
+    assert obtained.provenance["name"] == "probe"
+    assert obtained.substitutes[0] in capsys.readouterr().err
+
+
+# The tagger.
+
+
+def test_a_damaged_tagger_is_refused(parameters, mirror, tmp_path):
+    (mirror / "stanza/en/pos").mkdir(parents=True)
+    whole = tmp_path / "whole.pt"
+    torch.save({"config": {}, "weights": torch.zeros(5000)}, whole)
+    (tmp_path / "tagger").mkdir()
+    (mirror / tagger.MIRROR_MODEL).write_bytes(whole.read_bytes()[:9000])
+    with pytest.raises(UserError, match="no complete Stanza model"):
+        tagger.obtain(parameters(), tmp_path / "tagger")
+
+
+def test_the_mirrors_tagger_is_described_for_loading_and_named_a_substitute(
+    parameters, mirror, tmp_path, capsys
+):
+    (mirror / "stanza/en/pos").mkdir(parents=True)
+    (tmp_path / "tagger").mkdir()
+    torch.save({"config": {}}, mirror / tagger.MIRROR_MODEL)
+    provenance, substitutes = tagger.obtain(parameters(), tmp_path / "tagger")
+    description = json.loads((tmp_path / "tagger/tagger.json").read_text())
+    assert description["file"] == "pos.pt" and description["pipeline"] == {}
+    found = hashlib.sha256((tmp_path / "tagger/pos.pt").read_bytes()).hexdigest()
+    assert description["sha256"] == provenance["sha256"] == found
+    assert (tmp_path / "tagger/resources.json").read_text() == "{}\n"
+    assert len(substitutes) == 1 and substitutes[0] in capsys.readouterr().err
+
+
+def test_the_mirrors_english_tagger_is_not_used_for_another_language(parameters, mirror, tmp_path):
+    mirror.mkdir()
+    with pytest.raises(UserError, match="no tagger for the language de"):
+        tagger.obtain(parameters(tagger={"language": "de"}), tmp_path)
+
+
+def test_a_tagger_that_needs_a_transformer_is_refused(parameters, mirror, tmp_path):
+    (mirror / "stanza/en/pos").mkdir(parents=True)
+    torch.save({"config": {"bert_model": "some/electra"}}, mirror / tagger.MIRROR_MODEL)
+    with pytest.raises(UserError, match="some/electra"):
+        tagger.obtain(parameters(), tmp_path)
+
+
+# The encoder.
+
+
+def checkpoint(folder, pieces=PIECES, distil=False):
+    """Write a small checkpoint in today's layout, and return its weights."""
+    torch.manual_seed(0)
+    if distil:
+        settings = DistilBertConfig(vocab_size=len(pieces), n_layers=1, n_heads=2, dim=8)
+        settings.hidden_dim = 16
+        model = DistilBertForMaskedLM(settings)
+    else:
+        settings = BertConfig(
+            vocab_size=len(pieces), hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+            intermediate_size=16,
+        )  # fmt: skip
+        model = BertForMaskedLM(settings)
+    model.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.fixture
+def target(tmp_path):
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("distil", [False, True])
+def test_a_checkpoint_of_either_kind_can_be_loaded_as_a_classifier(
+    parameters, mirror, target, distil
+):
+    weights = checkpoint(mirror / "tiny", distil=distil)
+    params = parameters(encoder={"checkpoint": "someone/tiny", "revision": None})
+    provenance, substitutes = encoder.obtain(params, WHOLE, target)
+    assert (provenance["source"], provenance["pretrained"]) == ("mirror", True)
+    assert provenance["is_paper_checkpoint"] is False
+    assert substitutes == ()
+    model = AutoModelForSequenceClassification.from_pretrained(target)
+    found = model.state_dict()
+    shared = [name for name in weights if name in found]
+    assert shared
+    for name in shared:
+        assert torch.equal(found[name], weights[name])
+    tokens = AutoTokenizer.from_pretrained(target)(["good", "ab"], is_split_into_words=True)
+    assert tokens.tokens() == ["[CLS]", "good", "a", "##b", "[SEP]"]
+    assert tokens.word_ids() == [None, 0, 1, 1, None]
+
+
+def test_pickled_weights_with_old_names_are_converted(mirror, target):
+    weights = checkpoint(mirror / "old")
+    (mirror / "old/model.safetensors").unlink()
+    old = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): value
+        for name, value in weights.items()
+    }
+    embeddings = old["bert.embeddings.word_embeddings.weight"]
+    old["cls.predictions.decoder.weight"] = embeddings  # tied: shares its memory
+    torch.save(old, mirror / "old/pytorch_model.bin")
+    content = json.loads((mirror / "old/config.json").read_text())
+    del content["model_type"]
+    (mirror / "old/config.json").write_text(json.dumps(content))
+    encoder.normalise(mirror / "old", target, "old")
+    found = load_file(target / "model.safetensors")
+    assert weights.keys() <= found.keys()
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
+    assert AutoConfig.from_pretrained(target).model_type == "bert"
+
+
+def test_damaged_weights_are_refused(mirror, target):
+    checkpoint(mirror / "tiny")
+    path = mirror / "tiny/model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"model\.safetensors of tiny cannot be read"):
+        encoder.normalise(mirror / "tiny", target, "tiny")
+
+
+def test_another_architecture_is_refused(mirror, target):
+    checkpoint(mirror / "tiny")
+    (mirror / "tiny/config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.raises(UserError, match="gpt2.*Choose a BERT or DistilBERT"):
+        encoder.normalise(mirror / "tiny", target, "tiny")
+
+
+def test_a_stand_in_is_used_only_when_it_is_named(parameters, mirror, target):
+    checkpoint(mirror / "bert-tiny-imdb")
+    params = parameters()
+    provenance, substitutes = encoder.obtain(params, WHOLE, target)
+    assert provenance["source"] == "from_scratch"
+    assert params.encoder.checkpoint in substitutes[0]
+    assert not (target / "model.safetensors").exists()
+    named = parameters(encoder={"checkpoint": "bert-tiny-imdb", "revision": None})
+    assert encoder.find_checkpoint(named).folder == mirror / "bert-tiny-imdb"
+
+
+def test_a_pretrained_checkpoint_that_is_demanded_and_absent_is_an_error(
+    parameters, mirror, target
+):
+    mirror.mkdir()
+    params = parameters(encoder={"initialisation": "pretrained"})
+    with pytest.raises(UserError, match="has no prajjwal1/bert-tiny"):
+        encoder.obtain(params, WHOLE, target)
+
+
+def test_a_checkpoint_may_be_a_folder(parameters, tmp_path, target):
+    checkpoint(tmp_path / "mine")
+    params = parameters(encoder={"checkpoint": str(tmp_path / "mine"), "revision": None})
+    provenance, _ = encoder.obtain(params, WHOLE, target)
+    assert provenance["source"] == "folder"
+
+
+def test_from_scratch_has_the_architecture_asked_for_and_no_weights(parameters, target):
+    params = parameters(
+        assets={"source": "embedded"}, encoder={"initialisation": "from_scratch", "layers": 3}
+    )
+    provenance, substitutes = encoder.obtain(params, WHOLE, target)
+    assert substitutes == (), "random weights were asked for"
+    assert provenance["pretrained"] is False and provenance["vocabulary"].startswith("trained")
+    settings = AutoConfig.from_pretrained(target)
+    tokenizer = AutoTokenizer.from_pretrained(target)
+    assert settings.num_hidden_layers == 3
+    assert settings.vocab_size == len(tokenizer) <= params.encoder.vocabulary
+    assert settings.pad_token_id == tokenizer.pad_token_id
+    assert tokenizer.tokenize("a 7") == ["a", "7"]
+    assert not (target / "model.safetensors").exists()
+
+
+def test_a_vocabulary_of_the_mirror_with_another_md5_is_refused(parameters, mirror, target):
+    (mirror / "bert-base-uncased").mkdir(parents=True)
+    (mirror / encoder.VOCABULARY).write_text("\n".join(PIECES))
+    params = parameters(encoder={"initialisation": "from_scratch"})
+    with pytest.raises(UserError, match=encoder.VOCABULARY_MD5):
+        encoder.obtain(params, WHOLE, target)
+
+
+# Tokenizers.
+
+TRAINING = """
+from ggsa.assets import wordpiece
+words = [(f"re{a}{b}ing", f"{b}{a}ed", "é") for a in "abcdefgh" for b in "stuvwxyz"]
+print("|".join(wordpiece.train_vocabulary(words * 3, 250)))
+"""
+
+
+def test_a_trained_vocabulary_is_the_same_in_every_process():
+    command = [sys.executable, "-c", TRAINING]
+    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "", "OMP_NUM_THREADS": "1"}
+    made = [
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert made[0] == made[1]
+    pieces = made[0].strip().split("|")
+    assert pieces[:5] == list(wordpiece.SPECIAL.values())
+    assert 100 < len(pieces) == len(set(pieces)) <= 250
+    assert "re" in pieces and "e" in pieces, "learnt, lower-cased and without accents"
+
+
+def test_a_tokenizer_to_which_every_word_is_unknown_is_refused(target):
+    checkpoint(target)
+    wordpiece.write_tokenizer(target, PIECES, 512, True, "bert")
+    path = target / "tokenizer.json"
+    content = json.loads(path.read_text())
+    content["model"]["vocab"]["GOOD"] = content["model"]["vocab"].pop("good")
+    content["model"]["vocab"]["FILM"] = content["model"]["vocab"].pop("film")
+    content["model"]["vocab"]["A"] = content["model"]["vocab"].pop("a")
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="tokenizer"):
+        wordpiece.require_known_word(target)
+
+
+def test_a_vocabulary_without_its_special_pieces_is_refused(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_text("[PAD]\nfilm\n")
+    with pytest.raises(UserError, match=r"lacks \[UNK\], \[CLS\]"):
+        wordpiece.read_vocabulary(path)
+
+
+# The Hub's client.
+
+
+def test_whatever_a_client_library_raises_is_unavailable_and_its_settings_return():
+    before = hub.constants.HF_HUB_DOWNLOAD_TIMEOUT
+    with pytest.raises(Unavailable, match="OSError: broken pipe"), hub.transfer(3):
+        assert hub.constants.HF_HUB_DOWNLOAD_TIMEOUT == 3
+        raise OSError("broken pipe\nand more")
+    assert before == hub.constants.HF_HUB_DOWNLOAD_TIMEOUT
+
+
+@pytest.mark.parametrize("digest", ["sha256", "git"])
+def test_a_cached_file_must_match_the_digest_that_names_it(tmp_path, digest):
+    content = b"content"
+    name = {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "git": hashlib.sha1(b"blob 7\0content").hexdigest(),
+    }[digest]
+    path = tmp_path / name
+    path.write_bytes(content)
+    hub.verify_cached(path)
+    path.write_bytes(b"damaged")
+    with pytest.raises(UserError, match=name):
+        hub.verify_cached(path)
+
+
+# All three.
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_download_that_fails_leaves_what_was_there_and_nothing_else(
+    parameters, mirror, workspace
+):
+    checksums = mirror_of(mirror)
+    (mirror / "stanza/en/pos").mkdir(parents=True)
+    torch.save({"config": {}}, mirror / tagger.MIRROR_MODEL)
+    params = parameters(corpus={"selection_sentences": 6}, encoder={"vocabulary": 200})
+    provenance = assets.download(params, checksums)
+    assert json.loads((workspace / "data/corpus/provenance.json").read_text()) == provenance
+    assert provenance["is_sst2"] is False, "other checksums than SST-2's"
+
+    def present():
+        files = [path for path in workspace.rglob("*") if path.is_file()]
+        return {str(path): path.read_bytes() for path in files}
+
+    before = present()
+    (mirror / tagger.MIRROR_MODEL).write_bytes(b"damaged")
+    with pytest.raises(UserError):
+        assets.download(params, checksums)
+    assert present() == before
+    shutil.copyfile(workspace / "data/tagger/pos.pt", mirror / tagger.MIRROR_MODEL)
+    assets.download(params, checksums)
+    assert present() == before, "the same sources give the same bytes"
+
+
+def test_safetensors_of_today_are_kept_byte_for_byte(mirror, target):
+    checkpoint(mirror / "tiny")
+    path = mirror / "tiny/model.safetensors"
+    save_file(load_file(path), path, metadata={"format": "pt", "note": "kept"})
+    encoder.normalise(mirror / "tiny", target, "tiny")
+    assert (target / "model.safetensors").read_bytes() == path.read_bytes()
