@@ -336,7 +336,7 @@ def test_damaged_weights_are_refused(mirror, target):
 def test_another_architecture_is_refused(mirror, target):
     checkpoint(mirror / "tiny")
     (mirror / "tiny/config.json").write_text('{"model_type": "gpt2"}')
-    with pytest.raises(UserError, match="gpt2.*Choose a BERT or DistilBERT"):
+    with pytest.raises(UserError, match=r"gpt2.*Choose a BERT or DistilBERT"):
         encoder.normalise(mirror / "tiny", target, "tiny")
 
 

@@ -100,7 +100,7 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
     ])  # fmt: skip
     by_length = [
         {"mode": m, "split": split, "length_from": low, "length_to": high, "sentences": n,
-         "density": 1 if density.get(m, 1.0) == 1 else 0.3 + 2 / low}
+         "density": 1 if density.get(m, 1.0) == 1 else 0.3 + 1 / low}
         for split, m, (low, high, n) in itertools.product(
             SPLITS, modes, ((2, 10, 60), (11, 20, 260), (21, 30, 320), (31, 40, 170), (41, 128, 62))
         )
@@ -136,10 +136,11 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
         for n in range(1, 7)
     ])  # fmt: skip
     statistics = paths.RULES / "statistics"
-    shares = random.dirichlet(np.ones(len(TAGS)))
+    shares = random.dirichlet(np.full(len(TAGS), 3.0))
     write("tag_frequencies", [
         {"split": split, "tag": tag, "count": round(9e4 * share), "share": share}
-        for split in ("train", "validation") for tag, share in zip(TAGS, shares, strict=True)
+        for split in ("train", "validation")
+        for tag, share in zip(TAGS, random.dirichlet(900 * shares), strict=True)
     ], statistics)  # fmt: skip
     write("tag_pairs", [
         {"query_tag": q, "key_tag": k, "count": n, "share": n / 2e5,
@@ -149,7 +150,7 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
     ], statistics)  # fmt: skip
     write("rules", [
         {"rule": f"{q}->{k}", "query_tag": q, "key_tag": k, "fires": 900, "sentences": 300,
-         "source": "own tag" if q == k else "hard", "density_share": 0.05,
+         "source": "own tag" if q == k else "paper", "density_share": 0.05,
          "saving_if_dropped": random.uniform(0, 0.05)}
         for q, k in itertools.product(TAGS, TAGS) if allowed(q, k)
     ], statistics)  # fmt: skip

@@ -144,7 +144,7 @@ def _trained(params: Params, folder: Path) -> str:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".training-") as training:
         trained = probe.train_tagger(Path(training), params.corpus.seed)
         shutil.copyfile(trained, folder / MODEL)
-    return "a tagger trained on the probe treebank"
+    return "one trained on the probe treebank"
 
 
 def _require_loadable(path: Path, params: Params) -> None:

@@ -155,7 +155,7 @@ class Grammar:
             return tagged(f"{self.pick(('in', 'near', 'from'))}/ADP") + self.place()
         if draw < 0.8:
             return tagged(
-                f"{self.pick(('during', 'before', 'after'))}/ADP the/DET "
+                f"{self.pick(('since', 'before', 'after'))}/ADP the/DET "
                 f"{self.pick(lexicon.TIMES).singular}/NOUN"
             )
         return tagged("by/ADP") + one(self.pick(lexicon.NAMES), "PROPN")
@@ -185,10 +185,9 @@ class Grammar:
             return self._passive(negated)
         subject = self.person()
         if draw < 0.45:
-            copula = _copula(subject, self.chance(0.5))
-            negator = self._after_auxiliary() if negated else ()
+            copula = self._copula(subject, 0.5, negated)
             form = one(self.pick(lexicon.PROGRESSIVES), "VERB")
-            return subject.phrase + copula + negator + form + tagged("to/ADP") + self.place()
+            return subject.phrase + copula + form + tagged("to/ADP") + self.place()
         if draw < 0.6:
             purpose = self.pick(lexicon.EVENT_VERBS).base
             want = Verb("want", "wants", "wanted")
@@ -202,9 +201,8 @@ class Grammar:
 
     def _passive(self, negated: bool) -> Phrase:
         subject = self.noun_phrase(lexicon.WORKS)
-        negator = self._after_auxiliary() if negated else ()
         participle = one(self.pick(lexicon.PARTICIPLES), "VERB")
-        predicate = _copula(subject, self.chance(0.6)) + negator + participle
+        predicate = self._copula(subject, 0.6, negated) + participle
         return subject.phrase + predicate + tagged("in/ADP") + self.place()
 
     # Polar clauses.
@@ -280,14 +278,13 @@ class Grammar:
             adjective = first + tagged("and/CCONJ") + second
         elif clause.intensified:
             adjective = one(self.pick(lexicon.BOOSTERS + lexicon.HEDGES), "ADV") + adjective
-        copula = _copula(subject, self.chance(0.3))
-        negator = self._after_auxiliary() if clause.negated else ()
+        copula = self._copula(subject, 0.3, clause.negated)
         if not clause.weighed and not subject.plural and self.chance(0.35):
             kind = one(self.pick(lexicon.WORKS + lexicon.PARTS).singular, "NOUN")
             adjective = _with_article(tagged("a/DET") + adjective + kind)
-        elif not negator and self.chance(0.1):
-            negator = one(self.pick(lexicon.FREQUENCIES), "ADV")
-        return subject, copula + negator + adjective
+        elif not clause.negated and self.optional(0.1):
+            copula += one(self.pick(lexicon.FREQUENCIES), "ADV")
+        return subject, copula + adjective
 
     def _polar_noun(self, clause: Clause, polarity: int) -> tuple[Subject, Phrase]:
         if self.chance(0.35):
@@ -302,8 +299,7 @@ class Grammar:
             subject = self.work()
         verdict = tagged(self.pick(("a/DET", "a/DET real/ADJ", "a/DET complete/ADJ")))
         verdict = _with_article(verdict + one(self.pick(lexicon.NOUNS[polarity]), "NOUN"))
-        negator = self._after_auxiliary() if clause.negated else ()
-        return subject, _copula(subject, self.chance(0.3)) + negator + verdict
+        return subject, self._copula(subject, 0.3, clause.negated) + verdict
 
     def _polar_verb(self, clause: Clause, polarity: int) -> tuple[Subject, Phrase]:
         draw = self.stream.random()
@@ -322,6 +318,16 @@ class Grammar:
 
     # Verbs and negators.
 
+    def _copula(self, subject: Subject, past_share: float, negated: bool) -> Phrase:
+        """Return a form of `be` that agrees with the subject, and its negator."""
+        negator = self._after_auxiliary() if negated else ()
+        if self.chance(past_share):
+            return one("were" if subject.plural else "was", "AUX") + negator
+        if subject.plural:
+            return one("are", "AUX") + negator
+        contracted = negator != (("n't", "PART"),) and self.chance(0.3)
+        return one("'s" if contracted else "is", "AUX") + negator
+
     def _after_auxiliary(self) -> Phrase:
         negator = self.pick(NEGATORS)
         return one(negator, "PART" if negator in ("n't", "not") else "ADV")
@@ -339,12 +345,6 @@ class Grammar:
             return negator + one(verb.past if past else present, "VERB")
         auxiliary = "did" if past else "do" if subject.plural else "does"
         return one(auxiliary, "AUX") + negator + one(verb.base, "VERB")
-
-
-def _copula(subject: Subject, past: bool) -> Phrase:
-    if past:
-        return one("were" if subject.plural else "was", "AUX")
-    return one("are" if subject.plural else "is", "AUX")
 
 
 def _with_article(phrase: Phrase) -> Phrase:

@@ -42,11 +42,11 @@ NEGATION = 0.42
 DISTRACTORS = 0.22
 INTENSIFIERS = 0.4  # of the adjectives
 WEIGHED = 0.35  # of the intensified, not negated adjectives
-LONG_SHARE = 0.13
+LONG_SHARE = 0.15
 LEAD = 0.12
 SHORT_SHARE = 0.5  # of the training sentences
 SHORT_NEGATION = 0.2
-SHORT_CONSTRUCTIONS = (("single", 0.68), ("but", 0.12), ("although", 0.12), ("joined", 0.08))
+SHORT_CONSTRUCTIONS = (("single", 0.64), ("but", 0.11), ("although", 0.13), ("joined", 0.12))
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ def _sentence(grammar: Grammar) -> ProbeSentence:
     elif grammar.chance(LEAD):
         words = _lead(grammar) + words
     if grammar.chance(LONG_SHARE):
-        length = min(grammar.stream.randint(LONG, LONGEST - 12) for _ in "ab")
+        length = min(grammar.stream.randint(LONG, LONGEST - 12) for _ in range(3))
         while len(words) < length:
-            words = _join(grammar, words, grammar.chance(0.2), first=construction != "but")
+            words = _join(grammar, words, False, first=construction != "but")
     words += tagged(grammar.pick(("./PUNCT", "./PUNCT", "./PUNCT", "!/PUNCT")))
     return _finish(words, main, construction, foreign_negation)
 
@@ -197,7 +197,7 @@ def _join(grammar: Grammar, words: Phrase, negated: bool, first: bool = True) ->
     neutral = grammar.neutral_clause(negated)
     if first and grammar.chance(0.5):
         return neutral + COMMA + tagged("and/CCONJ") + words
-    link = grammar.pick((", and", "because", "since", ";"))
+    link = grammar.pick((", and", ";", "because", "since", "after", "before"))
     joint = {
         ", and": COMMA + tagged("and/CCONJ"),
         ";": tagged(";/PUNCT"),

@@ -126,8 +126,8 @@ def run_line(params: Params, provenance: dict) -> str:
         if split != "examples"
     )
     return (
-        f"Run: the modes {modes}, each with {seeds} {numbers}, on {wording.corpus_name(provenance)}; "
-        f"{wording.encoder_name(provenance)}. Rows: {rows}."
+        f"Run: the modes {modes}, each with {seeds} {numbers}, on "
+        f"{wording.corpus_name(provenance)}; {wording.encoder_name(provenance)}. Rows: {rows}."
     )
 
 
@@ -190,10 +190,12 @@ def methods(params: Params, provenance: dict, found: Mapping[str, pd.DataFrame])
         else "Checkpoints are chosen on the validation rows that are reported, as in the released "
         "code (defect D3): the validation figures are optimistic."
     )
+    leaking = provenance["corpus"].get("leaking_rows")
+    number = "" if leaking is None else f" ({wording.count(leaking)} rows)"
     leaks = (
         "All rows of train are trained on, also phrases of selection sentences."
         if train.use_leaking_rows
-        else "Phrases of selection sentences are left out of training."
+        else f"Phrases of selection sentences{number} are left out of training."
     )
     start = (
         "Every mode starts from the same weights for a given seed."

@@ -82,7 +82,11 @@ def readme_block(results: pd.DataFrame, provenance: dict) -> str:
         f"{wording.corpus_name(provenance)}, {wording.seeds(int(first['seeds']))}; "
         f"{wording.encoder_name(provenance)}. {wording.descriptive(int(first['seeds']))}"
     ).strip()
-    warning = "" if provenance["is_sst2"] else f"**{wording.alarm(provenance)}.** {wording.banner(provenance)[0]}\n\n"
+    warning = (
+        ""
+        if provenance["is_sst2"]
+        else f"**{wording.alarm(provenance)}.** {wording.banner(provenance)[0]}\n\n"
+    )
     table = rows.to_markdown(index=False, disable_numparse=True)
     return f"{warning}{table}\n\n{about}"
 

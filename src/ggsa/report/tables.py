@@ -13,6 +13,7 @@ import pandas as pd
 from ggsa.errors import UserError
 
 Form = Callable[[Any], str]
+ALL_TEXT = ("claims",)  # hold figures that are already worded
 
 
 def read(folder: str | Path, name: str) -> pd.DataFrame:
@@ -23,7 +24,7 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
     """
     path = Path(folder) / f"{name}.csv"
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype=str if name in ALL_TEXT else None)
     except FileNotFoundError as error:
         raise UserError(
             f"{path} does not exist. An earlier stage writes it: run `dvc repro`."
@@ -32,7 +33,7 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
         raise UserError(
             f"{path} cannot be read ({error}). It is damaged: delete it and run `dvc repro`."
         ) from error
-    texts = [column for column in ("verdict", "ours", "interval") if column in table]
+    texts = list(table) if name in ALL_TEXT else [name for name in table if name == "verdict"]
     return table.assign(**{column: table[column].fillna("").astype(str) for column in texts})
 
 

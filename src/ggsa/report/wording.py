@@ -120,7 +120,9 @@ def encoder_name(provenance: dict) -> str:
 
 def alarm(provenance: dict) -> str:
     """Return the headline of the banner."""
-    return "Substitutes were used" if provenance["is_sst2"] else "This run is not on SST-2"
+    if not provenance["is_sst2"]:
+        return "This run is not on SST-2"
+    return "Substitutes were used" if provenance["substitutes"] else "Not the paper’s rules"
 
 
 def banner(provenance: dict) -> list[str]:

@@ -14,14 +14,15 @@ COLUMNS = 2
 
 def by_tag(material: Material) -> str:
     """Return the figure of the mean attention weight of every tag pair, one panel a mode."""
-    table = _mean_over_runs(material.table("attention_by_tag"))
+    table = material.table("attention_by_tag")
+    seeds, table = set(table["seed"]), _mean_over_runs(table)
     modes = modes_of(table)
     tags = sorted(set(table["query_tag"]) | set(table["key_tag"]), key=_special_last)
     rows = -(-len(modes) // COLUMNS)
     figure, panels = plt.subplots(
         rows, COLUMNS, figsize=(style.WIDTH_INCHES, 3.6 * rows), squeeze=False
     )
-    squares = {mode: _square(table[table["mode"] == mode], tags) for mode in modes}
+    squares = {mode: 100 * _square(table[table["mode"] == mode], tags) for mode in modes}
     top = max(np.nanquantile(square.to_numpy(), 0.98) for square in squares.values())
     used = []
     for axes in panels.flat[len(modes) :]:
@@ -36,12 +37,13 @@ def by_tag(material: Material) -> str:
     figure.supxlabel("key tag (is looked at)", fontsize=10.5)
     figure.supylabel("query tag (looks)", fontsize=10.5)
     figure.colorbar(
-        image, ax=used, label="mean weight of a pair of pieces", shrink=0.7, extend="max"
+        image, ax=used, label="share of the query’s attention (%)", shrink=0.7, extend="max"
     )
     caption = (
-        f"Between different tags of words the strongest mean weights are {_strongest(table)}. Mean "
-        f"over sentences, heads, layers and seeds; one colour scale for all modes; empty cells "
-        f"never occur or are blocked."
+        f"Between different tags of words the largest shares go from {_strongest(table)}. A share "
+        f"is what a piece of the query tag gives to all pieces of the key tag in its sentence, so "
+        f"frequent tags draw more; mean over validation, heads and layers, {_seeds(seeds)}. One "
+        f"colour scale for all modes; empty cells never occur or are blocked."
     )
     return style.publish(
         figure, "attention_by_tag", material.figures, caption, "Heat maps of attention by tag pair."
@@ -57,7 +59,7 @@ def shares(material: Material) -> str:
         _kind(query, key, allowed)
         for query, key in zip(table["query_tag"], table["key_tag"], strict=True)
     ]
-    mass = (table["weight_mean"] * table["count"]).fillna(0)
+    mass, seeds = (table["weight_mean"] * table["count"]).fillna(0), set(table["seed"])
     table = table.assign(kind=kinds, mass=mass)
     table = table[table["kind"] != "[CLS] or [SEP] looks"]
     order = ["own tag", "other tag, in hard", "other tag, not in hard", "to [CLS] or [SEP]"]
@@ -67,8 +69,9 @@ def shares(material: Material) -> str:
     wide = wide.reindex(index=modes_of(table), columns=order, fill_value=0)
     wide = wide.div(wide.sum(axis=1), axis=0).reset_index()
     caption = (
-        "Where the attention of word pieces goes: share of their total weight, over all layers and "
-        "seeds. “In hard”: pairs that the hard table allows between different tags, whatever the "
+        "Where the attention of the pieces of words goes: share of their total weight over "
+        f"validation, heads and layers, {_seeds(seeds)}. “In hard”: pairs that the hard "
+        "table allows between different tags, whatever the "
         "mode."
     )
     return tables.as_html(
@@ -88,7 +91,8 @@ def classifier_strips(material: Material) -> str:
         number = int(sentence) + 1
         parts.append(
             f'<div class="strips"><p class="caption">Sentence {number}: weight of [CLS] in the '
-            f"last layer, mean over heads and seeds; the darkest piece of a line has the highest "
+            f"last layer, mean over heads, {_seeds(set(rows['seed']))}; the darkest piece of a "
+            f"line has the highest "
             f"weight.</p>{lines}</div>"
         )
     return "".join(parts)
@@ -109,12 +113,13 @@ def example(material: Material, sentence: int) -> str:
         rows, COLUMNS, figsize=(style.WIDTH_INCHES, 3.6 * rows), squeeze=False
     )
     said, used = [], []
+    top = table.groupby(["mode", "query", "key"])["weight"].mean().quantile(0.99)
     for axes in panels.flat[len(modes) :]:
         axes.set_visible(False)
     for axes, mode in zip(panels.flat, modes, strict=False):
         one = table[table["mode"] == mode]
         weights = one.groupby(["query", "key"])["weight"].mean().unstack()
-        image = axes.imshow(weights.to_numpy(), cmap=style.SEQUENTIAL, vmin=0, vmax=1)
+        image = axes.imshow(weights.to_numpy(), cmap=style.SEQUENTIAL, vmin=0, vmax=top)
         blocked = ~one.groupby(["query", "key"])["allowed"].first().unstack().to_numpy(dtype=bool)
         crossed, columns = np.nonzero(blocked)
         axes.plot(columns, crossed, "x", color="#b9b9b9", markersize=2.6, markeredgewidth=0.7)
@@ -124,7 +129,7 @@ def example(material: Material, sentence: int) -> str:
         style.no_grid(axes)
         used.append(axes)
         said.append((mode, blocked.mean()))
-    figure.colorbar(image, ax=used, label="weight, mean over heads", shrink=0.7)
+    figure.colorbar(image, ax=used, label="weight, mean over heads", shrink=0.7, extend="max")
     caption = (
         f"“{html.escape(_joined(pieces))}”, last layer, seed {seed}. Blocked (crosses) are "
         f"{wording.ranked(said)} of the pairs. Rows look, columns are looked at."
@@ -168,9 +173,13 @@ def _strongest(table: pd.DataFrame) -> str:
     ]
     best = words.loc[words.groupby("mode", sort=False)["weight_mean"].idxmax()]
     return wording.listing(
-        f"{row.query_tag} to {row.key_tag} in {row.mode} ({row.weight_mean:.3f})"
+        f"{row.query_tag} to {row.key_tag} in {row.mode} ({wording.percent(row.weight_mean)})"
         for row in best.itertuples()
     )
+
+
+def _seeds(seeds: set) -> str:
+    return f"seed{'' if len(seeds) == 1 else 's'} {wording.listing(map(str, sorted(seeds)))}"
 
 
 def _kind(query: str, key: str, allowed: dict[tuple[str, str], bool]) -> str:

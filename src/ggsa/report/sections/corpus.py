@@ -1,5 +1,7 @@
 """The section on the corpus and its tags."""
 
+import html
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -8,6 +10,11 @@ from ggsa.report import style, tables, wording
 from ggsa.report.sections import Material, paragraph, splits_of
 
 SPECIAL = ("[CLS]", "[SEP]")
+SOURCES = {
+    "hub": "the Hugging Face Hub",
+    "mirror": "a local mirror",
+    "embedded": "this package, which generates it",
+}
 SPLIT_STYLES = {"train": ("#9a9a9a", "o"), "validation": ("#1c1c1c", "D")}
 
 
@@ -18,7 +25,7 @@ def origin(material: Material) -> str:
     sentences = tables.as_html(
         pd.DataFrame(
             {"split": list(corpus["rows"]), "sentences or phrases": list(corpus["rows"].values())}
-        ),
+        ).replace({"split": {"examples": "examples (our own)"}}),
         "corpus-rows",
         "Rows of each split; checksums stand under Provenance.",
         {"sentences or phrases": wording.count},
@@ -26,10 +33,10 @@ def origin(material: Material) -> str:
     )
     return (
         paragraph(
-            f"The run is on {wording.corpus_name(about)}, obtained from the {corpus['source']}. "
-            f"Universal part-of-speech tags come from a Stanza tagger ({tagger.get('name', '')}, "
-            f"from the {tagger['source']}): one tag a word, and every word piece takes the tag of "
-            f"its word, so no piece is without one."
+            f"The run is on {wording.corpus_name(about)}, obtained from "
+            f"{SOURCES.get(corpus['source'], corpus['source'])}. Universal part-of-speech tags "
+            f"come from a Stanza tagger: {html.escape(tagger['name'])}. Every word has one tag, "
+            f"and every word piece takes that of its word, so no piece is without one."
         )
         + sentences
     )

@@ -114,12 +114,13 @@ def share_by_length(material: Material) -> str:
             LINES[number % len(LINES)],
             marker="o",
             color=("#1c1c1c", "#cc79a7", "#009e73")[number % 3],
-            label=name,
+            label=_architecture(name),
         )
         first, last = part.iloc[0], part.iloc[-1]
         said.append(
-            f"for {name} from {wording.percent(first['attention_share'])} at {first['length']} "
-            f"pieces to {wording.percent(last['attention_share'])} at {last['length']:,}"
+            f"for {_architecture(name)} {wording.percent(first['attention_share'])} at "
+            f"{first['length']} pieces and {wording.percent(last['attention_share'])} at "
+            f"{last['length']:,}"
         )
     axes.axvline(length, color=style.MUTED, linewidth=1, linestyle=":")
     axes.annotate(
@@ -129,9 +130,7 @@ def share_by_length(material: Material) -> str:
     _length_axis(axes, table["length"])
     axes.set(ylabel="attention’s share of FLOPs (%)", ylim=(0, 100))
     axes.legend(title="architecture", loc="center right" if len(said) > 2 else "lower right")
-    caption = (
-        f"The share of full attention in the whole model’s FLOPs goes {wording.listing(said)}."
-    )
+    caption = f"Full attention’s share of the whole model’s FLOPs is {wording.listing(said)}."
     return style.publish(
         figure, "attention_share", material.figures, caption, "Attention’s share against length."
     )
@@ -143,6 +142,7 @@ def saving_by_length(material: Material) -> str:
     wide = table.pivot(index=["encoder", "mode"], columns="length", values="saving_model")
     order = table[["encoder", "mode"]].drop_duplicates()
     wide = wide.reindex(pd.MultiIndex.from_frame(order)).reset_index()
+    wide["encoder"] = wide["encoder"].map(_architecture)
     wide.columns = [f"{name:,}" if isinstance(name, int) else name for name in wide.columns]
     forms = {name: wording.percent for name in wide.columns if name not in ("encoder", "mode")}
     caption = (
@@ -172,13 +172,13 @@ def saving(material: Material) -> str:
                 LINES[number % len(LINES)],
                 marker=style.marker(mode),
                 color=style.colour(mode),
-                label=f"{mode}, {name}",
+                label=f"{mode}, {_architecture(name)}",
             )
             first, last = one.iloc[0], one.iloc[-1]
             said.append(
-                f"{mode} on {name} saves {wording.percent(first['saving_model'])} at "
-                f"{first['length']} pieces and {wording.percent(last['saving_model'])} at "
-                f"{last['length']:,}"
+                f"{mode} on {_architecture(name)} saves "
+                f"{wording.percent(first['saving_model'])} at {first['length']} pieces and "
+                f"{wording.percent(last['saving_model'])} at {last['length']:,}"
             )
     _length_axis(axes, table["length"])
     axes.set(ylabel="theoretical saving,\nwhole model (%)", ylim=(0, 100))
@@ -187,6 +187,10 @@ def saving(material: Material) -> str:
     return style.publish(
         figure, "saving_by_length", material.figures, caption, "Theoretical saving against length."
     )
+
+
+def _architecture(name: str) -> str:
+    return "bert-base’s shape" if name == "bert-base" else f"the encoder trained here ({name})"
 
 
 def _length_axis(axes: plt.Axes, lengths: pd.Series) -> None:

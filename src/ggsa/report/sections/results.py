@@ -243,7 +243,7 @@ def training(material: Material) -> str:
     below.set(ylabel="selection accuracy", xlabel="optimiser step")
     above.legend(ncols=len(last))
     caption = (
-        f"At the last step the mean selection accuracy is "
+        f"Mean selection accuracy at the last step: "
         f"{wording.ranked(list(last.items()), wording.accuracy)}. Thick: mean over seeds; thin: "
         f"single runs. Each run keeps the checkpoint with the highest selection accuracy."
     )
@@ -287,7 +287,7 @@ def confusion(material: Material) -> str:
         said.append((mode, values[0, 1], values[1, 0]))
     panels[0][0].set_ylabel("label")
     caption = "Errors on validation, as shares of all sentences: " + wording.listing(
-        f"{mode} calls {first:.1f}% positive wrongly and {second:.1f}% negative wrongly"
+        f"{mode} wrongly calls {first:.1f}% positive and {second:.1f}% negative"
         for mode, first, second in said
     )
     return style.publish(

@@ -1,5 +1,7 @@
 """The section on the rules: what the tables allow, how often, and what the corpus says of it."""
 
+import html
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -10,6 +12,8 @@ from ggsa.report.sections import Material, modes_of, paragraph
 
 HIGHEST = 20
 SHOWN_RULES = 18
+FAINTEST = 1e-4  # of the commonest pair: rarer ones share the lightest colour
+SOURCE_COLOURS = {"paper": "#0072b2", "own tag": "#9a9a9a", "added": "#d55e00", "corpus": "#009e73"}
 
 
 def pair_shares(material: Material) -> str:
@@ -18,12 +22,12 @@ def pair_shares(material: Material) -> str:
     allowed = pairs["allowed_hard"].astype(bool)
     values = 100 * _square(pairs, "share").replace(0, np.nan)
     figure, axes = plt.subplots(figsize=(style.WIDTH_INCHES, 6.0))
-    smallest = np.nanmin(values.to_numpy())
-    image = axes.imshow(
-        values, cmap=style.SEQUENTIAL, norm=LogNorm(smallest, np.nanmax(values.to_numpy()))
-    )
+    largest = np.nanmax(values.to_numpy())
+    smallest = max(np.nanmin(values.to_numpy()), FAINTEST * largest)
+    image = axes.imshow(values, cmap=style.SEQUENTIAL, norm=LogNorm(smallest, largest))
     _mark_allowed(axes, _square(pairs.assign(allowed=allowed), "allowed"))
-    figure.colorbar(image, ax=axes, label="share of all pairs of pieces (%, log scale)", shrink=0.8)
+    label = "share of all pairs of pieces (%, log scale)"
+    figure.colorbar(image, ax=axes, label=label, shrink=0.8, format="%g", extend="min")
     met = pairs["count"] > 0
     caption = (
         f"Of the {met.sum()} ordered tag pairs that meet in a training sentence, the hard table "
@@ -58,8 +62,8 @@ def association(material: Material) -> str:
     caption = (
         f"Pairs of different tags that hard allows have a mean pointwise mutual information of "
         f"{_bits(inside.mean())} within five words, those it blocks {_bits(outside.mean())}. Of "
-        f"the {len(highest)} pairs with the highest value the hard table allows {caught}; pairs "
-        f"picked blindly would be {chance:.1f}."
+        f"the {len(highest)} pairs with the highest value the hard table allows {caught}; a blind "
+        f"choice would hold {chance:.1f} such pairs."
     )
     return style.publish(
         figure, "tag_pair_association", material.figures, caption, "Heat map of tag association."
@@ -70,17 +74,16 @@ def rule_savings(material: Material) -> str:
     """Return the figure of what every rule contributes to the density."""
     rules = material.statistic("rules").sort_values("saving_if_dropped", ascending=False)
     shown = rules.head(SHOWN_RULES).iloc[::-1]
-    sources = list(dict.fromkeys(rules["source"]))
-    colours = dict(
-        zip(sources, ("#0072b2", "#9a9a9a", "#d55e00", "#009e73", "#cc79a7"), strict=False)
-    )
+    sources = sorted(set(rules["source"]))
     figure, axes = plt.subplots(figsize=(style.WIDTH_INCHES, 0.27 * len(shown) + 1.0))
     axes.barh(
         shown["rule"],
         100 * shown["saving_if_dropped"],
-        color=[colours.get(source, style.MUTED) for source in shown["source"]],
+        color=[SOURCE_COLOURS.get(source, style.MUTED) for source in shown["source"]],
     )
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colours.get(s, style.MUTED)) for s in sources]
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, color=SOURCE_COLOURS.get(s, style.MUTED)) for s in sources
+    ]
     axes.legend(handles, sources, loc="lower right", title="where the rule comes from")
     axes.set(xlabel="fall of the density if this rule alone were dropped (percentage points)")
     axes.grid(axis="y", visible=False)
@@ -112,7 +115,8 @@ def densities(material: Material) -> str:
 def notices(material: Material) -> str:
     """Return which rules never fire and which tags see nothing but their own kind."""
     found = material.notices()
-    never, lonely = found["never_fires"], found["only_self"]
+    never = [f"<code>{html.escape(rule)}</code>" for rule in found["never_fires"]]
+    lonely = found["only_self"]
     text = (
         f"Never used on the training sentences: {wording.listing(never)}. "
         if never

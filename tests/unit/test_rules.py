@@ -1,0 +1,139 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ggsa import config, patterns, rule_statistics, rules
+from ggsa.errors import UserError
+from ggsa.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
+
+PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
+INDEX = rules.INDEX
+
+
+def block(**changes: object) -> config.Rules:
+    content = yaml.safe_load(PARAMS.read_text())
+    content["rules"] |= changes
+    return config.parse(content).rules
+
+
+def sentences(number: int = 40) -> tuple[list[list[str]], np.ndarray]:
+    random = np.random.default_rng(5)
+    tags = [list(random.choice(UNIVERSAL_TAGS, random.integers(1, 20))) for _ in range(number)]
+    rows = [np.bincount([INDEX[t] for t in (CLS, *row, SEP)], minlength=len(TAGS)) for row in tags]
+    return tags, np.stack(rows)
+
+
+def hard(changed: config.Rules) -> np.ndarray:
+    tags, counts = sentences()
+    return rules.hard_table(changed, rule_statistics.tag_pairs(tags, counts), counts)
+
+
+def test_the_paper_table_holds_its_twenty_one_rules_and_the_special_rows() -> None:
+    table = hard(block())
+    universal = table[: len(UNIVERSAL_TAGS), : len(UNIVERSAL_TAGS)]
+    assert universal.sum() - len(UNIVERSAL_TAGS) == 21
+    assert table[INDEX[CLS]].all()
+    assert table[:, INDEX[CLS]].sum() == 1  # nothing but [CLS] attends [CLS]
+    assert table[INDEX[SEP]].sum() == 1  # [SEP] attends [SEP] alone
+    assert table[INDEX["VERB"], INDEX["ADV"]]
+    assert not table[INDEX["ADV"], INDEX["VERB"]]
+
+
+def test_dropping_and_adding_change_exactly_the_named_pairs() -> None:
+    before = hard(block())
+    after = hard(block(drop=["VERB->NOUN"], add=["ADV->VERB"]))
+    changed = [(TAGS[q], TAGS[k]) for q, k in np.argwhere(before != after)]
+    assert sorted(changed) == [("ADV", "VERB"), ("VERB", "NOUN")]
+
+
+def test_soft_favours_exactly_what_hard_allows_and_blocks_nothing() -> None:
+    table = hard(block())
+    bias = rules.pattern("soft", block(soft_strength=2.5), table).bias
+    assert np.array_equal(bias == 2.5, table)
+    assert np.isfinite(bias).all()
+
+
+def test_zero_soft_strength_equals_full() -> None:
+    table = hard(block())
+    soft = rules.pattern("soft", block(soft_strength=0.0), table).bias
+    assert np.array_equal(soft, rules.pattern("full", block(), table).bias)
+
+
+def test_the_released_soft_table_favours_eleven_pairs_that_hard_blocks() -> None:
+    table = hard(block())
+    bias = rules.pattern("soft_released", block(), table).bias
+    assert (bias == 5.0).sum() == 11
+    assert not table[bias == 5.0].any()
+
+
+@pytest.mark.parametrize("score", ["pmi_adjacent", "pmi_near", "frequency"])
+def test_a_corpus_table_reaches_its_density_with_its_last_pair(score: str) -> None:
+    tags, counts = sentences()
+    changed = block(source="corpus", corpus={"score": score, "density": 0.4})
+    statistics = rule_statistics.tag_pairs(tags, counts)
+    table = rules.hard_table(changed, statistics, counts)
+    density = patterns.Pattern("hard", TAGS, np.where(table, 0, -np.inf)).density(counts)
+    assert 0.4 <= density < 0.45
+
+
+def test_a_density_that_own_tags_exceed_is_refused() -> None:
+    with pytest.raises(UserError, match="own tags"):
+        hard(block(source="corpus", corpus={"score": "frequency", "density": 0.001}))
+
+
+def test_a_pattern_survives_being_written_and_read(tmp_path: Path) -> None:
+    for mode in ("full", "hard", "soft", "soft_released"):
+        pattern = rules.pattern(mode, block(), hard(block()))
+        patterns.write(tmp_path / "p.json", pattern)
+        back = patterns.read(tmp_path / "p.json")
+        assert back.mode == mode
+        assert np.array_equal(back.bias, pattern.bias)
+
+
+def test_a_malformed_pattern_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text('{"mode": "hard"}')
+    with pytest.raises(UserError, match="no attention pattern"):
+        patterns.read(tmp_path / "p.json")
+
+
+def test_neighbours_equal_a_loop_over_all_pairs_of_words() -> None:
+    tags, _ = sentences(12)
+    for reach in (1, 5):
+        expected = np.zeros((len(TAGS), len(TAGS)), int)
+        for row in tags:
+            for i, a in enumerate(row):
+                for j, b in enumerate(row):
+                    if 0 < abs(i - j) <= reach:
+                        expected[INDEX[a], INDEX[b]] += 1
+        assert np.array_equal(rule_statistics.neighbours(tags, reach), expected)
+
+
+def test_mutual_information_is_zero_for_independent_tags() -> None:
+    marginal = np.array([1, 2, 5])
+    table = np.outer(marginal, marginal)
+    assert np.allclose(rule_statistics.pointwise_mutual_information(table), 0)
+
+
+def test_what_dropping_a_rule_saves_is_what_the_density_loses() -> None:
+    tags, counts = sentences()
+    changed = block()
+    table = hard(changed)
+    before = patterns.Pattern("hard", TAGS, np.where(table, 0, -np.inf)).density(counts)
+    found = rule_statistics.rule_table(rules.listed(changed, table), table, counts)
+    for row in found.itertuples():
+        without = table.copy()
+        without[INDEX[row.query_tag], INDEX[row.key_tag]] = False
+        density = patterns.Pattern("hard", TAGS, np.where(without, 0, -np.inf)).density(counts)
+        assert before - density == pytest.approx(row.saving_if_dropped)
+
+
+def test_rules_that_never_fire_and_lonely_tags_are_named() -> None:
+    _, counts = sentences()
+    counts[:, INDEX["SCONJ"]] = 0
+    table = hard(block())
+    found = rule_statistics.rule_table(rules.listed(block(), table), table, counts)
+    notices = rule_statistics.notices(found, table)
+    assert notices["never_fires"] == ["SCONJ->VERB"]
+    assert notices["only_self"] == ["ADV", "CCONJ", "INTJ", "NUM", "PART", "PUNCT", "SYM", "X"]

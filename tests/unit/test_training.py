@@ -1,0 +1,130 @@
+"""The loop's parts that need no corpus; whole runs are in the pipeline tier."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig
+
+from ggsa import attention, batches, encoder, training
+from ggsa.config import Recipe
+from ggsa.vocabulary_subset import VocabularySubset
+
+RECIPE = Recipe(
+    batch_size=4,
+    learning_rate=1e-3,
+    epochs=1,
+    warmup_steps=10,
+    weight_decay=0.01,
+    clip_norm=1.0,
+    dropout=0.3,
+    attention_dropout=0.0,
+)
+
+
+@given(st.integers(1, 500), st.integers(1, 33), st.integers(0, 9), st.integers(0, 3))
+def test_every_row_stands_in_exactly_one_batch(
+    rows: int, batch_size: int, seed: int, epoch: int
+) -> None:
+    lengths = np.random.default_rng(rows).integers(1, 60, rows)
+    order = batches.training_order(lengths, batch_size, seed, epoch)
+    assert sorted(np.concatenate(order)) == list(range(rows))
+    assert all(len(batch) <= batch_size for batch in order)
+    assert len(order) == -(-rows // batch_size)
+
+
+def test_another_epoch_or_seed_gives_another_order() -> None:
+    lengths = np.arange(100)
+    first = np.concatenate(batches.training_order(lengths, 4, 0, 0))
+    assert not np.array_equal(first, np.concatenate(batches.training_order(lengths, 4, 0, 1)))
+    assert not np.array_equal(first, np.concatenate(batches.training_order(lengths, 4, 1, 0)))
+    assert np.array_equal(first, np.concatenate(batches.training_order(lengths, 4, 0, 0)))
+
+
+def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
+    rates = [training.learning_rate(step, 100, RECIPE) for step in range(101)]
+    assert rates[9] == rates[10] == max(rates) == RECIPE.learning_rate
+    assert all(a < b for a, b in zip(rates[:9], rates[1:10], strict=True))
+    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert rates[100] == 0
+
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+                   intermediate_size=16),
+        DistilBertConfig(vocab_size=30, dim=8, n_layers=2, n_heads=2, hidden_dim=16),
+    ],
+    ids=["bert", "distilbert"],
+)  # fmt: skip
+class TestEncoder:
+    def test_the_same_seed_gives_the_same_weights(self, config, tmp_path) -> None:
+        config.save_pretrained(tmp_path)
+        one, two, other = (encoder.build(tmp_path, RECIPE, seed, False) for seed in (1, 1, 2))
+        pairs = zip(one.parameters(), two.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+        pairs = zip(one.parameters(), other.parameters(), strict=True)
+        assert not all(torch.equal(a, b) for a, b in pairs)
+
+    def test_the_recipe_decides_the_dropout(self, config, tmp_path) -> None:
+        config.save_pretrained(tmp_path)
+        model = encoder.build(tmp_path, RECIPE, 1, False)
+        rates = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
+        assert rates <= {RECIPE.dropout, RECIPE.attention_dropout}
+        assert RECIPE.dropout in rates
+
+    def test_resetting_projections_changes_query_key_and_value_and_nothing_else(
+        self, config, tmp_path
+    ) -> None:
+        config.save_pretrained(tmp_path)
+        kept = dict(encoder.build(tmp_path, RECIPE, 1, False).named_parameters())
+        reset = dict(encoder.build(tmp_path, RECIPE, 1, True).named_parameters())
+        changed = {name for name in kept if not torch.equal(kept[name], reset[name])}
+        assert changed
+        assert all(name.split(".")[-2] in encoder.PROJECTIONS for name in changed)
+        assert sum(name.endswith("weight") for name in changed) == 2 * 3
+
+    def test_a_blocking_pattern_reaches_the_attention(self, config, tmp_path) -> None:
+        config.save_pretrained(tmp_path)
+        model = encoder.build(tmp_path, RECIPE, 1, False).eval()
+        pieces = torch.tensor([[1, 2, 3], [1, 2, 9]])
+        blocked = torch.full((1, 1, 3, 3), -torch.inf)
+        blocked[0, 0].fill_diagonal_(0)
+        with torch.no_grad():
+            alone = model(input_ids=pieces, attention_mask=blocked.expand(2, 1, 3, 3)).logits
+            everything = model(input_ids=pieces, attention_mask=torch.zeros(2, 1, 3, 3)).logits
+        assert torch.equal(alone[0], alone[1])  # the first piece, which is classified, sees itself
+        assert not torch.allclose(everything[0], everything[1])
+
+
+def test_a_subset_of_the_vocabulary_trains_as_the_whole_does() -> None:
+    sentences = [np.array([2, 7, 9, 3]), np.array([2, 9, 21, 3])]
+    subset = VocabularySubset(sentences, padding=0)
+
+    def trained(small: bool) -> BertForSequenceClassification:
+        torch.manual_seed(0)
+        config = BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=1,
+                            num_attention_heads=2, intermediate_size=16,
+                            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)  # fmt: skip
+        config._attn_implementation = attention.NAME
+        model = BertForSequenceClassification(config)
+        whole = subset.shrink(model) if small else None
+        pieces = [subset.renumber(row) if small else row for row in sentences]
+        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
+        for _ in range(5):
+            logits = model(input_ids=torch.from_numpy(np.stack(pieces))).logits
+            torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            optimiser.zero_grad()
+        if whole is not None:
+            subset.restore(model, whole, padding=0)
+        return model
+
+    whole, small = trained(False).state_dict(), trained(True).state_dict()
+    assert whole.keys() == small.keys()
+    for name in whole:
+        torch.testing.assert_close(small[name], whole[name], atol=1e-6, rtol=1e-5)
