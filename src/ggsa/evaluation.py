@@ -31,7 +31,14 @@ from ggsa import (
     verdicts,
 )
 from ggsa.config import Evaluate, Params
-from ggsa.outcomes import BASELINE, POOLED, SCORED_SPLITS, Outcome, read_outcomes
+from ggsa.outcomes import (
+    BASELINE,
+    POOLED,
+    SCORED_SPLITS,
+    Outcome,
+    cells_table,
+    read_outcomes,
+)
 from ggsa.rule_statistics import densities_by_length
 
 HISTORY_COLUMNS = ("step", "epoch", "loss", "selection_accuracy")
@@ -83,6 +90,7 @@ def evaluate(params: Params, study: str = "core") -> None:
             {encoder_name(provenance): sizes, "bert-base": cost.BERT_BASE},
         ),
         "density_by_length": densities_by_length(list(measured.values()), counts),
+        "cells": cells_table(params, study),
         "history": history_table(params, study),
         "confusion": confusion_table(outcomes.values()),
     }

@@ -116,3 +116,15 @@ def _pool(first: Outcome, second: Outcome) -> Outcome:
     }
     labels = np.concatenate([first.labels, second.labels])
     return Outcome(POOLED, first.seeds, labels, predicted)
+
+
+def cells_table(params: Params, study: str) -> pd.DataFrame:
+    """Return what each cell's training says of itself: recipe, sentences, steps, best step.
+
+    Raises:
+        UserError: If a cell of the grid is missing.
+    """
+    cells = [
+        paths.cell(study, mode, seed) for mode in params.grid.modes for seed in params.grid.seeds
+    ]
+    return pd.DataFrame([artifacts.read_json(cell / "training.json") for cell in cells])

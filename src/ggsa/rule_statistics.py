@@ -5,6 +5,7 @@ Pairs are counted in two units, each where it means something. How words of two 
 matter of *word pieces*, because attention is between pieces, special tokens included.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -159,7 +160,7 @@ def densities_by_length(patterns: list[Pattern], counts: dict[str, np.ndarray]) 
     table = []
     for split, rows in counts.items():
         lengths = rows.sum(axis=1)
-        for start, end in zip(LENGTH_EDGES[:-1], LENGTH_EDGES[1:], strict=True):
+        for start, end in itertools.pairwise(LENGTH_EDGES):
             chosen = rows[(lengths >= start) & (lengths < end)]
             table += [
                 {

@@ -33,6 +33,7 @@ COLUMNS = {
     "cost_by_length": "mode length density attention_flops model_flops full_attention_flops "
     "full_model_flops attention_share saving_model encoder",
     "density_by_length": "mode split length_from length_to sentences density",
+    "cells": "mode seed recipe best_step",
     "history": "mode seed step epoch loss selection_accuracy",
     "confusion": "mode split label predicted share",
     "claims": "claim statement paper ours interval verdict evidence",
@@ -64,6 +65,8 @@ def write_cell(mode, seed, accuracy=0.8, test_labels=True, ids_from=0):
     history = {"step": [10, 20], "epoch": [0.5, 1.0], "loss": [0.7, 0.4]}
     history["selection_accuracy"] = [0.5, accuracy]
     artifacts.write_table(folder / "history.csv", pd.DataFrame(history))
+    training = {"mode": mode, "seed": seed, "recipe": "from_scratch", "best_step": 20}
+    artifacts.write_json(folder / "training.json", training)
 
 
 def write_pattern(mode):

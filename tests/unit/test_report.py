@@ -47,6 +47,7 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
         for a in [0.811 + random.normal(0, 0.004)]
     ]  # fmt: skip
     write("runs", runs)
+    write("cells", [{"mode": m, "seed": s, "recipe": "from_scratch"} for m in modes for s in seeds])
     frame, results = pd.DataFrame(runs), []
     for split, mode in itertools.product(SPLITS, modes):
         part = frame[(frame["split"] == split) & (frame["mode"] == mode)]["accuracy"]

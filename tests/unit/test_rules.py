@@ -117,7 +117,7 @@ def test_mutual_information_is_zero_for_independent_tags() -> None:
 
 
 def test_what_dropping_a_rule_saves_is_what_the_density_loses() -> None:
-    tags, counts = sentences()
+    _, counts = sentences()
     changed = block()
     table = hard(changed)
     before = patterns.Pattern("hard", TAGS, np.where(table, 0, -np.inf)).density(counts)

@@ -1,5 +1,7 @@
 """The loop's parts that need no corpus; whole runs are in the pipeline tier."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -45,10 +47,9 @@ def test_another_epoch_or_seed_gives_another_order() -> None:
 def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
     rates = [training.learning_rate(step, 100, RECIPE) for step in range(101)]
     assert rates[9] == rates[10] == max(rates) == RECIPE.learning_rate
-    assert all(a < b for a, b in zip(rates[:9], rates[1:10], strict=True))
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(rates[:10]))
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
     assert rates[100] == 0
-
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ Tags follow the conventions of the English treebanks of Universal Dependencies.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ggsa.probe import lexicon
-from ggsa.probe.lexicon import NEGATIVE, POSITIVE, Noun, Verb
+from ggsa.probe.lexicon import Noun, Verb
 
 Phrase = tuple[tuple[str, str], ...]  # (word, tag) pairs
 
-HEADS = ("adjective", "adverb", "verb", "noun")
 NEGATORS = ("n't", "not", "never", "hardly")
 
 
@@ -27,7 +27,7 @@ class Clause:
 
     Attributes:
         target: The sentiment that the clause expresses, +1 or -1.
-        head: Part of speech of the polar word, one of `HEADS`.
+        head: Part of speech of the polar word, `adjective`, `adverb`, `verb` or `noun`.
         negated: Whether a negator turns the polar word round.
         intensified: Whether an intensifier stands before the polar word (adjectives only).
         weighed: Whether a dampened adjective of the opposite polarity is coordinated with a
@@ -68,13 +68,13 @@ class Subject:
 class Grammar:
     """Puts clauses into words, drawing every free choice from one random stream."""
 
-    def __init__(self, stream: random.Random) -> None:
+    def __init__(self, stream: random.Random, terse: bool = False) -> None:
         self.stream = stream
-        self.terse = False
+        self.terse = terse
 
     # Choices.
 
-    def pick(self, options: Sequence):
+    def pick(self, options: Sequence[Any]) -> Any:
         """Return one of the options, each as likely as the others."""
         return options[self.stream.randrange(len(options))]
 
@@ -85,6 +85,11 @@ class Grammar:
     def optional(self, probability: float) -> bool:
         """Return whether to add a modifier that says nothing; a terse grammar never does."""
         return not self.terse and self.chance(probability)
+
+    def draw(self, shares: Sequence[tuple[str, float]]) -> str:
+        """Return one of the names, each with its share as its probability; shares sum to one."""
+        names, weights = zip(*shares, strict=True)
+        return self.stream.choices(names, weights)[0]
 
     # Noun phrases.
 
@@ -115,9 +120,7 @@ class Grammar:
         if draw < 0.22:
             return Subject(tagged(self.pick(("this/PRON", "that/PRON"))), False)
         if draw < 0.32:
-            return Subject(
-                tagged(f"the/DET {self.pick(lexicon.MASS_PARTS)}/NOUN"), False
-            )
+            return Subject(tagged(f"the/DET {self.pick(lexicon.MASS_PARTS)}/NOUN"), False)
         return self.noun_phrase(lexicon.WORKS if draw < 0.65 else lexicon.PARTS)
 
     def person(self) -> Subject:
@@ -165,10 +168,10 @@ class Grammar:
             return one(self.pick(lexicon.NAMES), "PROPN") + tagged("'s/PART")
         return tagged(f"the/DET {self.pick(lexicon.PEOPLE).singular}/NOUN 's/PART")
 
-    def _relative(self) -> Phrase:
+    def _relative(self, plural: bool) -> Phrase:
         pronoun = self.pick(("that/PRON", "which/PRON"))
         verb = self.pick(lexicon.EVENT_VERBS)
-        form = self.pick((verb.singular, verb.past))
+        form = self.pick((verb.base if plural else verb.singular, verb.past))
         return tagged(f"{pronoun} {form}/VERB") + self.person_object()
 
     def person_object(self) -> Phrase:
@@ -227,7 +230,7 @@ class Grammar:
         named = subject.phrase[-1][1] == "NOUN"
         words = subject.phrase
         if named and clause.distractor != "middle" and self.optional(0.12):
-            words += self._relative()
+            words += self._relative(subject.plural)
         elif named and clause.distractor != "middle" and self.optional(0.12):
             words += tagged(f"by/ADP {self.pick(lexicon.NAMES)}/PROPN")
         if clause.distractor == "front":
@@ -268,7 +271,8 @@ class Grammar:
         return preposition + determiner + adjective + noun
 
     def _polar_adjective(self, clause: Clause, polarity: int) -> tuple[Subject, Phrase]:
-        subject = self.work() if self.chance(0.75) else self.noun_phrase(lexicon.PEOPLE)
+        is_person = self.chance(0.25)
+        subject = self.noun_phrase(lexicon.PEOPLE) if is_person else self.work()
         adjective = one(self.pick(lexicon.ADJECTIVES[polarity]), "ADJ")
         if clause.weighed:
             weak = one(self.pick(lexicon.DAMPERS), "ADV")
@@ -280,7 +284,8 @@ class Grammar:
             adjective = one(self.pick(lexicon.BOOSTERS + lexicon.HEDGES), "ADV") + adjective
         copula = self._copula(subject, 0.3, clause.negated)
         if not clause.weighed and not subject.plural and self.chance(0.35):
-            kind = one(self.pick(lexicon.WORKS + lexicon.PARTS).singular, "NOUN")
+            kinds = lexicon.PEOPLE if is_person else lexicon.WORKS + lexicon.PARTS
+            kind = one(self.pick(kinds).singular, "NOUN")
             adjective = _with_article(tagged("a/DET") + adjective + kind)
         elif not clause.negated and self.optional(0.1):
             copula += one(self.pick(lexicon.FREQUENCIES), "ADV")
@@ -291,9 +296,7 @@ class Grammar:
             subject = self.noun_phrase(lexicon.WORKS + lexicon.PARTS)
             predicate = self._verb(subject, Verb("have", "has", "had"), clause.negated)
             amount = tagged(self.pick(("much/ADJ", "real/ADJ", "enough/ADJ")))
-            return subject, predicate + amount + one(
-                self.pick(lexicon.QUALITIES[polarity]), "NOUN"
-            )
+            return subject, predicate + amount + one(self.pick(lexicon.QUALITIES[polarity]), "NOUN")
         subject = self.work()
         while subject.plural:
             subject = self.work()
@@ -352,6 +355,3 @@ def _with_article(phrase: Phrase) -> Phrase:
     if phrase[0] == ("a", "DET") and phrase[1][0][0] in "aeiou":
         return (("an", "DET"), *phrase[1:])
     return phrase
-
-
-__all__ = ["HEADS", "NEGATIVE", "NEGATORS", "POSITIVE", "Clause", "Grammar", "Phrase", "tagged"]

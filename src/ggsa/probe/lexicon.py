@@ -53,12 +53,8 @@ ADJECTIVES = {
 }
 
 ADVERBS = {
-    POSITIVE: _words(
-        "beautifully brilliantly superbly elegantly cleverly well perfectly warmly"
-    ),
-    NEGATIVE: _words(
-        "badly poorly clumsily awkwardly lazily stupidly carelessly miserably"
-    ),
+    POSITIVE: _words("beautifully brilliantly superbly elegantly cleverly well perfectly warmly"),
+    NEGATIVE: _words("badly poorly clumsily awkwardly lazily stupidly carelessly miserably"),
 }
 
 # What a film does, with no object or with people as its object.
@@ -156,3 +152,5 @@ MANNER_VERBS = _verbs(
     "speak/speaks/spoke"
 )
 INTERJECTIONS = _words("well yes oh")
+# Two of them are prepositions as well.
+SUBORDINATORS = _words("because since after before")

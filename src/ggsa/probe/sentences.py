@@ -1,9 +1,10 @@
 """Whole sentences of the probe corpus: how clauses are joined, and which of them decides.
 
 Draws a plan (which construction, which polar heads, what is negated), has `ggsa.probe.grammar` put
-it into words, and deals the results into splits that share no sentence. The label of a sentence is
-fixed by its plan before any word is drawn, and polar words of both signs are equally frequent under
-both labels up to what `NEGATION` leaves, so that counting words helps little.
+it into words, and deals the results into splits that share no sentence. A sentence's label is fixed
+by its plan before any word is drawn. Its polar words agree with the label about as often as not:
+negation turns them round, and undecisive clauses and phrases say the opposite. So counting words,
+or pairs of neighbouring words, helps little; one has to see which word governs which.
 """
 
 import random
@@ -11,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ggsa.errors import UserError
+from ggsa.probe import lexicon
 from ggsa.probe.grammar import COMMA, Clause, Grammar, Phrase, tagged
 
-TRAIN_SENTENCES = 20000
+TRAIN_SENTENCES = 16000
 EVALUATION_SENTENCES = 600
 SPLITS = ("train", "selection", "validation", "test")
 
@@ -34,19 +36,59 @@ PHENOMENA = (
     "polar_noun",
     "long",
 )
+"""What a sentence may show.
 
-# Shares of the constructions and of the options inside a clause.
-CONSTRUCTIONS = (("single", 0.40), ("but", 0.22), ("although", 0.20), ("joined", 0.18))
+`negation` stands in the deciding clause and `scope` in a neutral one, where it must change nothing;
+`polar_...` names the deciding word; `plain` sentences show none of the first group.
+"""
+
 HEAD_SHARES = (("adjective", 0.43), ("adverb", 0.17), ("verb", 0.2), ("noun", 0.2))
-NEGATION = 0.42
-DISTRACTORS = 0.22
-INTENSIFIERS = 0.4  # of the adjectives
-WEIGHED = 0.35  # of the intensified, not negated adjectives
-LONG_SHARE = 0.15
-LEAD = 0.12
-SHORT_SHARE = 0.5  # of the training sentences
-SHORT_NEGATION = 0.2
-SHORT_CONSTRUCTIONS = (("single", 0.64), ("but", 0.11), ("although", 0.13), ("joined", 0.12))
+WEIGHED = 0.35  # of the adjectives that are intensified and not negated
+
+
+@dataclass(frozen=True)
+class Style:
+    """How often each construction and option is drawn; every number is a probability."""
+
+    constructions: tuple[tuple[str, float], ...]
+    negation: float  # of every polar clause
+    neutral_negation: float  # of the neutral clause of `joined`
+    distractor: float
+    intensifier: float  # of the adjectives
+    long: float
+    lead: float  # of the single clauses
+    terse: bool  # without modifiers that say nothing
+
+
+FULL = Style(
+    constructions=(("single", 0.40), ("but", 0.22), ("although", 0.20), ("joined", 0.18)),
+    negation=0.42,
+    neutral_negation=0.75,
+    distractor=0.22,
+    intensifier=0.4,
+    long=0.15,
+    lead=0.12,
+    terse=False,
+)
+"""All of the grammar: the evaluation splits, and the other part of train."""
+
+TERSE = Style(
+    constructions=(("single", 0.64), ("but", 0.11), ("although", 0.13), ("joined", 0.12)),
+    negation=0.2,
+    neutral_negation=1.0,
+    distractor=0.0,
+    intensifier=0.0,
+    long=0.0,
+    lead=0.0,
+    terse=True,
+)
+"""Short sentences for training.
+
+An encoder learns the words from these and the grammar from the rest, as on SST-2, most of whose
+training rows are phrases. Without them a small encoder needs several times as many steps.
+"""
+
+TERSE_SHARE = 0.5  # of train
 
 
 @dataclass(frozen=True)
@@ -75,95 +117,60 @@ def generate(
 
     Each split has a random stream of its own and the evaluation splits are drawn first, so that
     they stay the same whatever the number of training sentences. Labels are balanced to within
-    one sentence, and no sentence occurs twice.
+    one sentence per split, and no sentence occurs twice.
 
     Raises:
         UserError: If a split would be empty.
     """
     if train_sentences < 1 or evaluation_sentences < 1:
         raise UserError(
-            f"The probe corpus needs at least one sentence per split, not "
-            f"{train_sentences} for train and {evaluation_sentences} for evaluation."
+            f"The probe corpus needs at least one sentence in every split; {train_sentences} were "
+            f"asked for train and {evaluation_sentences} for each evaluation split. Ask for more."
         )
     seen: set[tuple[str, ...]] = set()
     corpus = {}
     for split in ("selection", "validation", "test", "train"):
-        count = train_sentences if split == "train" else evaluation_sentences
+        is_train = split == "train"
         stream = random.Random(f"probe {split} {seed}")
-        source = sentences(stream, SHORT_SHARE if split == "train" else 0.0)
-        chosen = []
-        while len(chosen) < count:
+        source = sentences(stream, TERSE_SHARE if is_train else 0.0)
+        chosen: list[ProbeSentence] = []
+        while len(chosen) < (train_sentences if is_train else evaluation_sentences):
             sentence = next(source)
-            if sentence.label != len(chosen) % 2 or sentence.words in seen:
-                continue
-            seen.add(sentence.words)
-            chosen.append(sentence)
+            if sentence.label == len(chosen) % 2 and sentence.words not in seen:
+                seen.add(sentence.words)
+                chosen.append(sentence)
         stream.shuffle(chosen)
         corpus[split] = chosen
     return {split: corpus[split] for split in SPLITS}
 
 
-def sentences(stream: random.Random, short_share: float = 0.0) -> Iterator[ProbeSentence]:
-    """Yield sentences without end, drawn from one random stream.
-
-    A share of them are single clauses without asides, as many rows of SST-2's train split are
-    phrases: an encoder learns the words from these and the grammar from the rest.
-    """
-    grammar = Grammar(stream)
+def sentences(stream: random.Random, terse_share: float = 0.0) -> Iterator[ProbeSentence]:
+    """Yield sentences without end from one random stream, a share of them in the terse style."""
     while True:
-        sentence = _short(grammar) if grammar.chance(short_share) else _sentence(grammar)
+        style = TERSE if stream.random() < terse_share else FULL
+        sentence = _sentence(Grammar(stream, style.terse), style)
         if SHORTEST <= len(sentence.words) <= LONGEST:
             yield sentence
 
 
-def _sentence(grammar: Grammar) -> ProbeSentence:
-    target = grammar.pick((1, -1))
-    construction = _draw(grammar, CONSTRUCTIONS)
-    main = _plan(grammar, target)
+def _sentence(grammar: Grammar, style: Style) -> ProbeSentence:
+    main = _plan(grammar, style)
     words = grammar.polar_clause(main)
+    construction = grammar.draw(style.constructions)
     foreign_negation = False
     if construction in ("but", "although"):
-        words = _compose(grammar, construction, words, _other(grammar, target))
+        other = Clause(-main.target, grammar.draw(HEAD_SHARES), grammar.chance(style.negation))
+        words = _opposed(grammar, construction, words, grammar.polar_clause(other))
     elif construction == "joined":
-        foreign_negation = grammar.chance(0.75)
-        words = _join(grammar, words, foreign_negation)
-    elif grammar.chance(LEAD):
+        foreign_negation = grammar.chance(style.neutral_negation)
+        words = _joined(grammar, words, foreign_negation)
+    elif grammar.chance(style.lead):
         words = _lead(grammar) + words
-    if grammar.chance(LONG_SHARE):
+    if grammar.chance(style.long):
         length = min(grammar.stream.randint(LONG, LONGEST - 12) for _ in range(3))
         while len(words) < length:
-            words = _join(grammar, words, False, first=construction != "but")
-    words += tagged(grammar.pick(("./PUNCT", "./PUNCT", "./PUNCT", "!/PUNCT")))
-    return _finish(words, main, construction, foreign_negation)
-
-
-def _short(grammar: Grammar) -> ProbeSentence:
-    grammar.terse = True
-    target = grammar.pick((1, -1))
-    construction = _draw(grammar, SHORT_CONSTRUCTIONS)
-    head = _draw(grammar, HEAD_SHARES)
-    main = Clause(target, head, negated=grammar.chance(SHORT_NEGATION))
-    words = grammar.polar_clause(main)
-    if construction in ("but", "although"):
-        other = Clause(
-            -target, _draw(grammar, HEAD_SHARES), negated=grammar.chance(SHORT_NEGATION)
-        )
-        words = _compose(grammar, construction, words, grammar.polar_clause(other))
-    if construction == "joined":
-        words = _join(grammar, words, True)
-    grammar.terse = False
-    return _finish(words + tagged("./PUNCT"), main, construction, construction == "joined")
-
-
-def _compose(grammar: Grammar, construction: str, words: Phrase, other: Phrase) -> Phrase:
-    if construction == "but":
-        return other + COMMA + tagged("but/CCONJ") + words
-    subordinator = grammar.pick(("although/SCONJ", "though/SCONJ", "even/ADV though/SCONJ"))
-    aside = tagged(subordinator) + other
-    return aside + COMMA + words if grammar.chance(0.5) else words + COMMA + aside
-
-
-def _finish(words: Phrase, main: Clause, construction: str, foreign_negation: bool) -> ProbeSentence:
+            words = _joined(grammar, words, False, may_precede=construction != "but")
+    words += tagged("./PUNCT" if style.terse or grammar.chance(0.75) else "!/PUNCT")
     return ProbeSentence(
         words=tuple(word for word, _ in words),
         tags=tuple(tag for _, tag in words),
@@ -172,43 +179,42 @@ def _finish(words: Phrase, main: Clause, construction: str, foreign_negation: bo
     )
 
 
-def _plan(grammar: Grammar, target: int) -> Clause:
-    head = _draw(grammar, HEAD_SHARES)
-    negated = grammar.chance(NEGATION)
-    intensified = head == "adjective" and grammar.chance(INTENSIFIERS)
+def _plan(grammar: Grammar, style: Style) -> Clause:
+    """Return what the deciding clause says."""
+    head = grammar.draw(HEAD_SHARES)
+    negated = grammar.chance(style.negation)
+    intensified = head == "adjective" and grammar.chance(style.intensifier)
+    place = grammar.pick(("front", "middle", "end")) if grammar.chance(style.distractor) else ""
     return Clause(
-        target=target,
+        target=grammar.pick((lexicon.POSITIVE, lexicon.NEGATIVE)),
         head=head,
         negated=negated,
         intensified=intensified,
         weighed=intensified and not negated and grammar.chance(WEIGHED),
-        distractor=grammar.pick(("front", "middle", "end")) if grammar.chance(DISTRACTORS) else "",
+        distractor=place,
     )
 
 
-def _other(grammar: Grammar, target: int) -> Phrase:
-    """Return the clause that does not decide: it says the opposite of the one that does."""
-    head = _draw(grammar, HEAD_SHARES)
-    return grammar.polar_clause(Clause(-target, head, negated=grammar.chance(NEGATION)))
+def _opposed(grammar: Grammar, construction: str, words: Phrase, other: Phrase) -> Phrase:
+    """Return the deciding clause joined with one that says the opposite."""
+    if construction == "but":
+        return other + COMMA + tagged("but/CCONJ") + words
+    subordinator = grammar.pick(("although/SCONJ", "though/SCONJ", "even/ADV though/SCONJ"))
+    aside = tagged(subordinator) + other
+    return aside + COMMA + words if grammar.chance(0.5) else words + COMMA + aside
 
 
-def _join(grammar: Grammar, words: Phrase, negated: bool, first: bool = True) -> Phrase:
-    """Return the words with a neutral clause before or after them."""
+def _joined(grammar: Grammar, words: Phrase, negated: bool, may_precede: bool = True) -> Phrase:
+    """Return the words with a neutral clause after them, or before them if it may precede."""
     neutral = grammar.neutral_clause(negated)
-    if first and grammar.chance(0.5):
+    if may_precede and grammar.chance(0.5):
         return neutral + COMMA + tagged("and/CCONJ") + words
-    link = grammar.pick((", and", ";", "because", "since", "after", "before"))
-    joint = {
-        ", and": COMMA + tagged("and/CCONJ"),
-        ";": tagged(";/PUNCT"),
-    }.get(link) or tagged(f"{link}/SCONJ")
-    return words + joint + neutral
+    links = (",/PUNCT and/CCONJ", ";/PUNCT", *(f"{s}/SCONJ" for s in lexicon.SUBORDINATORS))
+    return words + tagged(grammar.pick(links)) + neutral
 
 
 def _lead(grammar: Grammar) -> Phrase:
     if grammar.chance(0.25):
-        from ggsa.probe import lexicon
-
         return tagged(f"{grammar.pick(lexicon.INTERJECTIONS)}/INTJ") + COMMA
     return grammar.setting() + COMMA
 
@@ -228,12 +234,3 @@ def _phenomena(
     found[f"polar_{main.head}"] = True
     found["long"] = length > LONG
     return tuple(name for name in PHENOMENA if found.get(name))
-
-
-def _draw(grammar: Grammar, shares: tuple[tuple[str, float], ...]) -> str:
-    draw = grammar.stream.random()
-    for name, share in shares:
-        draw -= share
-        if draw < 0:
-            return name
-    return shares[-1][0]

@@ -50,11 +50,11 @@ OPTIONS = {
 def treebank(seed: int) -> dict[str, str]:
     """Return CoNLL-U text for `train` and `dev`, with words and universal tags only.
 
-    Half of the training sentences are terse and half are not, as in the probe corpus.
+    Some sentences are terse and most are not, so that every construction is seen often.
     """
     texts = {}
     for split, size in SIZES.items():
-        source = sentences(random.Random(f"treebank {split} {seed}"), short_share=0.3)
+        source = sentences(random.Random(f"treebank {split} {seed}"), terse_share=0.3)
         texts[split] = "".join(_conllu(next(source), f"{split}-{i}") for i in range(size))
     return texts
 

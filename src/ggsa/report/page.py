@@ -42,7 +42,7 @@ def build(params: Params, sections: Mapping[str, str]) -> str:
     provenance = artifacts.read_json(paths.provenance())
     found = {
         name: tables.read(paths.TABLES, name)
-        for name in ("results", "runs", "comparisons", "equivalence", "cost", "claims")
+        for name in ("results", "runs", "cells", "comparisons", "equivalence", "cost", "claims")
     }
     content = Markup("\n".join(with_anchors(name, text) for name, text in sections.items()))
     environment = Environment(
@@ -177,10 +177,8 @@ def claims_table(claims: pd.DataFrame) -> str:
 
 def methods(params: Params, provenance: dict, found: Mapping[str, pd.DataFrame]) -> list[str]:
     """Return the protocol as sentences, each with the figures of this run's parameters."""
-    from ggsa.training import recipe_for  # imports torch, which only this sentence needs
-
     train, evaluate = params.train, params.evaluate
-    name = recipe_for(params)
+    name = found["cells"]["recipe"].iloc[0]
     recipe = train.recipes[name]
     rows = provenance["corpus"]["rows"]
     selection = (

@@ -9,6 +9,7 @@ import pandas as pd
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import Material, paragraph, splits_of
 
+GREYS = ("#1c1c1c", "#8a8a8a", "#555555", "#c4c4c4")
 SPECIAL = ("[CLS]", "[SEP]")
 SOURCES = {
     "hub": "the Hugging Face Hub",
@@ -92,7 +93,7 @@ def lengths(material: Material) -> str:
         part = table[table["split"] == split].set_index("length_from")["sentences"]
         part = part.reindex(groups["length_from"]).fillna(0)
         share = 100 * part.to_numpy() / part.sum()
-        colour = ("#1c1c1c", "#9a9a9a", "#cfcfcf")[number % 3]
+        colour = GREYS[number % len(GREYS)]
         axes.bar(
             places + (number - (len(splits) - 1) / 2) * width,
             share,

@@ -129,7 +129,7 @@ def share_by_length(material: Material) -> str:
     )  # fmt: skip
     _length_axis(axes, table["length"])
     axes.set(ylabel="attention’s share of FLOPs (%)", ylim=(0, 100))
-    axes.legend(title="architecture", loc="center right" if len(said) > 2 else "lower right")
+    axes.legend(title="architecture", loc="upper left", bbox_to_anchor=(0.02, 0.84))
     caption = f"Full attention’s share of the whole model’s FLOPs is {wording.listing(said)}."
     return style.publish(
         figure, "attention_share", material.figures, caption, "Attention’s share against length."

@@ -11,6 +11,7 @@ from ggsa.report import style, tables, wording
 from ggsa.report.sections import Material, modes_of, paragraph
 
 HIGHEST = 20
+COMMON = 1e-4  # of all pairs of pieces: the association of rarer ones is chance
 SHOWN_RULES = 18
 FAINTEST = 1e-4  # of the commonest pair: rarer ones share the lightest colour
 SOURCE_COLOURS = {"paper": "#0072b2", "own tag": "#9a9a9a", "added": "#d55e00", "corpus": "#009e73"}
@@ -44,6 +45,7 @@ def association(material: Material) -> str:
     """Return the figure of which tags keep company within five words."""
     pairs = material.statistic("tag_pairs")
     allowed = pairs["allowed_hard"].astype(bool)
+    pairs = pairs.assign(pmi_near=pairs["pmi_near"].where(pairs["share"] >= COMMON))
     values = _square(pairs, "pmi_near")
     figure, axes = plt.subplots(figsize=(style.WIDTH_INCHES, 6.0))
     extent = np.nanquantile(np.abs(values.to_numpy()), 0.97) or 1.0
@@ -60,10 +62,11 @@ def association(material: Material) -> str:
     caught = int(highest["allowed_hard"].astype(bool).sum())
     chance = len(highest) * len(inside) / max(1, len(other))
     caption = (
-        f"Pairs of different tags that hard allows have a mean pointwise mutual information of "
+        f"Among pairs of different tags that make up at least {wording.percent(COMMON, 2)} of all "
+        f"pairs of pieces, those that hard allows have a mean pointwise mutual information of "
         f"{_bits(inside.mean())} within five words, those it blocks {_bits(outside.mean())}. Of "
         f"the {len(highest)} pairs with the highest value the hard table allows {caught}; a blind "
-        f"choice would hold {chance:.1f} such pairs."
+        f"choice would hold {chance:.1f} such pairs. Cells of rarer pairs are empty."
     )
     return style.publish(
         figure, "tag_pair_association", material.figures, caption, "Heat map of tag association."

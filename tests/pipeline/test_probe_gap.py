@@ -1,0 +1,141 @@
+"""The gap that the probe corpus is made for, and the tagger that is trained on its grammar."""
+
+import hashlib
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from stanza import Pipeline
+
+from ggsa import artifacts, assets, config, corpus, paths, patterns, probe, rules, training
+from ggsa.vocabulary import TAGS
+
+pytestmark = pytest.mark.pipeline
+SEED = 13
+
+
+@pytest.fixture(scope="module")
+def params(request):
+    """The parameters as they stand, on the embedded assets and one thread."""
+    loaded = config.load(request.config.rootpath / paths.PARAMS)
+    changes = {
+        "assets": loaded.assets.model_copy(update={"source": "embedded"}),
+        "corpus": loaded.corpus.model_copy(update={"name": "probe", "limit": None}),
+        "encoder": loaded.encoder.model_copy(update={"initialisation": "from_scratch"}),
+        "train": loaded.train.model_copy(
+            update={"recipe": "probe", "device": "cpu", "precision": "auto", "threads": 1}
+        ),
+    }
+    return loaded.model_copy(update=changes)
+
+
+@pytest.fixture(scope="module")
+def sentences(params) -> dict[str, list[probe.ProbeSentence]]:
+    return probe.generate(params.corpus.seed)
+
+
+@pytest.fixture(scope="module")
+def predictions(params, sentences, tmp_path_factory) -> pd.DataFrame:
+    """What full attention predicts after the probe's recipe, on gold tags."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("gap"))
+        obtained = assets.sentences.obtain(params, corpus.SST2)
+        corpus.write(paths.CORPUS, obtained.tables)
+        for split, table in obtained.tables.items():
+            gold = {s.words: s.tags for s in sentences.get(split, [])}
+            tags = [list(gold.get(tuple(words), ["X"] * len(words))) for words in table["words"]]
+            artifacts.write_table(
+                paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags})
+            )
+        paths.ENCODER.mkdir(parents=True)
+        assets.encoder.obtain(params, obtained.splits["train"], paths.ENCODER)
+        table = rules.pattern("full", params.rules, np.zeros((len(TAGS), len(TAGS))))
+        patterns.write(paths.rule_table("full"), table)
+        training.train_cell(params, "full", SEED)
+        return artifacts.read_table(
+            paths.cell("core", "full", SEED) / "predictions.parquet", artifacts.PREDICTION_COLUMNS
+        )
+
+
+def is_right(predictions: pd.DataFrame, split: str) -> np.ndarray:
+    """Whether each sentence of a split, in the split's order, got its label."""
+    rows = predictions[predictions["split"] == split]
+    return np.stack(list(rows["logits"])).argmax(1) == rows["label"].to_numpy()
+
+
+def best_bag(sentences, split: str, longest: int) -> float:
+    """Accuracy of the stronger of two bags, counted and weighted, of up to `longest` words."""
+    accuracies = []
+    for counted in (CountVectorizer, TfidfVectorizer):
+        bag = counted(ngram_range=(1, longest), token_pattern=r"\S+")
+        train, judged = (
+            (" ".join(s.words) for s in sentences["train"]),
+            (" ".join(s.words) for s in sentences[split]),
+        )
+        model = LogisticRegression(max_iter=500)
+        model.fit(bag.fit_transform(train), [s.label for s in sentences["train"]])
+        accuracies.append(model.score(bag.transform(judged), [s.label for s in sentences[split]]))
+    return max(accuracies)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+class TestFullAttention:
+    def test_it_reaches_four_fifths_and_ten_points_more_than_any_bag(
+        self, predictions, sentences, split
+    ) -> None:
+        accuracy = is_right(predictions, split).mean()
+        assert accuracy >= 0.80
+        assert accuracy >= 0.10 + best_bag(sentences, split, 1)
+        assert accuracy >= 0.10 + best_bag(sentences, split, 2)
+
+    def test_it_masters_every_phenomenon_taken_alone(self, predictions, sentences, split) -> None:
+        right = defaultdict(list)
+        for sentence, correct in zip(sentences[split], is_right(predictions, split), strict=True):
+            for name in sentence.phenomena:
+                right[name].append(correct)
+        assert set(right) == set(probe.PHENOMENA)
+        assert {name: np.mean(hits) for name, hits in right.items() if np.mean(hits) < 0.70} == {}
+
+
+@pytest.fixture(scope="module")
+def taggers(params, tmp_path_factory):
+    """Two trainings with one seed."""
+    folder = tmp_path_factory.mktemp("taggers")
+    return [probe.train_tagger(folder / name, params.corpus.seed) for name in ("one", "two")]
+
+
+def test_two_trainings_give_the_same_tagger_to_the_bit(taggers) -> None:
+    one, two = (torch.load(path, weights_only=True)["model"] for path in taggers)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    first, second = (hashlib.sha256(path.read_bytes()).hexdigest() for path in taggers)
+    assert first == second
+
+
+def test_a_trained_tagger_names_no_file_of_its_machine(taggers) -> None:
+    assert str(taggers[0].parent.parent).encode() not in taggers[0].read_bytes()
+    assert b".conllu" not in taggers[0].read_bytes()
+
+
+def test_the_tagger_reads_the_context(taggers, sentences, tmp_path) -> None:
+    (tmp_path / "resources.json").write_text("{}")
+    pipeline = Pipeline(
+        "en",
+        dir=str(tmp_path),
+        package=None,
+        processors={"tokenize": "pretokenized", "pos": "local"},
+        tokenize_pretokenized=True,
+        pos_model_path=str(taggers[0]),
+        download_method=None,
+        allow_unknown_language=True,
+        logging_level="ERROR",
+    )
+    judged = sentences["test"]
+    document = pipeline([list(sentence.words) for sentence in judged])
+    found = [word.upos for sentence in document.sentences for word in sentence.words]
+    gold = [tag for sentence in judged for tag in sentence.tags]
+    assert np.mean([a == b for a, b in zip(found, gold, strict=True)]) >= 0.97
