@@ -41,7 +41,8 @@ ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN .
 compare: setup ## show the experiments of this workspace side by side
 	@$(RUN) dvc exp show --only-changed --hide-workspace --md --drop '(Created|State|Executor|.*\.py|.*\.json|data|runs|src|notebooks|reports|stages|params\.yaml).*'
 
-publish: setup ## copy the latest run to reports/published and its table into README.md
+publish: check ## copy the latest run to reports/published and its table into README.md
+	$(RUN) dvc repro
 	@$(RUN) python3 -m ggsa.report.publish
 
 clean-runs: setup ## free the space of models that the current parameters do not need

@@ -18,6 +18,8 @@ if _absent:
         "Run `make setup` once, then `source .venv/bin/activate`; or `make repro`, which does both."
     )
 
+# One line of noise per model that is loaded or saved says nothing of this pipeline.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 # Set before any tokenizer is made: a tokenizer that was used and then forked only warns.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 

@@ -15,7 +15,7 @@ from ggsa.errors import UserError
 from ggsa.probe import lexicon
 from ggsa.probe.grammar import COMMA, Clause, Grammar, Phrase, tagged
 
-TRAIN_SENTENCES = 16000
+TRAIN_SENTENCES = 20000
 EVALUATION_SENTENCES = 600
 SPLITS = ("train", "selection", "validation", "test")
 
@@ -66,19 +66,19 @@ FULL = Style(
     neutral_negation=0.75,
     distractor=0.22,
     intensifier=0.4,
-    long=0.15,
+    long=0.13,
     lead=0.12,
     terse=False,
 )
 """All of the grammar: the evaluation splits, and the other part of train."""
 
 TERSE = Style(
-    constructions=(("single", 0.64), ("but", 0.11), ("although", 0.13), ("joined", 0.12)),
+    constructions=(("single", 0.58), ("but", 0.11), ("although", 0.16), ("joined", 0.15)),
     negation=0.2,
     neutral_negation=1.0,
     distractor=0.0,
     intensifier=0.0,
-    long=0.0,
+    long=0.1,
     lead=0.0,
     terse=True,
 )
@@ -167,9 +167,11 @@ def _sentence(grammar: Grammar, style: Style) -> ProbeSentence:
     elif grammar.chance(style.lead):
         words = _lead(grammar) + words
     if grammar.chance(style.long):
-        length = min(grammar.stream.randint(LONG, LONGEST - 12) for _ in range(3))
+        shortest = SHORTEST if style.terse else LONG
+        length = min(grammar.stream.randint(shortest, LONGEST - 12) for _ in range(3))
+        may_precede = construction in ("single", "joined")
         while len(words) < length:
-            words = _joined(grammar, words, False, may_precede=construction != "but")
+            words = _joined(grammar, words, False, may_precede=may_precede)
     words += tagged("./PUNCT" if style.terse or grammar.chance(0.75) else "!/PUNCT")
     return ProbeSentence(
         words=tuple(word for word, _ in words),
