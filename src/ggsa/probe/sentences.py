@@ -61,7 +61,7 @@ class Style:
 
 
 FULL = Style(
-    constructions=(("single", 0.40), ("but", 0.22), ("although", 0.20), ("joined", 0.18)),
+    constructions=(("single", 0.36), ("but", 0.23), ("although", 0.22), ("joined", 0.19)),
     negation=0.42,
     neutral_negation=0.75,
     distractor=0.22,
