@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> None:
     """Queue one experiment per rule and run them; rules may be named on the command line."""
     rules = config.load().rules
     for name, rule in experiments(rules, arguments).items():
-        dropped = f"rules.drop=[{','.join([*rules.drop, rule])}]"
+        # Quoted, because DVC's override grammar (Hydra's) does not take a bare arrow.
+        dropped = "rules.drop=[" + ",".join(f'"{r}"' for r in [*rules.drop, rule]) + "]"
         _dvc("exp", "run", "--queue", "--force", "--name", name, "--set-param", dropped)
     _dvc("exp", "run", "--run-all")
 

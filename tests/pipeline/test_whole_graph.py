@@ -102,7 +102,7 @@ def test_dropping_a_rule_retrains_hard_and_soft_and_nothing_of_full(clone: Path)
     before = predictions(clone, "full-1")
     output = run(
         clone, "dvc", "exp", "run", "--temp", "--name", "no-verb-noun",
-        "--set-param", "rules.drop=[VERB->NOUN]",
+        "--set-param", 'rules.drop=["VERB->NOUN"]',
     )  # fmt: skip
     assert "Running stage 'train@hard-1'" in output
     assert "Running stage 'train@full-1'" not in output
