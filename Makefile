@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Columns of `dvc exp show` that hold no result and no parameter, or too many digits of one.
+UNSHOWN := (Created|State|Executor|.*\.(py|json|md|yaml)$$|data|runs|src|notebooks|reports|stages|corpus|encoder|.*\.(verdict|sd|f1|cost|test_accuracy)$$)
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
 
 .DEFAULT_GOAL := help
@@ -39,7 +41,7 @@ ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN .
 	@$(MAKE) --no-print-directory compare
 
 compare: setup ## show the experiments of this workspace side by side
-	@$(RUN) dvc exp show --only-changed --hide-workspace --md --drop '(Created|State|Executor|.*\.py|.*\.json|data|runs|src|notebooks|reports|stages|params\.yaml).*'
+	@$(RUN) dvc exp show --only-changed --hide-workspace --md --drop '$(UNSHOWN)'
 
 publish: check ## copy the latest run to reports/published and its table into README.md
 	$(RUN) dvc repro

@@ -96,7 +96,7 @@ NOUNS = {
 
 # Qualities that a film may have, without an article.
 QUALITIES = {
-    POSITIVE: _words("charm wit grace heart style"),
+    POSITIVE: _words("charm wit grace warmth style"),
     NEGATIVE: _words("kitsch noise padding nonsense drivel"),
 }
 

@@ -19,7 +19,7 @@ from ggsa.errors import UserError
 from ggsa.probe.sentences import ProbeSentence, sentences
 
 SIZES = {"train": 1200, "dev": 200}  # sentences
-STEPS = 180
+STEPS = 250
 
 # Small, since the vocabulary has a few hundred words. The seed, the files and the name are added.
 OPTIONS = {
@@ -36,7 +36,7 @@ OPTIONS = {
     "composite_deep_biaff_hidden_dim": 16,
     "num_layers": 1,
     "max_steps": STEPS,
-    "eval_interval": 60,
+    "eval_interval": 50,
     "lr": 0.01,
     "max_steps_before_stop": STEPS,
     "batch_size": 32,  # sentences
