@@ -7,7 +7,7 @@ UNSHOWN := (Created|State|Executor|.*\.(py|json|md|yaml)$$|data|runs|src|noteboo
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint check publish ablate compare clean-runs
+.PHONY: help setup repro verify test lint check study publish ablate compare clean-runs
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,9 @@ repro: check ## run the pipeline, then print the result table and where the repo
 	$(RUN) dvc repro
 	@$(RUN) python3 -m ggsa.report.summary
 
+verify: setup ## re-derive every published number from the published predictions; trains nothing
+	@$(RUN) python3 -m ggsa.verification
+
 test: setup ## run every test that needs no network
 	$(RUN) python3 -m pytest -m "not network"
 
@@ -42,6 +45,10 @@ ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN .
 
 compare: setup ## show the experiments of this workspace side by side
 	@$(RUN) dvc exp show --only-changed --hide-workspace --md --drop '$(UNSHOWN)'
+
+study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 42"] [JOBS=2]
+	@test -n "$(NAME)" || { echo "Which study? make study NAME=..., one of: $$(ls -d studies/*/ | xargs -n1 basename | tr '\n' ' ')"; exit 2; }
+	@$(RUN) python3 -m ggsa.study_runner $(NAME) --corpus $(or $(CORPUS),sst2) --jobs $(or $(JOBS),2) $(if $(SEEDS),--seeds $(SEEDS))
 
 publish: check ## copy the latest run to reports/published and its table into README.md
 	$(RUN) dvc repro

@@ -4,10 +4,17 @@
 terminal; a traceback means a defect of this project.
 """
 
+import argparse
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ggsa.config import Params
 
 NEEDED = ("pydantic", "torch", "transformers", "stanza", "datasets", "pandas", "papermill")
 
@@ -28,9 +35,31 @@ def run(main: Callable[[], None]) -> None:
     """Run a stage; print a user's mistake or an interruption as a sentence, and exit non-zero."""
     from ggsa.errors import UserError
 
+    started = time.monotonic()
     try:
         main()
+        _note_seconds(time.monotonic() - started)
     except UserError as error:
         sys.exit(f"\n{error}\n")
     except KeyboardInterrupt:
         sys.exit("\nInterrupted. What was finished is kept; `dvc repro` goes on from there.\n")
+
+
+def _note_seconds(seconds: float) -> None:
+    """Add what a stage took to .cache/stages.csv: no output of a stage may hold a wall-clock time."""
+    from ggsa import paths
+
+    paths.CACHE.mkdir(exist_ok=True)
+    name = " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]]).replace(",", " ")
+    with paths.STAGE_SECONDS.open("a", encoding="utf-8") as file:
+        file.write(f"{name},{seconds:.1f}\n")
+
+
+def base_params(description: str | None) -> "Params":
+    """Return params.yaml, with the changes of the base that `--base` names on the command line."""
+    from ggsa import config
+
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--base", help="assets of studies/assets/params.yaml")
+    base = parser.parse_args().base
+    return config.load(overrides=config.base_overrides(base) if base else None)

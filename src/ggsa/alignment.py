@@ -5,6 +5,7 @@ word and takes its tag; `[CLS]` and `[SEP]` are tags of their own. No piece is e
 which the paper's released code could not promise (defect D2).
 """
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ class TaggedPieces:
 
     pieces: list[np.ndarray]  # [sentence] of int64 [token]: ids in the encoder's vocabulary
     tags: list[np.ndarray]  # [sentence] of int64 [token]: indices into `vocabulary.TAGS`
+    identities: np.ndarray  # int64 [sentence]: a checksum of the pieces, from which masks are drawn
 
 
 def piece_tags(word_ids: Sequence[int | None], word_tags: Sequence[str]) -> list[str]:
@@ -77,9 +79,11 @@ def align(
                 f"data/tags: the tagger gave {error}, which is no universal tag. Use a tagger "
                 f"trained on Universal Dependencies (tagger.package in params.yaml)."
             ) from error
+    pieces = [np.asarray(ids, dtype=np.int64) for ids in encoded["input_ids"]]
     return TaggedPieces(
-        pieces=[np.asarray(ids, dtype=np.int64) for ids in encoded["input_ids"]],
+        pieces=pieces,
         tags=[np.asarray(row, dtype=np.int64) for row in tag_rows],
+        identities=np.array([zlib.crc32(row.tobytes()) for row in pieces], dtype=np.int64),
     )
 
 

@@ -7,13 +7,44 @@ for `attn_implementation="ggsa"` to work on a stock BERT or DistilBERT.
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
+from ggsa import positional
+from ggsa.batches import Batch
+from ggsa.patterns import Pattern
+
 NAME = "ggsa"
+
+
+class Mask:
+    """A pattern on a device, ready to be laid over batches."""
+
+    def __init__(self, pattern: Pattern, device: torch.device) -> None:
+        """Put the pattern's table on the device."""
+        self.pattern = pattern
+        self.device = device
+        self.table = torch.from_numpy(pattern.bias).to(device)  # [tag, tag]
+
+    def bias(self, batch: Batch) -> Tensor:
+        """Return what is added to every attention score, `[batch, 1, query, key]`.
+
+        Args:
+            batch: On any device.
+        """
+        tags, is_padding = batch.tags.to(self.device), batch.is_padding.to(self.device)
+        bias = pattern_bias(self.table, tags, is_padding)
+        if self.pattern.positional is None:
+            return bias
+        # Ranked on the CPU, in whole numbers and double precision: the same on every device.
+        arrays = (np.asarray(x.cpu()) for x in (batch.tags, batch.is_padding, batch.identities))
+        allowed = positional.allowed_pairs(self.pattern.positional, self.pattern.allowed, *arrays)
+        allowed = torch.from_numpy(allowed).to(self.device)[:, None]
+        return torch.where(allowed & ~torch.isfinite(bias), torch.zeros_like(bias), bias)
 
 
 def pattern_bias(table: Tensor, tags: Tensor, is_padding: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from ggsa import artifacts, batches, encoder, paths, patterns
-from ggsa.attention import pattern_bias
+from ggsa.attention import Mask
 from ggsa.config import Params
 from ggsa.training import Split, read_split
 from ggsa.vocabulary import TAGS
@@ -32,9 +32,9 @@ def write_tables(params: Params, study: str = "core") -> None:
         model = AutoModelForSequenceClassification.from_pretrained(
             paths.cell(study, mode, seed), attn_implementation="eager"
         ).eval()
-        bias = torch.from_numpy(patterns.read(paths.rule_table(mode)).bias)
-        by_tag.append(weights_by_tag(model, bias, validation).assign(mode=mode, seed=seed))
-        shown.append(example_weights(model, bias, examples, tokenizer).assign(mode=mode, seed=seed))
+        mask = Mask(patterns.read(paths.rule_table(mode)), torch.device("cpu"))
+        by_tag.append(weights_by_tag(model, mask, validation).assign(mode=mode, seed=seed))
+        shown.append(example_weights(model, mask, examples, tokenizer).assign(mode=mode, seed=seed))
     for name, tables in {"attention_by_tag": by_tag, "attention_examples": shown}.items():
         table = pd.concat(tables)
         front = ["mode", "seed"]
@@ -42,7 +42,7 @@ def write_tables(params: Params, study: str = "core") -> None:
         artifacts.write_table(paths.TABLES / f"{name}.csv", table)
 
 
-def weights_by_tag(model: PreTrainedModel, table: Tensor, split: Split) -> pd.DataFrame:
+def weights_by_tag(model: PreTrainedModel, mask: Mask, split: Split) -> pd.DataFrame:
     """Return how much of its attention a token of one tag gives to all tokens of another.
 
     Averaged over heads and over the query tokens of the split, so a row of one layer and query tag
@@ -50,7 +50,7 @@ def weights_by_tag(model: PreTrainedModel, table: Tensor, split: Split) -> pd.Da
     """
     layers, size = model.config.num_hidden_layers, len(TAGS)
     mass, count = np.zeros((layers, size, size)), np.zeros(size, np.int64)
-    for batch, weights in _weights(model, table, split):
+    for batch, weights in _weights(model, mask, split):
         one_hot = torch.nn.functional.one_hot(batch.tags, size).float()
         one_hot[batch.is_padding] = 0  # [batch, token, tag]
         count += one_hot.sum((0, 1)).long().numpy()
@@ -75,12 +75,12 @@ def weights_by_tag(model: PreTrainedModel, table: Tensor, split: Split) -> pd.Da
 
 
 def example_weights(
-    model: PreTrainedModel, table: Tensor, split: Split, tokenizer: object
+    model: PreTrainedModel, mask: Mask, split: Split, tokenizer: object
 ) -> pd.DataFrame:
     """Return every attention weight of every example, one row per layer, head, query and key."""
     rows = []
-    for batch, weights in _weights(model, table, split):
-        open_pairs = torch.isfinite(pattern_bias(table, batch.tags, batch.is_padding))[:, 0]
+    for batch, weights in _weights(model, mask, split):
+        open_pairs = torch.isfinite(mask.bias(batch))[:, 0]
         for i, sentence in enumerate(batch.rows.tolist()):
             length = int((~batch.is_padding[i]).sum())
             pieces = tokenizer.convert_ids_to_tokens(batch.pieces[i, :length].tolist())
@@ -109,12 +109,12 @@ def example_weights(
 
 
 def _weights(
-    model: PreTrainedModel, table: Tensor, split: Split
+    model: PreTrainedModel, mask: Mask, split: Split
 ) -> Iterator[tuple[batches.Batch, tuple[Tensor, ...]]]:
     """Yield batches with the attention weights of every layer, `[batch, head, query, key]`."""
     with torch.inference_mode():
         for rows in batches.evaluation_order(split.lengths, BATCH):
             batch = batches.collate(split.sentences, split.labels, rows)
-            bias = pattern_bias(table, batch.tags, batch.is_padding)
+            bias = mask.bias(batch)
             output = model(input_ids=batch.pieces, attention_mask=bias, output_attentions=True)
             yield batch, output.attentions

@@ -1,14 +1,16 @@
 """Sentences as tensors: which go together in a batch, and how they are padded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ggsa.alignment import TaggedPieces
+from ggsa.vocabulary import CLS, SEP, TAGS
 
+SPECIAL = torch.tensor([TAGS.index(CLS), TAGS.index(SEP)])
 BUCKET_BATCHES = 64
 """Batches that are sorted by length together; larger wastes less padding and shuffles less."""
 
@@ -21,6 +23,7 @@ class Batch:
     tags: Tensor  # int64 [batch, token]
     is_padding: Tensor  # bool [batch, token]
     labels: Tensor  # int64 [batch]; -1 where unknown
+    identities: Tensor  # int64 [batch]: from which a sentence's random pairs are drawn
     rows: Tensor  # int64 [batch]: which sentences these are
 
     def to(self, device: torch.device) -> "Batch":
@@ -40,7 +43,19 @@ def collate(sentences: TaggedPieces, labels: np.ndarray, rows: Sequence[int]) ->
         tags[i, :length] = sentences.tags[row]
         is_padding[i, :length] = False
     chosen = np.asarray(rows)
-    return Batch(*map(torch.from_numpy, (pieces, tags, is_padding, labels[chosen], chosen)))
+    identities = sentences.identities[chosen]
+    arrays = (pieces, tags, is_padding, labels[chosen], identities, chosen)
+    return Batch(*map(torch.from_numpy, arrays))
+
+
+def with_masked_tokens(batch: Batch, probability: float, mask_piece: int) -> Batch:
+    """Return the batch with pieces replaced by `[MASK]`, drawn from PyTorch's random numbers.
+
+    Tags stay, and so do `[CLS]`, `[SEP]` and padding (arXiv 2505.11746).
+    """
+    drawn = torch.rand(batch.pieces.shape) < probability
+    drawn &= ~batch.is_padding & ~torch.isin(batch.tags, SPECIAL)
+    return replace(batch, pieces=batch.pieces.masked_fill(drawn, mask_piece))
 
 
 def training_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:

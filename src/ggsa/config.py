@@ -7,6 +7,7 @@ together, each with its key, its value and what would be right.
 
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,16 +16,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ggsa import paths
 from ggsa.errors import UserError
-from ggsa.vocabulary import MODES, UNIVERSAL_TAGS, parse_rule
+from ggsa.vocabulary import MODES, STUDY_MODES, UNIVERSAL_TAGS, parse_rule
 
-Mode = Literal["full", "hard", "soft", "soft_released"]
-assert get_args(Mode) == MODES, "the modes of config and vocabulary differ"
+Mode = Literal[
+    "full",
+    "hard",
+    "soft",
+    "soft_released",
+    "hard_closed",
+    "self",
+    "diagonal",
+    "random",
+    "window",
+]
+assert {*get_args(Mode), *STUDY_MODES} == set(MODES), "the modes of config and vocabulary differ"
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Table = dict[str, tuple[str, ...]]
 
 
-class _Block(BaseModel):
+class Block(BaseModel):
     """A block of params.yaml: frozen, strict about types, with no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -35,7 +46,7 @@ class _Block(BaseModel):
         return tuple(value) if isinstance(value, list) else value
 
 
-class Grid(_Block):
+class Grid(Block):
     """Which cells are trained: every mode with every seed."""
 
     modes: Annotated[tuple[Mode, ...], Field(min_length=1)]
@@ -50,7 +61,21 @@ class Grid(_Block):
         return values
 
 
-class Assets(_Block):
+class Protocol(Block):
+    """What a protocol sets, key by key; each can be set alone instead."""
+
+    keep_projections: bool
+    select_on: Literal["selection", "validation"]
+    use_leaking_rows: bool
+    recipe: str
+    evaluate_every: Count
+
+
+AsProtocol = Literal["protocol"]
+"""In place of a value: the one of the protocol in force."""
+
+
+class Assets(Block):
     """Where corpus, tagger and encoder may come from."""
 
     source: Literal["auto", "hub", "mirror", "embedded"]
@@ -63,7 +88,7 @@ class Assets(_Block):
         return folder if folder.is_dir() else None
 
 
-class Corpus(_Block):
+class Corpus(Block):
     """The sentences."""
 
     name: Literal["sst2", "probe"]
@@ -83,16 +108,17 @@ class Corpus(_Block):
         return sentences
 
 
-class Tagger(_Block):
+class Tagger(Block):
     """The part-of-speech tagger."""
 
     language: str
     package: str
+    gold: bool
     batch_size: Count
     workers: Annotated[int, Field(ge=1)] | Literal["auto"]
 
 
-class Encoder(_Block):
+class Encoder(Block):
     """The model that is trained."""
 
     checkpoint: str
@@ -103,8 +129,9 @@ class Encoder(_Block):
     heads: Count
     feed_forward: Count
     positions: Annotated[int, Field(ge=8)]
+    initializer_range: Annotated[float, Field(gt=0.0, le=1.0)]
     vocabulary: Annotated[int, Field(ge=200)]
-    keep_projections: bool
+    keep_projections: bool | AsProtocol
 
     @model_validator(mode="after")
     def _heads_divide_hidden(self) -> "Encoder":
@@ -116,14 +143,14 @@ class Encoder(_Block):
         return self
 
 
-class CorpusRules(_Block):
+class CorpusRules(Block):
     """How `rules.source: corpus` derives its table."""
 
     score: Literal["pmi_adjacent", "pmi_near", "frequency"]
     density: Annotated[float, Field(gt=0.0, le=1.0, strict=False)]
 
 
-class Rules(_Block):
+class Rules(Block):
     """Which tag may attend which."""
 
     source: Literal["paper", "corpus"]
@@ -189,7 +216,7 @@ class Rules(_Block):
         return self
 
 
-class Recipe(_Block):
+class Recipe(Block):
     """How a model is optimised; the same for every mode of a comparison."""
 
     batch_size: Count
@@ -202,34 +229,28 @@ class Recipe(_Block):
     attention_dropout: Annotated[Fraction, Field(strict=False)]
 
 
-class Train(_Block):
+class Train(Block):
     """How each cell is trained."""
 
     recipe: str
-    select_on: Literal["selection", "validation"]
-    use_leaking_rows: bool
+    select_on: Literal["selection", "validation", "protocol"]
+    use_leaking_rows: bool | AsProtocol
     max_pieces: Annotated[int, Field(ge=3)]
     device: Literal["auto", "cpu", "cuda", "mps"]
+    token_masking: Annotated[Fraction, Field(strict=False)]
+    corrupted_tags: Annotated[Fraction, Field(strict=False)]
     precision: Literal["auto", "float32", "bfloat16"]
     threads: Annotated[int, Field(ge=1)] | Literal["auto"]
-    evaluate_every: Count
+    evaluate_every: Count | AsProtocol
     recipes: dict[str, Recipe]
 
-    @model_validator(mode="after")
-    def _recipe_exists(self) -> "Train":
-        needed = (
-            ("from_scratch", "pretrained", "probe") if self.recipe == "auto" else (self.recipe,)
-        )
-        absent = [name for name in needed if name not in self.recipes]
-        if absent:
-            raise ValueError(
-                f"recipe {self.recipe} needs {', '.join(absent)} under train.recipes; "
-                f"there are {', '.join(self.recipes) or 'none'}"
-            )
-        return self
+    def absent_recipes(self, recipe: str) -> list[str]:
+        """Return the recipes that a name stands for and that are not there."""
+        needed = ("from_scratch", "pretrained", "probe") if recipe == "auto" else (recipe,)
+        return [name for name in needed if name not in self.recipes]
 
 
-class Evaluate(_Block):
+class Evaluate(Block):
     """What is computed over the finished cells."""
 
     equivalence_margin_points: Annotated[float, Field(gt=0.0, strict=False)]
@@ -238,17 +259,19 @@ class Evaluate(_Block):
     cost_lengths: Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
-class Report(_Block):
+class Report(Block):
     """How the report is rendered."""
 
     figure_dpi: Annotated[int, Field(ge=50, le=600)]
     timeout_seconds: Count
 
 
-class Params(_Block):
+class Params(Block):
     """The whole of params.yaml."""
 
     grid: Grid
+    protocol: str
+    protocols: Annotated[dict[str, Protocol], Field(min_length=1)]
     assets: Assets
     corpus: Corpus
     tagger: Tagger
@@ -257,6 +280,36 @@ class Params(_Block):
     train: Train
     evaluate: Evaluate
     report: Report
+
+    @model_validator(mode="after")
+    def _protocol_and_recipe_exist(self) -> "Params":
+        if self.protocol not in self.protocols:
+            raise ValueError(f"protocol: {_unknown(self.protocol, 'protocol', [*self.protocols])}")
+        recipe = self.train.recipe
+        if recipe == "protocol":
+            recipe = self.protocols[self.protocol].recipe
+        absent = self.train.absent_recipes(recipe)
+        if absent:
+            raise ValueError(
+                f"recipe {recipe} needs {', '.join(absent)} under train.recipes; "
+                f"there are {', '.join(self.train.recipes) or 'none'}"
+            )
+        return self
+
+    def with_protocol(self) -> "Params":
+        """Return the parameters with every `protocol` replaced by what the protocol says."""
+        said = self.protocols[self.protocol]
+        blocks = {
+            name: block.model_copy(
+                update={
+                    key: getattr(said, key)
+                    for key in type(block).model_fields
+                    if key in Protocol.model_fields and getattr(block, key) == "protocol"
+                }
+            )
+            for name, block in (("encoder", self.encoder), ("train", self.train))
+        }
+        return self.model_copy(update=blocks)
 
     @model_validator(mode="after")
     def _pieces_fit_the_positions(self) -> "Params":
@@ -268,8 +321,12 @@ class Params(_Block):
         return self
 
 
-def load(path: Path = paths.PARAMS) -> Params:
+def load(path: Path = paths.PARAMS, overrides: Mapping[str, Any] | None = None) -> Params:
     """Return the checked parameters.
+
+    Args:
+        path: The file.
+        overrides: Values that a study sets in place of the file's, by dotted key.
 
     Raises:
         UserError: If the file is missing, is not YAML, or anything in it is wrong; every problem
@@ -281,7 +338,42 @@ def load(path: Path = paths.PARAMS) -> Params:
         raise UserError(f"{path} does not exist. Run from the root of the repository.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
-    return parse(content, source=str(path))
+    source = f"{path} as a study changes it" if overrides else str(path)
+    for key, value in (overrides or {}).items():
+        _override(content, key, value, source)
+    return parse(content, source)
+
+
+def base_overrides(base: str) -> dict[str, Any]:
+    """Return what a base of studies/assets/params.yaml changes in the root params.yaml.
+
+    Raises:
+        UserError: If there is no such base.
+    """
+    path = paths.STUDIES / "assets" / "params.yaml"
+    bases = yaml.safe_load(path.read_text(encoding="utf-8"))["bases"]
+    if base not in bases:
+        raise UserError(f"{path}: {_unknown(base, 'base', [*bases])}")
+    return dict(bases[base])
+
+
+def _override(content: Any, key: str, value: Any, source: str) -> None:
+    """Set a dotted key of plain YAML content; a key that is not there is left to the checks.
+
+    Raises:
+        UserError: If the key goes on beneath something that has no keys.
+    """
+    *steps, last = key.split(".")
+    for depth, step in enumerate((*steps, last)):
+        if not isinstance(content, dict):
+            above = ".".join(steps[:depth]) or "the file"
+            raise UserError(
+                f"{source} has one problem; nothing was run.\n  {key}: {above} has no keys beneath "
+                f"it; there stands {content!r}."
+            )
+        if depth < len(steps):
+            content = content.setdefault(step, {})
+    content[last] = value
 
 
 def parse(content: Any, source: str = "params.yaml") -> Params:
@@ -289,17 +381,33 @@ def parse(content: Any, source: str = "params.yaml") -> Params:
     if not isinstance(content, dict):
         raise UserError(f"{source} must hold the blocks {', '.join(Params.model_fields)}.")
     try:
-        return Params.model_validate(content)
+        return Params.model_validate(content).with_protocol()
     except ValidationError as error:
-        problems = [_describe(problem, content) for problem in error.errors()]
+        by_key: dict[tuple, list] = {}
+        for problem in error.errors():
+            if problem["type"] == "too_short" and problem["input"]:
+                continue  # not empty: its items are wrong, and each of them is listed
+            steps = [step for step in problem["loc"] if not _names_a_type(step)]
+            by_key.setdefault((*steps, problem["type"] == "value_error"), []).append(problem)
+        problems = [_describe(found, content) for found in by_key.values()]
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
         listing = "\n".join(f"  {problem}" for problem in problems)
         raise UserError(f"{source} has {count}; nothing was run.\n{listing}") from error
 
 
-def _describe(problem: Any, content: dict) -> str:
-    """Say in one line which key is wrong, what stands there and what would be right."""
-    steps = [step for step in problem["loc"] if step not in ("int", "literal['auto']")]
+def _describe(found: list, content: dict) -> str:
+    """Say in one line which key is wrong, what stands there and what would be right.
+
+    Args:
+        found: The problems of one key: several where its value may be of several types.
+        content: The whole file.
+    """
+    choices = [problem for problem in found if problem["type"] == "literal_error"]
+    if len(found) > 1 and choices:
+        others = _describe([problem for problem in found if problem not in choices], content)
+        return f"{others} Or write {choices[0]['ctx']['expected']}."
+    problem = found[0]
+    steps = [step for step in problem["loc"] if not _names_a_type(step)]
     key = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
     kind, given = problem["type"], problem["input"]
     if kind == "extra_forbidden":
@@ -310,10 +418,15 @@ def _describe(problem: Any, content: dict) -> str:
     if kind == "literal_error":
         known = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return f"{key}: {_unknown(str(given), 'choice', known)}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
     if kind == "value_error":
         return f"{key}: {message}." if key else f"{message}."
     return f"{key}: {message[0].lower()}{message[1:]}; there stands {given!r}."
+
+
+def _names_a_type(step: Any) -> bool:
+    """Return whether a step of a location is one of the types of a union, not a key."""
+    return step in ("int", "bool", "constrained-int") or str(step).startswith("literal[")
 
 
 def _known_keys(steps: list) -> list[str]:

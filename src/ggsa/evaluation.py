@@ -30,7 +30,7 @@ from ggsa import (
     statistics,
     verdicts,
 )
-from ggsa.config import Evaluate, Params
+from ggsa.config import Evaluate, Grid, Params, Rules
 from ggsa.outcomes import (
     BASELINE,
     POOLED,
@@ -72,16 +72,10 @@ def evaluate(params: Params, study: str = "core") -> None:
     if POOLED in outcomes:
         counts[POOLED] = np.concatenate([counts[split] for split in SCORED_SPLITS])
     sizes = cost.architecture(artifacts.read_json(paths.ENCODER / "config.json"))
-    setting = verdicts.Setting(
-        is_sst2=provenance["is_sst2"],
-        is_paper_checkpoint=provenance["encoder"]["is_paper_checkpoint"],
-    )
+    setting = setting_of(provenance)
 
     tables = {
-        "runs": runs_table(outcomes.values()),
-        "comparisons": comparisons_table(outcomes.values(), params.evaluate),
-        "mcnemar": mcnemar_table(outcomes.values()),
-        "equivalence": equivalence_table(outcomes, params.evaluate.equivalence_margin_points),
+        **prediction_tables(outcomes, params.evaluate),
         "cost": cost_table(measured, counts, sizes),
         "cost_by_length": cost_by_length_table(
             measured,
@@ -92,18 +86,44 @@ def evaluate(params: Params, study: str = "core") -> None:
         "density_by_length": densities_by_length(list(measured.values()), counts),
         "cells": cells_table(params, study),
         "history": history_table(params, study),
-        "confusion": confusion_table(outcomes.values()),
     }
-    tables["results"] = results_table(tables["runs"], tables["cost"], setting)
-    tables["claims"] = verdicts.claims(
-        tables["results"], tables["equivalence"], tables["cost"], setting
-    )
-    notes = table_notes(params, setting, list(outcomes))
+    tables |= concluding_tables(tables, setting)
+    notes = table_notes(params.grid, params.rules, setting, list(outcomes))
     for name, table in tables.items():
         artifacts.write_table(paths.TABLES / f"{name}.csv", table)
         if name in IN_MARKDOWN:
             artifacts.write_text(paths.TABLES / f"{name}.md", markdown(table, notes.get(name, [])))
     artifacts.write_json(paths.METRICS, metrics(tables["results"], provenance))
+
+
+def setting_of(provenance: Mapping[str, Any]) -> verdicts.Setting:
+    """Return which data and which checkpoint a run had, from data/corpus/provenance.json."""
+    return verdicts.Setting(
+        is_sst2=provenance["is_sst2"],
+        is_paper_checkpoint=provenance["encoder"]["is_paper_checkpoint"],
+    )
+
+
+def prediction_tables(
+    outcomes: Mapping[str, Outcome], settings: Evaluate
+) -> dict[str, pd.DataFrame]:
+    """Return the tables that follow from the cells' predictions alone, by name."""
+    return {
+        "runs": runs_table(outcomes.values()),
+        "comparisons": comparisons_table(outcomes.values(), settings),
+        "mcnemar": mcnemar_table(outcomes.values()),
+        "equivalence": equivalence_table(outcomes, settings.equivalence_margin_points),
+        "confusion": confusion_table(outcomes.values()),
+    }
+
+
+def concluding_tables(
+    tables: Mapping[str, pd.DataFrame], setting: verdicts.Setting
+) -> dict[str, pd.DataFrame]:
+    """Return results and claims, which rest on the tables runs, equivalence and cost."""
+    results = results_table(tables["runs"], tables["cost"], setting)
+    claims = verdicts.claims(results, tables["equivalence"], tables["cost"], setting)
+    return {"results": results, "claims": claims}
 
 
 def tag_counts(split: str, max_pieces: int) -> npt.NDArray[np.int64]:
@@ -321,21 +341,21 @@ def metrics(results: pd.DataFrame, provenance: Mapping[str, Any]) -> dict[str, A
 
 
 def table_notes(
-    params: Params, setting: verdicts.Setting, splits: list[str]
+    grid: Grid, rules: Rules, setting: verdicts.Setting, splits: list[str]
 ) -> dict[str, list[str]]:
     """Return what a reader must know of each table, as sentences that stand above it."""
-    seeds, family = len(params.grid.seeds), family_split(splits)
+    seeds, family = len(grid.seeds), family_split(splits)
     verdict_notes = (
         [] if setting.is_sst2 else ["Not SST-2 by checksum: not comparable with the paper."]
     )
-    if params.rules.source != "paper" or params.rules.drop or params.rules.add:
+    if rules.source != "paper" or rules.drop or rules.add:
         verdict_notes.append(
             "The hard table is not the paper's: rules were changed in params.yaml."
         )
     if POOLED not in splits:
         verdict_notes.append("The test split has no labels: scores are on validation alone.")
     against = [f"Mode minus full; Holm over the modes on {family}."]
-    if BASELINE not in params.grid.modes:
+    if BASELINE not in grid.modes:
         against = ["Empty: full is not in grid.modes, and comparisons are against full."]
     elif seeds == 1:
         against.append(

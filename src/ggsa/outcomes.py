@@ -2,9 +2,10 @@
 
 Place in the data flow: reads `runs/<study>/<mode>-<seed>/predictions.parquet` for the modes and
 seeds of params.yaml, and nothing that merely lies beside them; `ggsa.evaluation` makes its tables
-of the result.
+of the result. `ggsa.verification` reads the published predictions in the same way.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ggsa import artifacts, paths, statistics
-from ggsa.config import Params
+from ggsa.config import Grid, Params
 from ggsa.errors import UserError
 
 BASELINE = "full"
@@ -51,17 +52,29 @@ def read_outcomes(params: Params, study: str = "core") -> dict[str, Outcome]:
         UserError: If a cell is missing or damaged, if two cells hold different sentences or
             labels (one of them is older than the corpus), or if validation has no labels.
     """
-    cells = {
-        (mode, seed): _read_predictions(study, mode, seed)
-        for mode in params.grid.modes
-        for seed in params.grid.seeds
-    }
+    return outcomes_of(
+        params.grid, lambda mode, seed: paths.cell(study, mode, seed) / "predictions.parquet"
+    )
+
+
+def outcomes_of(grid: Grid, file: Callable[[str, int], Path]) -> dict[str, Outcome]:
+    """Return what all cells of a grid predicted, by labelled split, wherever their files lie.
+
+    Args:
+        grid: The modes and seeds.
+        file: Gives the Parquet file of a mode and seed (columns split, id, label, logits).
+
+    Raises:
+        UserError: As `read_outcomes`.
+    """
+    files = {(mode, seed): file(mode, seed) for mode in grid.modes for seed in grid.seeds}
+    cells = {key: _read_predictions(path, *key) for key, path in files.items()}
     outcomes = {}
     for split in SCORED_SPLITS:
         parts = {key: table[table["split"] == split] for key, table in cells.items()}
         first = next(iter(parts.values()))
         for key, part in parts.items():
-            _same_sentences(split, part, first, paths.cell(study, *key))
+            _same_sentences(split, part, first, files[key])
         labels = first["label"].to_numpy(dtype=np.int64)
         if split == "validation" and (len(labels) == 0 or (labels < 0).any()):
             raise UserError(
@@ -72,17 +85,16 @@ def read_outcomes(params: Params, study: str = "core") -> dict[str, Outcome]:
         if len(labels) == 0 or (labels < 0).any():
             continue
         predicted = {
-            mode: np.stack([_classes(parts[mode, seed]) for seed in params.grid.seeds])
-            for mode in params.grid.modes
+            mode: np.stack([_classes(parts[mode, seed]) for seed in grid.seeds])
+            for mode in grid.modes
         }
-        outcomes[split] = Outcome(split, tuple(params.grid.seeds), labels, predicted)
+        outcomes[split] = Outcome(split, tuple(grid.seeds), labels, predicted)
     if all(split in outcomes for split in SCORED_SPLITS):
         outcomes[POOLED] = _pool(*(outcomes[split] for split in SCORED_SPLITS))
     return outcomes
 
 
-def _read_predictions(study: str, mode: str, seed: int) -> pd.DataFrame:
-    path = paths.cell(study, mode, seed) / "predictions.parquet"
+def _read_predictions(path: Path, mode: str, seed: int) -> pd.DataFrame:
     table = artifacts.read_table(path, artifacts.PREDICTION_COLUMNS)
     if any(len(row) != 2 or not np.isfinite(row).all() for row in table["logits"]):
         raise UserError(
@@ -93,15 +105,15 @@ def _read_predictions(study: str, mode: str, seed: int) -> pd.DataFrame:
     return table
 
 
-def _same_sentences(split: str, part: pd.DataFrame, first: pd.DataFrame, cell: Path) -> None:
+def _same_sentences(split: str, part: pd.DataFrame, first: pd.DataFrame, path: Path) -> None:
     agree = len(part) == len(first) and all(
         (part[column].to_numpy() == first[column].to_numpy()).all() for column in ("id", "label")
     )
     if not agree:
         raise UserError(
-            f"{cell}/predictions.parquet holds other {split} sentences or labels than the first "
-            f"cell of the grid, so that the two cannot be compared. One of them was trained on an "
-            f"older corpus: run `dvc repro`."
+            f"{path} holds other {split} sentences or labels than the first cell of the grid, so "
+            f"that the two cannot be compared. One of them was trained on an older corpus: run "
+            f"`dvc repro`."
         )
 
 

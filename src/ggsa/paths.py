@@ -4,25 +4,31 @@ Paths are relative because DVC runs every stage from the root of the workspace o
 experiment's copy of it.
 """
 
+import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
 
-# Written by stages and kept by DVC.
-PARAMS_CHECKED = Path("data/checked.json")  # check: says that params.yaml is sound
-CORPUS = Path("data/corpus")  # download: <split>.parquet, provenance.json
-TAGGER = Path("data/tagger")  # download: pos.pt, a Stanza tagger
-ENCODER = Path("data/encoder")  # download: config.json, tokenizer, weights if pretrained
-TAGS = Path("data/tags")  # tag: <split>.parquet
-RULES = Path("data/rules")  # rules: <mode>.json and statistics/*.csv
+# Written by stages and kept by DVC. A study on other assets keeps them in a folder of its own,
+# which its dvc.yaml names by $GGSA_DATA.
+DATA = Path(os.environ.get("GGSA_DATA", "data"))
+PARAMS_CHECKED = DATA / "checked.json"  # check: says that params.yaml is sound
+CORPUS = DATA / "corpus"  # download: <split>.parquet, provenance.json
+TAGGER = DATA / "tagger"  # download: pos.pt, a Stanza tagger
+ENCODER = DATA / "encoder"  # download: config.json, tokenizer, weights if pretrained
+TAGS = DATA / "tags"  # tag: <split>.parquet
+RULES = DATA / "rules"  # rules: <mode>.json and statistics/*.csv
 RUNS = Path("runs")  # train: <study>/<mode>-<seed>/
 METRICS = Path("reports/metrics.json")  # evaluate
 TABLES = Path("reports/tables")  # evaluate: every number that the report shows
 FIGURES = Path("reports/figures")  # report
 REPORT = Path("reports/report.html")  # report
 
-# Written by `make publish` and kept by Git.
+# Kept by Git. Written by `make publish`, and by studies cell by cell as they finish.
 PUBLISHED = Path("reports/published")
+STUDIES = Path("studies")  # <study>/params.yaml and dvc.yaml
+MANIFEST = PUBLISHED / "SHA256SUMS"  # of every file there but those of RESULTS
+RESULTS = PUBLISHED / "studies"  # <study>/<corpus>/{plan,cells,tables}
 
 # Sources of the report.
 NOTEBOOKS = Path("notebooks")
@@ -31,6 +37,7 @@ NOTEBOOKS = Path("notebooks")
 CACHE = Path(".cache")
 TAG_STORE = CACHE / "tags"  # one SQLite file per tagger
 CHECKPOINTS = CACHE / "checkpoints"  # one folder per unfinished cell
+STAGE_SECONDS = CACHE / "stages.csv"  # what each stage took, as it ran
 FAILED_NOTEBOOKS = CACHE / "notebooks"  # partial output of a notebook that failed
 
 SPLITS = ("train", "selection", "validation", "test", "examples")
@@ -54,6 +61,11 @@ def provenance() -> Path:
 def rule_table(mode: str) -> Path:
     """Return the file that holds the pattern of a mode."""
     return RULES / f"{mode}.json"
+
+
+def interpretability(corpus: str) -> Path:
+    """Return the folder of the tables that say where models of a corpus look."""
+    return RESULTS / "interpretability" / corpus / "tables"
 
 
 def cell(study: str, mode: str, seed: int) -> Path:

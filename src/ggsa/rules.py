@@ -11,32 +11,55 @@ import pandas as pd
 from ggsa.config import Rules
 from ggsa.errors import UserError
 from ggsa.patterns import Pattern
-from ggsa.vocabulary import CLS, TAGS, UNIVERSAL_TAGS, parse_rule
+from ggsa.positional import Positional
+from ggsa.vocabulary import CLS, MODES, STUDY_MODES, TAGS, UNIVERSAL_TAGS, parse_rule
 
 INDEX = {tag: i for i, tag in enumerate(TAGS)}
 
 
-def pattern(mode: str, rules: Rules, hard: np.ndarray) -> Pattern:
-    """Return the pattern of a mode.
+def pattern(mode: str, rules: Rules, hard: np.ndarray, seed: int = 0) -> Pattern:
+    """Return the pattern of a mode; `vocabulary.MODES` says what each allows.
 
     Args:
-        mode: `full` blocks nothing. `hard` allows the hard table and blocks the rest. `soft`
-            favours the hard table and blocks nothing, as the abstract describes.
-            `soft_released` favours the code's separate table where the hard table does not allow
-            the pair already, as the released code does (defect D4).
+        mode: Any but those that a study has to draw or fit; see `ggsa.controls` for these.
         rules: The rules block of params.yaml.
         hard: Which tag may attend which, bool `[tag, tag]`; see `hard_table`.
+        seed: Draws the random pairs of `random`, and which of the outermost ring `window` allows.
+
+    Raises:
+        ValueError: If there is no such mode, or it takes a study.
     """
-    bias = np.zeros((len(TAGS), len(TAGS)), np.float32)
-    if mode == "hard":
-        bias[~hard] = -np.inf
-    elif mode == "soft":
+    if mode not in MODES or mode in STUDY_MODES:
+        raise ValueError(f"{mode} is no mode that follows from the rules alone")
+    size = (len(TAGS), len(TAGS))
+    bias, extra = np.zeros(size, np.float32), None
+    if mode == "soft":
         bias[hard] = rules.soft_strength
     elif mode == "soft_released":
+        # The released code lets the hard table win where both name a pair.
         bias[pairs(rules.soft_released) & ~hard] = rules.soft_strength
     elif mode != "full":
-        raise ValueError(f"{mode} is no mode")
-    return Pattern(mode=mode, tags=TAGS, bias=bias)
+        bias = blocked_outside(_allowed(mode, rules, hard))
+        if mode in ("random", "window"):
+            extra = Positional(kind=mode, seed=seed, match=hard)
+    return Pattern(mode=mode, tags=TAGS, bias=bias, positional=extra)
+
+
+def _allowed(mode: str, rules: Rules, hard: np.ndarray) -> np.ndarray:
+    """Return the table of a mode that blocks, bool `[tag, tag]`."""
+    if mode == "hard":
+        return hard
+    if mode == "hard_closed":
+        closed = hard.copy()
+        closed[INDEX[CLS]] = False
+        return closed
+    own = np.eye(len(TAGS), dtype=bool) & (mode == "self")
+    return own | open_cls(rules)
+
+
+def blocked_outside(allowed: np.ndarray) -> np.ndarray:
+    """Return the bias of a table that allows some pairs and blocks the rest, `[tag, tag]`."""
+    return np.where(allowed, 0.0, -np.inf).astype(np.float32)
 
 
 def hard_table(rules: Rules, statistics: pd.DataFrame, counts: np.ndarray) -> np.ndarray:
@@ -71,9 +94,13 @@ def hard_table(rules: Rules, statistics: pd.DataFrame, counts: np.ndarray) -> np
 
 def special_rows(rules: Rules) -> np.ndarray:
     """Return what `self` and `cls_attends_all` allow, bool `[tag, tag]`."""
-    table = np.eye(len(TAGS), dtype=bool) & rules.self
-    if rules.cls_attends_all:
-        table[INDEX[CLS], :] = True
+    return (np.eye(len(TAGS), dtype=bool) & rules.self) | open_cls(rules)
+
+
+def open_cls(rules: Rules) -> np.ndarray:
+    """Return the row of `[CLS]` alone, where it may attend everything, bool `[tag, tag]`."""
+    table = np.zeros((len(TAGS), len(TAGS)), bool)
+    table[INDEX[CLS]] = rules.cls_attends_all
     return table
 
 

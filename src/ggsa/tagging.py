@@ -22,7 +22,7 @@ import stanza
 import torch
 from tqdm import tqdm
 
-from ggsa import artifacts, paths
+from ggsa import artifacts, paths, probe
 from ggsa.config import Params, Tagger
 from ggsa.errors import UserError
 from ggsa.vocabulary import UNIVERSAL_TAGS
@@ -48,12 +48,29 @@ def tag_corpus(params: Params) -> None:
     description = artifacts.read_json(paths.TAGGER / "tagger.json")
     with closing(open_store(paths.TAG_STORE, description["sha256"])) as store:
         fill_store(store, sentences, paths.TAGGER, params.tagger)
+        gold = gold_tags(params) if params.tagger.gold else {}
         for split, table in corpus.items():
-            tags = [read_tags(store, tuple(words)) for words in table["words"]]
+            found = (tuple(words) for words in table["words"])
+            tags = [gold.get(words) or read_tags(store, words) for words in found]
             artifacts.write_table(
                 paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags})
             )
     artifacts.write_json(paths.TAGS / "tagger.json", {"sha256": description["sha256"]})
+
+
+def gold_tags(params: Params) -> dict[Words, list[str]]:
+    """Return the tags that the probe's grammar gave its sentences; `corpus.examples` have none.
+
+    Raises:
+        UserError: If the corpus is not the probe.
+    """
+    if artifacts.read_json(paths.provenance())["corpus"]["name"] != "probe":
+        raise UserError(
+            "params.yaml: tagger.gold is true, but only the probe corpus has gold tags. Set it to "
+            "false, or corpus.name to probe."
+        )
+    corpus = probe.generate(params.corpus.seed)
+    return {sentence.words: list(sentence.tags) for split in corpus.values() for sentence in split}
 
 
 def load_tagger(folder: Path, batch_size: int) -> stanza.Pipeline:

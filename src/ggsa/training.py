@@ -20,8 +20,8 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from ggsa import alignment, artifacts, batches, encoder, paths, patterns
-from ggsa.attention import pattern_bias, require_open_rows
+from ggsa import alignment, artifacts, batches, corruption, encoder, paths, patterns
+from ggsa.attention import Mask, require_open_rows
 from ggsa.config import Params, Recipe
 from ggsa.errors import UserError
 from ggsa.vocabulary_subset import VocabularySubset
@@ -61,8 +61,50 @@ class Progress:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
-def train_cell(params: Params, mode: str, seed: int, study: str = "core") -> None:
-    """Train one mode with one seed and write its folder.
+def train_cell(params: Params, mode: str, seed: int) -> None:
+    """Train one mode of the core study with one seed and write its folder.
+
+    Raises:
+        UserError: See `trained`.
+    """
+    cell = trained(params, patterns.read(paths.rule_table(mode)), seed, f"{mode}-{seed}", "core")
+    folder = paths.cell("core", mode, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    cell.model.save_pretrained(folder)
+    artifacts.write_table(folder / "history.csv", cell.history)
+    artifacts.write_table(folder / "predictions.parquet", cell.predictions)
+    artifacts.write_json(folder / "training.json", {"mode": mode, "seed": seed, **cell.summary})
+    cell.checkpoint.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A trained model and what it did.
+
+    Attributes:
+        model: The best checkpoint, with the whole vocabulary.
+        predictions: Columns `split, id, label, logits`.
+        history: What was seen at every look at the split that checkpoints are chosen on.
+        summary: Recipe, sentences, steps and best step.
+        checkpoint: Where an interrupted run would go on; to be removed once the cell is written.
+    """
+
+    model: PreTrainedModel
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    summary: dict[str, Any]
+    checkpoint: Path
+
+
+def trained(params: Params, pattern: patterns.Pattern, seed: int, name: str, study: str) -> Cell:
+    """Return a trained cell, taken up from its checkpoint if an earlier run was interrupted.
+
+    Args:
+        params: How to train.
+        pattern: Who may look at whom.
+        seed: Draws initial weights, order of batches and dropout.
+        name: Of the cell, for the progress bar and the checkpoint.
+        study: Of the cell, for the checkpoint.
 
     Raises:
         UserError: If a needed file is missing or malformed, the device is not there, or the loss
@@ -74,11 +116,12 @@ def train_cell(params: Params, mode: str, seed: int, study: str = "core") -> Non
         torch.set_num_threads(params.train.threads)
     recipe_name = recipe_for(params)
     recipe = params.train.recipes[recipe_name]
-    pattern = patterns.read(paths.rule_table(mode))
-    table = torch.from_numpy(pattern.bias).to(device)
+    mask = Mask(pattern, device)
     tokenizer = encoder.tokenizer(paths.ENCODER)
-    splits = {split: read_split(split, tokenizer, params) for split in ("train", *PREDICTED_SPLITS)}
-    reset = mode != "full" and not params.encoder.keep_projections
+    splits = {
+        split: read_split(split, tokenizer, params, seed) for split in ("train", *PREDICTED_SPLITS)
+    }
+    reset = pattern.mode != "full" and not params.encoder.keep_projections
     model = encoder.build(paths.ENCODER, recipe, seed, reset).to(device)
     if params.train.max_pieces > model.config.max_position_embeddings:
         raise UserError(
@@ -87,30 +130,28 @@ def train_cell(params: Params, mode: str, seed: int, study: str = "core") -> Non
         )
     padding = tokenizer.pad_token_id
     subset = VocabularySubset(
-        (pieces for split in splits.values() for pieces in split.sentences.pieces), padding
+        (pieces for split in splits.values() for pieces in split.sentences.pieces),
+        padding,
+        [tokenizer.mask_token_id] if params.train.token_masking else [],
     )
     splits = {name: split.renumbered(subset) for name, split in splits.items()}
     whole_table = subset.shrink(model)
-    checkpoint = paths.CHECKPOINTS / study / f"{mode}-{seed}-{_fingerprint(params, mode)}.pt"
-    progress = _optimise(model, table, splits, params, recipe, seed, checkpoint, f"{mode}-{seed}")
+    checkpoint = paths.CHECKPOINTS / study / f"{name}-{_fingerprint(params, pattern)}.pt"
+    mask_piece = int(subset.renumber(np.array([tokenizer.mask_token_id]))[0])
+    progress = _optimise(model, mask, splits, params, recipe, seed, checkpoint, name, mask_piece)
     model.load_state_dict(progress.best_weights)
     predictions = pd.concat(
         [
-            _predictions(split, splits[split], predict(model, table, splits[split], params))
+            _predictions(split, splits[split], predict(model, mask, splits[split], params))
             for split in PREDICTED_SPLITS
         ]
     )
     subset.restore(model, whole_table, padding)
-    folder = paths.cell(study, mode, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    artifacts.write_table(folder / "history.csv", pd.DataFrame(progress.history))
-    artifacts.write_table(folder / "predictions.parquet", predictions)
-    artifacts.write_json(
-        folder / "training.json",
-        {
-            "mode": mode,
-            "seed": seed,
+    return Cell(
+        model=model,
+        predictions=predictions,
+        history=pd.DataFrame(progress.history),
+        summary={
             "recipe": recipe_name,
             "train_sentences": len(splits["train"].ids),
             "steps": progress.step,
@@ -118,8 +159,8 @@ def train_cell(params: Params, mode: str, seed: int, study: str = "core") -> Non
             "selection_accuracy": progress.best_accuracy,
             "parameters": encoder.parameter_count(model),
         },
+        checkpoint=checkpoint,
     )
-    checkpoint.unlink(missing_ok=True)
 
 
 def recipe_for(params: Params) -> str:
@@ -158,11 +199,12 @@ def choose_device(params: Params) -> torch.device:
     return torch.device(name)
 
 
-def read_split(split: str, tokenizer: Any, params: Params) -> Split:
+def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Split:
     """Return a split with its tags aligned to word pieces.
 
     Of train, the rows that share phrases with the selection split are left out unless
-    `train.use_leaking_rows` asks for them.
+    `train.use_leaking_rows` asks for them. Where `train.corrupted_tags` asks for mistakes, the seed
+    draws them.
 
     Raises:
         UserError: If corpus and tags do not belong together, or a training row has no label.
@@ -184,31 +226,34 @@ def read_split(split: str, tokenizer: Any, params: Params) -> Split:
             f"{paths.corpus_split(split)} has rows whose label is neither 0 nor 1. Mend the source "
             f"and run `dvc repro -f download`."
         )
+    word_tags = list(tags["tags"])
+    if params.train.corrupted_tags:
+        word_tags = corruption.corrupted(word_tags, params.train.corrupted_tags, split, seed)
     return Split(
         ids=corpus["id"].to_numpy(),
         sentences=alignment.align(
-            tokenizer, list(corpus["words"]), list(tags["tags"]), params.train.max_pieces
+            tokenizer, list(corpus["words"]), word_tags, params.train.max_pieces
         ),
         labels=labels,
     )
 
 
-def predict(model: PreTrainedModel, table: Tensor, split: Split, params: Params) -> np.ndarray:
+def predict(model: PreTrainedModel, mask: Mask, split: Split, params: Params) -> np.ndarray:
     """Return the two logits of every sentence, float32 `[sentence, 2]`, in the split's order."""
     model.eval()
     logits = torch.empty(len(split.ids), 2)
     with torch.inference_mode():
         for rows in batches.evaluation_order(split.lengths, EVALUATION_BATCH):
             batch = batches.collate(split.sentences, split.labels, rows)
-            logits[batch.rows] = _logits(model, table, batch, params).float().cpu()
+            logits[batch.rows] = _logits(model, mask, batch, params).float().cpu()
     return logits.numpy()
 
 
-def _logits(model: PreTrainedModel, table: Tensor, batch: batches.Batch, params: Params) -> Tensor:
+def _logits(model: PreTrainedModel, mask: Mask, batch: batches.Batch, params: Params) -> Tensor:
     """Return the logits of a batch, `[batch, 2]`; the pattern is laid over it once."""
-    device = table.device
+    device = mask.device
+    bias = mask.bias(batch)
     batch = batch.to(device)
-    bias = pattern_bias(table, batch.tags, batch.is_padding)
     half = params.train.precision == "bfloat16"
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
         return model(input_ids=batch.pieces, attention_mask=bias).logits
@@ -216,13 +261,14 @@ def _logits(model: PreTrainedModel, table: Tensor, batch: batches.Batch, params:
 
 def _optimise(
     model: PreTrainedModel,
-    table: Tensor,
+    mask: Mask,
     splits: dict[str, Split],
     params: Params,
     recipe: Recipe,
     seed: int,
     checkpoint: Path,
     name: str,
+    mask_piece: int,
 ) -> Progress:
     """Train to the end, from the checkpoint where there is one; return what was achieved."""
     train, judge = splits["train"], splits[params.train.select_on]
@@ -234,7 +280,7 @@ def _optimise(
     progress = _resume(checkpoint, model, optimiser) or Progress()
     epoch_steps = -(-len(lengths) // recipe.batch_size)
     total_steps = epoch_steps * recipe.epochs
-    require_open_rows(_first_bias(train, table))
+    require_open_rows(_first_bias(train, mask))
     bar = tqdm(
         total=total_steps,
         initial=progress.step,
@@ -248,11 +294,13 @@ def _optimise(
         order = batches.training_order(lengths, recipe.batch_size, seed, epoch)
         for rows in order[progress.step - epoch * epoch_steps :]:
             batch = batches.collate(train.sentences, train.labels, rows)
+            if params.train.token_masking:
+                batch = batches.with_masked_tokens(batch, params.train.token_masking, mask_piece)
             model.train()
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(progress.step, total_steps, recipe)
             loss = cross_entropy(
-                _logits(model, table, batch, params).float(), batch.labels.to(table.device)
+                _logits(model, mask, batch, params).float(), batch.labels.to(mask.device)
             )
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
@@ -262,7 +310,7 @@ def _optimise(
             progress.losses.append(loss.detach())
             bar.update()
             if progress.step % params.train.evaluate_every == 0 or progress.step == total_steps:
-                _look(progress, model, table, judge, params, epoch_steps, name)
+                _look(progress, model, mask, judge, params, epoch_steps, name)
                 bar.set_postfix(
                     loss=f"{progress.history[-1]['loss']:.3f}",
                     selection=f"{progress.history[-1]['selection_accuracy']:.4f}",
@@ -284,7 +332,7 @@ def learning_rate(step: int, total_steps: int, recipe: Recipe) -> float:
 def _look(
     progress: Progress,
     model: PreTrainedModel,
-    table: Tensor,
+    mask: Mask,
     judge: Split,
     params: Params,
     epoch_steps: int,
@@ -297,7 +345,7 @@ def _look(
             f"{name}: the loss is {loss} at step {progress.step}. Lower the learning_rate of its "
             f"recipe in params.yaml."
         )
-    accuracy = float((predict(model, table, judge, params).argmax(1) == judge.labels).mean())
+    accuracy = float((predict(model, mask, judge, params).argmax(1) == judge.labels).mean())
     progress.history.append(
         {
             "step": progress.step,
@@ -322,10 +370,10 @@ def _weight_decay_groups(model: PreTrainedModel, weight_decay: float) -> list[di
     ]
 
 
-def _first_bias(train: Split, table: Tensor) -> Tensor:
+def _first_bias(train: Split, mask: Mask) -> Tensor:
     """Return the bias of the longest sentence, to see that no query is blind."""
     batch = batches.collate(train.sentences, train.labels, [int(train.lengths.argmax())])
-    return pattern_bias(table, batch.tags.to(table.device), batch.is_padding.to(table.device))
+    return mask.bias(batch)
 
 
 def _predictions(name: str, split: Split, logits: np.ndarray) -> pd.DataFrame:
@@ -334,7 +382,7 @@ def _predictions(name: str, split: Split, logits: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _fingerprint(params: Params, mode: str) -> str:
+def _fingerprint(params: Params, pattern: patterns.Pattern) -> str:
     """Return a name for everything that decides a run, so that no other run is resumed."""
     digest = hashlib.sha256(
         json.dumps(
@@ -347,7 +395,8 @@ def _fingerprint(params: Params, mode: str) -> str:
             sort_keys=True,
         ).encode()
     )
-    inputs = [paths.rule_table(mode), *sorted(paths.ENCODER.iterdir())]
+    digest.update(json.dumps(patterns.as_json(pattern), sort_keys=True).encode())
+    inputs = sorted(paths.ENCODER.iterdir())
     inputs += [f(split) for split in paths.SPLITS for f in (paths.corpus_split, paths.tags_split)]
     for path in inputs:
         digest.update(path.read_bytes())

@@ -16,14 +16,17 @@ from transformers import PreTrainedModel
 class VocabularySubset:
     """The word pieces that occur in some sentences, numbered from 0."""
 
-    def __init__(self, sentences: Iterable[np.ndarray], padding: int) -> None:
+    def __init__(
+        self, sentences: Iterable[np.ndarray], padding: int, others: Iterable[int] = ()
+    ) -> None:
         """Collect the pieces.
 
         Args:
             sentences: Piece ids of every sentence that the model will see.
             padding: Id of the padding piece.
+            others: Ids that no sentence holds but training needs.
         """
-        occurring = np.unique(np.concatenate([*sentences, np.array([padding])]))
+        occurring = np.unique(np.concatenate([*sentences, np.array([padding, *others])]))
         self.pieces = torch.from_numpy(occurring)  # [subset]: the whole vocabulary's ids
         self._padding = int(np.searchsorted(occurring, padding))
 

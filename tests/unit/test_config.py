@@ -1,4 +1,6 @@
 from pathlib import Path
+from types import UnionType
+from typing import Literal, Union, get_args, get_origin
 
 import pytest
 import yaml
@@ -71,6 +73,17 @@ def test_a_repeated_seed_is_refused() -> None:
     assert "stands there twice" in refusal(changed)
 
 
+def test_a_list_of_one_wrong_item_is_one_problem() -> None:
+    changed = content()
+    changed["grid"] = {"modes": ["hrad"], "seeds": ["many"]}
+    message = refusal(changed)
+    assert "2 problems" in message
+    assert "grid.modes[0]: hrad" in message
+    assert "grid.seeds[0]" in message
+    changed["grid"] = {"modes": [], "seeds": [1]}
+    assert "grid.modes: tuple should have at least 1 item" in refusal(changed)
+
+
 @pytest.mark.parametrize("text", ["grid: [", "just words"])
 def test_a_file_that_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
@@ -84,3 +97,165 @@ def test_every_key_has_a_comment_above_its_block_or_itself() -> None:
     for number, line in enumerate(lines):
         if line and not line.startswith((" ", "#")):
             assert lines[number - 1].startswith("#"), f"{line} has no comment above"
+
+
+PROTOCOL_KEYS = {
+    "keep_projections": "encoder",
+    "select_on": "train",
+    "use_leaking_rows": "train",
+    "recipe": "train",
+    "evaluate_every": "train",
+}
+"""Where the keys of a protocol stand in params.yaml."""
+ALONE = {
+    "encoder.keep_projections": {"described": False, "released": True},
+    "train.select_on": {"described": "validation", "released": "selection"},
+    "train.use_leaking_rows": {"described": True, "released": False},
+    "train.recipe": {"described": "pretrained", "released": "auto"},
+    "train.evaluate_every": {"described": 7, "released": 7},
+}
+"""A value of each key that is not the one of the protocol."""
+
+
+def of_protocols() -> list[tuple[str, str]]:
+    return [(protocol, key) for protocol in content()["protocols"] for key in PROTOCOL_KEYS]
+
+
+def value(params: config.Params, key: str) -> object:
+    block, name = key.split(".")
+    return getattr(getattr(params, block), name)
+
+
+def keys_of_several_types() -> list[str]:
+    """Every key of params.yaml whose value may be a word or something else."""
+    found = []
+    for block, field in config.Params.model_fields.items():
+        for key, inner in getattr(field.annotation, "model_fields", {}).items():
+            if get_origin(inner.annotation) in (Union, UnionType) and any(
+                get_origin(kind) is Literal for kind in get_args(inner.annotation)
+            ):
+                found.append(f"{block}.{key}")
+    return found
+
+
+def test_the_released_protocol_has_the_defects_of_the_code_and_the_described_has_none() -> None:
+    described, released = (
+        config.load(PARAMS, {"protocol": protocol}) for protocol in ("described", "released")
+    )
+    assert (described.encoder.keep_projections, released.encoder.keep_projections) == (True, False)
+    assert (described.train.select_on, released.train.select_on) == ("selection", "validation")
+    assert (described.train.use_leaking_rows, released.train.use_leaking_rows) == (False, True)
+    assert (described.train.recipe, released.train.recipe) == ("auto", "released")
+    recipes = released.train.recipes
+    assert recipes[released.train.recipe].attention_dropout == 0.1
+    for recipe in {*recipes} - {"released"}:
+        assert recipes[recipe].attention_dropout == 0.0
+
+
+def test_the_committed_protocol_is_the_described_one() -> None:
+    assert config.load(PARAMS) == config.load(PARAMS, {"protocol": "described"})
+
+
+@pytest.mark.parametrize(("protocol", "key"), of_protocols())
+def test_a_protocol_sets_every_key_that_is_left_to_it(protocol: str, key: str) -> None:
+    params = config.load(PARAMS, {"protocol": protocol})
+    assert value(params, f"{PROTOCOL_KEYS[key]}.{key}") == content()["protocols"][protocol][key]
+
+
+@pytest.mark.parametrize("protocol", ["described", "released"])
+@pytest.mark.parametrize("key", ALONE)
+def test_a_key_that_is_set_alone_wins_over_the_protocol_and_changes_nothing_else(
+    protocol: str, key: str
+) -> None:
+    before = config.load(PARAMS, {"protocol": protocol})
+    after = config.load(PARAMS, {"protocol": protocol, key: ALONE[key][protocol]})
+    assert value(after, key) == ALONE[key][protocol] != value(before, key)
+    for other in ALONE:
+        if other != key:
+            assert value(after, other) == value(before, other)
+
+
+def test_a_protocol_of_ones_own_is_known_by_its_name() -> None:
+    changed = content()
+    changed["protocols"]["mine"] = {**changed["protocols"]["released"], "recipe": "pretrained"}
+    changed["protocol"] = "mine"
+    params = config.parse(changed)
+    assert (params.train.recipe, params.train.select_on) == ("pretrained", "validation")
+
+
+def test_an_unknown_protocol_gives_one_problem_with_the_one_that_was_meant() -> None:
+    message = refusal(content() | {"protocol": "releazed"})
+    assert message.splitlines()[0] == "params.yaml has one problem; nothing was run."
+    assert message.splitlines()[1:] == [
+        "  protocol: releazed is no known protocol. Did you mean released? "
+        "There are: described, released."
+    ]
+
+
+def test_a_protocol_whose_recipe_is_absent_is_refused() -> None:
+    changed = content()
+    changed["protocols"]["released"]["recipe"] = "releazed"
+    assert config.parse(changed).protocol == "described"  # of no matter where it is not in force
+    changed["protocol"] = "released"
+    assert "recipe releazed needs releazed under train.recipes" in refusal(changed)
+
+
+def test_the_word_protocol_means_nothing_to_a_key_that_no_protocol_sets() -> None:
+    assert config.load(PARAMS, {"encoder.checkpoint": "protocol"}).encoder.checkpoint == "protocol"
+    with pytest.raises(UserError, match=r"protocol is no known choice. There are: auto, float32"):
+        config.load(PARAMS, {"train.precision": "protocol"})
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", -1, 0.5, None, {}, [1]], ids=repr)
+@pytest.mark.parametrize("key", keys_of_several_types())
+def test_a_value_that_may_be_of_several_types_is_refused_in_one_line(
+    key: str, wrong: object
+) -> None:
+    with pytest.raises(UserError) as caught:
+        config.load(PARAMS, {key: wrong})
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2, lines
+    assert lines[1].startswith(f"  {key}: ")
+    word = "auto" if key in ("train.threads", "tagger.workers") else "protocol"
+    assert word in lines[1]
+    assert lines[1].endswith(".") and not lines[1].endswith("..")
+
+
+def test_keys_of_several_types_are_found() -> None:
+    assert {"encoder.keep_projections", "train.evaluate_every", "train.threads"} <= set(
+        keys_of_several_types()
+    )
+
+
+def test_several_wrong_keys_of_several_types_have_a_line_each() -> None:
+    wrong = {key: "nonsense" for key in keys_of_several_types()}
+    with pytest.raises(UserError) as caught:
+        config.load(PARAMS, wrong)
+    lines = str(caught.value).splitlines()[1:]
+    assert sorted(line.split(":")[0].strip() for line in lines) == sorted(wrong)
+
+
+def test_an_override_leaves_the_file_and_every_other_key_as_they_were() -> None:
+    before = PARAMS.read_bytes()
+    changed = config.load(PARAMS, {"rules.corpus.density": 0.5}).model_dump()
+    changed["rules"]["corpus"]["density"] = config.load(PARAMS).rules.corpus.density
+    assert changed == config.load(PARAMS).model_dump()
+    assert PARAMS.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("key", "above"),
+    [("protocol.select_on", "protocol"), ("rules.hard.ADJ.NOUN", "rules.hard.ADJ")],
+)
+def test_an_override_beneath_a_value_is_refused_by_its_key(key: str, above: str) -> None:
+    with pytest.raises(UserError, match=f"{key}: {above} has no keys beneath it; there stands"):
+        config.load(PARAMS, {key: True})
+
+
+def test_no_message_ends_in_two_full_stops() -> None:
+    changed = content()
+    changed["rules"]["add"] = ["ADJ->ADJECTIVE"]
+    changed["rules"]["hard"] = {"NUON": ["ADJ"]}
+    changed["grid"]["seeds"] = [1, 1]
+    for line in refusal(changed).splitlines():
+        assert line.endswith(".") and not line.endswith(".."), line

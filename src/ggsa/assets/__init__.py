@@ -6,6 +6,7 @@ failed or killed download leaves what was there before.
 """
 
 import errno
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from ggsa.assets import encoder, sentences, tagger
 from ggsa.config import Params
 from ggsa.errors import UserError
 
+GATHERING = ".download-"
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -32,7 +34,9 @@ def download(params: Params, checksums: corpus.Checksums = corpus.SST2) -> dict[
     base = paths.CORPUS.parent
     try:
         base.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=base, prefix=".download-") as name:
+        for left_by_a_killed_run in base.glob(f"{GATHERING}*"):
+            shutil.rmtree(left_by_a_killed_run)
+        with tempfile.TemporaryDirectory(dir=base, prefix=GATHERING) as name:
             gathered = {target: Path(name) / target.name for target in _targets()}
             for folder in gathered.values():
                 folder.mkdir()

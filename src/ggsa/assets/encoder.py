@@ -240,6 +240,7 @@ def _from_scratch(params: Params, train: Sequence[Sentence], folder: Path) -> di
         num_attention_heads=encoder.heads,
         intermediate_size=encoder.feed_forward,
         max_position_embeddings=encoder.positions,
+        initializer_range=encoder.initializer_range,
         pad_token_id=pieces.index(wordpiece.SPECIAL["pad_token"]),
     ).save_pretrained(folder)
     wordpiece.write_tokenizer(folder, pieces, encoder.positions, True, "bert")

@@ -16,17 +16,11 @@ from nbconvert.filters import markdown2html_mistune
 
 from ggsa import artifacts, paths
 from ggsa.config import Params
-from ggsa.report import tables, wording
+from ggsa.report import progress, tables, wording
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 DEVIATIONS = Path("DEVIATIONS.md")
 HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
-STUDIES = (
-    ("defects", "Does each defect of the released code change the published numbers?"),
-    ("controls", "Does any mask with as many holes do as well as a grammatical one?"),
-    ("ablation", "Which single rules matter?"),
-    ("long", "Is work saved, and accuracy kept, on long documents?"),
-)
 
 
 def build(params: Params, sections: Mapping[str, str]) -> str:
@@ -65,7 +59,8 @@ def build(params: Params, sections: Mapping[str, str]) -> str:
         claims=Markup(claims_table(found["claims"])),
         content=content,
         methods=methods(params, provenance, found),
-        studies=STUDIES,
+        studies_summary=progress.summary(),
+        studies=Markup(studies_table()),
         deviations=Markup(deviations()),
         provenance=Markup(provenance_table(provenance)),
         runs=Markup(runs_table(found["runs"])),
@@ -231,6 +226,18 @@ def methods(params: Params, provenance: dict, found: Mapping[str, pd.DataFrame])
     ]
     caution = wording.descriptive(len(params.grid.seeds))
     return [*lines, caution] if caution else lines
+
+
+def studies_table() -> str:
+    """Return what was run of every study, and what it took, as HTML."""
+    caption = (
+        "A cell is an arm with a seed. Minutes: of the finished cells, as noted while they trained "
+        "beside others. Where: plan, predictions and times."
+    )
+    shown = progress.overview()
+    return tables.as_html(
+        shown, "studies-run", caption, text=tuple(name for name in shown if name != "minutes")
+    )
 
 
 def deviations() -> str:

@@ -2,10 +2,12 @@
 
 Place in the data flow: `python -m ggsa.report.publish`, called by `make publish`; nothing else
 writes `reports/published/`. It holds no text of the corpus: predictions carry
-identifiers.
+identifiers. `SHA256SUMS` lists its files as `sha256sum` does, for `make verify`; the studies under
+it are recorded by their own lock files.
 """
 
 import argparse
+import hashlib
 import shutil
 import sys
 import tempfile
@@ -56,7 +58,36 @@ def publish(params: config.Params, any_corpus: bool = False) -> None:
             if target.is_dir():
                 shutil.rmtree(target)
             item.replace(target)
+    write_manifest()
     artifacts.write_text(README, new_readme)
+
+
+def hashed_files() -> list[Path]:
+    """Return every file that the manifest is about: all that is published but itself and studies.
+
+    Studies publish cell by cell, recorded by their own dvc.lock.
+    """
+    return sorted(
+        path
+        for path in paths.PUBLISHED.rglob("*")
+        if path.is_file() and path != paths.MANIFEST and paths.RESULTS not in path.parents
+    )
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest() -> None:
+    """Write reports/published/SHA256SUMS, one line per file; `sha256sum -c` in its folder reads it.
+
+    Lines are sorted by name, which is relative to the manifest's folder.
+    """
+    names = {path.relative_to(paths.PUBLISHED).as_posix(): path for path in hashed_files()}
+    lines = [f"{sha256(names[name])}  {name}\n" for name in sorted(names)]
+    artifacts.write_text(paths.MANIFEST, "".join(lines))
 
 
 def readme_block(results: pd.DataFrame, provenance: dict) -> str:

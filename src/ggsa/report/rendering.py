@@ -28,7 +28,7 @@ from ggsa.config import Params
 from ggsa.errors import UserError
 from ggsa.report import page
 
-NOTEBOOKS = ("corpus", "rules", "results", "cost", "attention")
+NOTEBOOKS = ("corpus", "rules", "results", "cost", "attention", "studies")
 KERNEL = "python3"
 START_SECONDS = 120
 # Sockets in a private folder where the system has them, rather than ports open to every local user.
@@ -40,18 +40,25 @@ def render_report(params: Params) -> None:
     for old in paths.FIGURES.glob("*.png"):
         old.unlink()
     paths.FIGURES.mkdir(parents=True, exist_ok=True)
-    parameters = notebook_parameters(params)
     sections = {}
     for name in NOTEBOOKS:
         notebook = execute(
-            paths.NOTEBOOKS / f"{name}.ipynb", parameters, params.report.timeout_seconds
+            paths.NOTEBOOKS / f"{name}.ipynb",
+            notebook_parameters(params, name),
+            params.report.timeout_seconds,
         )
         sections[name] = as_fragment(stripped(notebook, name))
     write_text(paths.REPORT, page.build(params, sections))
 
 
-def notebook_parameters(params: Params) -> dict[str, Any]:
-    """Return what every notebook is told: where the tables lie, where figures go, how sharp."""
+def notebook_parameters(params: Params, name: str) -> dict[str, Any]:
+    """Return what a notebook is told: where the tables lie, where figures go, how sharp."""
+    if name == "studies":
+        return {
+            "studies": str(paths.RESULTS),
+            "figures": str(paths.FIGURES),
+            "figure_dpi": params.report.figure_dpi,
+        }
     return {
         "tables": str(paths.TABLES),
         "statistics": str(paths.RULES / "statistics"),

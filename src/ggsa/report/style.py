@@ -27,6 +27,9 @@ MODE_COLOURS = {
     "window": "#e69f00",
     "separator": "#7a6000",
     "learned": "#6a3d9a",
+    "self": "#b3a100",
+    "diagonal": "#a50f46",
+    "hard_closed": "#003f6b",
 }
 MODE_MARKERS = {
     "full": "o",
@@ -38,6 +41,9 @@ MODE_MARKERS = {
     "window": "X",
     "separator": "<",
     "learned": ">",
+    "self": "d",
+    "diagonal": "*",
+    "hard_closed": "p",
 }
 SEQUENTIAL, DIVERGING = "Blues", "RdBu_r"
 
@@ -87,8 +93,8 @@ def colour(mode: str) -> str:
 
 
 def marker(mode: str) -> str:
-    """Return the marker of a mode, the same in every figure."""
-    return MODE_MARKERS.get(mode, "*")
+    """Return the marker of a mode, the same in every figure; a hexagon for one that has none."""
+    return MODE_MARKERS.get(mode, "h")
 
 
 def no_grid(axes: matplotlib.axes.Axes) -> None:

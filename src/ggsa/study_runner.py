@@ -1,0 +1,116 @@
+"""`make study`: every cell of a study, some at a time, each as a DVC stage of its own.
+
+A cell that is finished is skipped, on every machine: its predictions and its lock entry are kept by
+Git. A study that was killed goes on with the cells that are missing, and each of these from its
+last checkpoint.
+"""
+
+import argparse
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ggsa import paths, studies
+from ggsa.errors import UserError
+from ggsa.report import readme_claims
+
+LOGS = paths.CACHE / "studies"
+
+
+def run(name: str, corpus: str, jobs: int, seeds: list[int] | None = None) -> None:
+    """Prepare the data, plan, train what is missing and answer.
+
+    Args:
+        name: A folder of studies/.
+        corpus: `sst2` or `probe`.
+        jobs: Cells at a time.
+        seeds: Only these of the study's seeds; None for all.
+
+    Raises:
+        UserError: If there is no such study, or a stage fails; names the log that says why.
+    """
+    study = studies.load(name)
+    print(f"{name} on {corpus}: {study.question}", file=sys.stderr)
+    _prepare(study.side(corpus).data)
+    file = paths.STUDIES / name / "dvc.yaml"
+    _dvc(f"{name}-{corpus}-plan", f"{file}:plan_{corpus}")
+    cells = [f"{arm}-{seed}" for arm, seed in study.cells(corpus) if seeds is None or seed in seeds]
+    bar = tqdm(total=len(cells), desc=f"{name} {corpus}", unit="cell", file=sys.stderr)
+    failed = threading.Event()
+
+    def train(cell: str) -> None:
+        if failed.is_set():
+            return
+        try:
+            _dvc(f"{name}-{corpus}-{cell}", f"{file}:train_{corpus}@{cell}")
+        except UserError:
+            failed.set()  # before this thread takes up its next cell
+            raise
+
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = {pool.submit(train, cell): cell for cell in cells}
+        try:
+            for done in as_completed(waiting):
+                done.result()
+                bar.update()
+                bar.set_postfix_str(waiting[done])
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    bar.close()
+    answers = paths.STUDIES / "answers" / "dvc.yaml"
+    for stage in ("mark", "tables"):
+        _dvc(f"answers-{corpus}-{stage}", f"{answers}:{stage}_{corpus}")
+    readme_claims.main()
+    print(f"Tables: {studies.results('answers', corpus) / 'tables'}", file=sys.stderr)
+
+
+def _prepare(data: str) -> None:
+    """Bring corpus, tags and encoder of a study up to date."""
+    if data == "data":
+        _dvc("core-data", "rules", single=False)
+    else:
+        folder = paths.STUDIES / "assets" / "dvc.yaml"
+        _dvc(f"{Path(data).name}-data", f"{folder}:tag@{Path(data).name}", single=False)
+
+
+def _dvc(log: str, target: str, single: bool = True) -> None:
+    """Run `dvc repro` on one target, its output in a log.
+
+    Where another cell holds DVC's lock for longer than its three seconds, wait: a cell that finds
+    it taken after hours of training would otherwise fail, and be trained again.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    path = LOGS / f"{log}.log"
+    command = ["dvc", "--wait-for-lock", "repro", *(["--single-item"] if single else []), target]
+    with path.open("w", encoding="utf-8") as output:
+        code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
+    if code:
+        last = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        raise UserError(
+            f"{target} failed; {path} says why, at its end:\n  " + "\n  ".join(last[-6:])
+        )
+
+
+def main() -> None:
+    """Run the study that the command line names."""
+    parser = argparse.ArgumentParser(prog="make study", description=__doc__)
+    parser.add_argument("name", help="a folder of studies/")
+    parser.add_argument("--corpus", default="sst2", choices=studies.CORPORA)
+    parser.add_argument("--seeds", type=int, nargs="+", help="only these of the study's seeds")
+    parser.add_argument("--jobs", type=int, default=2, help="cells at a time, one thread each")
+    arguments = parser.parse_args()
+    try:
+        run(arguments.name, arguments.corpus, arguments.jobs, arguments.seeds)
+    except UserError as error:
+        sys.exit(f"\n{error}\n")
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted. Finished cells are kept; the same command goes on from there.\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Check what is published, for `make verify`."""
+
+import argparse
+import sys
+
+from ggsa import paths, verification
+from ggsa.errors import UserError
+from ggsa.verification.findings import listing
+
+RESTORE = (
+    "What was committed can be had back with `git restore reports/published`; `make publish` "
+    "publishes the latest run anew, and `make study` brings a study up to date."
+)
+
+
+def main() -> None:
+    """Print one line per group of checks and every difference; exit with 1 if there is one."""
+    argparse.ArgumentParser(
+        prog="make verify",
+        description="Compute the published results again from the published predictions.",
+    ).parse_args()
+    if not (paths.PUBLISHED / "params.yaml").is_file():
+        sys.exit(f"\n{paths.PUBLISHED} holds no run. Run from the root of the repository.\n")
+    try:
+        checks = verification.verify()
+    except UserError as error:
+        sys.exit(f"\n{error}\n")
+    for check in checks:
+        print(check, *listing(check.differences), sep="\n")
+    count = sum(len(check.differences) for check in checks)
+    if count:
+        sys.exit(f"\n{count} difference{'s' if count > 1 else ''} found. {RESTORE}\n")
+    print("Everything published is as it was computed.")
+
+
+if __name__ == "__main__":
+    main()

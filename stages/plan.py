@@ -1,0 +1,19 @@
+"""Fix the cells of a study: one file each with its pattern and its settings."""
+
+import argparse
+
+from ggsa import studies
+from stages import run
+
+
+def main() -> None:
+    """Plan the study that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="a folder of studies/")
+    parser.add_argument("--corpus", required=True, choices=studies.CORPORA)
+    arguments = parser.parse_args()
+    studies.plan(arguments.study, arguments.corpus)
+
+
+if __name__ == "__main__":
+    run(main)
