@@ -7,12 +7,13 @@ follow from the rules (`ggsa.rules`, `ggsa.positional`).
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from ggsa import alignment, artifacts, encoder, paths, positional
 from ggsa.alignment import TaggedPieces
-from ggsa.config import Params, Rules
+from ggsa.config import Rules
 from ggsa.counting import MEASURED_SPLITS, word_tags
 from ggsa.errors import UserError
 from ggsa.patterns import Pattern
@@ -86,27 +87,32 @@ def separator(rules: Rules, hard: np.ndarray, train: TaggedPieces) -> Pattern:
     return min(options, key=lambda pattern: abs(density(pattern, train) - target))
 
 
-def learned(params: Params, hard: np.ndarray, counts: np.ndarray, seed: int) -> Pattern:
+def learned(rules: Rules, hard: np.ndarray, counts: np.ndarray, seed: int, used: Path) -> Pattern:
     """Return the table of the tag pairs that trained full attention uses most, at hard's density.
 
     Pairs are taken by falling attention per allowed pair of pieces, as the trained model gives it
     on the selection split (layers and heads averaged; dynamic attention mask, arXiv 2506.11104).
 
+    Args:
+        rules: The rules block of params.yaml.
+        hard: Which tag may attend which, bool `[tag, tag]`.
+        counts: Pieces per tag of the training sentences, `[sentence, tag]`.
+        seed: Of the full model that is asked.
+        used: attention_selection.csv of `ggsa.interpretability`.
+
     Raises:
-        UserError: If full attention was not trained with this seed in the core study.
+        UserError: If that table is missing or holds nothing of the seed.
     """
-    corpus = artifacts.read_json(paths.provenance())["corpus"]["name"]
-    path = paths.interpretability(corpus) / "attention_selection.csv"
-    table = artifacts.read_table(path, ("seed", "query_tag", "key_tag", "weight_per_pair"))
+    table = artifacts.read_table(used, ("seed", "query_tag", "key_tag", "weight_per_pair"))
     rows = table[table["seed"] == seed]
     if rows.empty:
         raise UserError(
-            f"learned: {path} holds nothing of seed {seed}; full attention has to be trained with "
+            f"learned: {used} holds nothing of seed {seed}; full attention has to be trained with "
             f"it first (grid.seeds in params.yaml)."
         )
     together = np.einsum("sq,sk->qk", counts, counts)
     target = _pairs(hard, together, counts)
-    allowed = (np.eye(len(TAGS), dtype=bool) & hard) | open_cls(params.rules)
+    allowed = (np.eye(len(TAGS), dtype=bool) & hard) | open_cls(rules)
     reached = _pairs(allowed, together, counts)
     # What a pair adds: tokens see themselves in any case.
     together = together - np.diag(counts.sum(axis=0))

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ggsa import paths, studies
 from ggsa.errors import UserError
-from ggsa.report import readme_claims
+from ggsa.report import publish, readme_claims
 
 LOGS = paths.CACHE / "studies"
 
@@ -33,6 +33,30 @@ def run(name: str, corpus: str, jobs: int, seeds: list[int] | None = None) -> No
     Raises:
         UserError: If there is no such study, or a stage fails; names the log that says why.
     """
+    if (paths.STUDIES / name / "dvc.yaml").is_file() and name not in studies.names():
+        _measure(name, corpus)
+    else:
+        _train(name, corpus, jobs, seeds)
+    readme_claims.main()
+    publish.write_manifest(paths.STUDIES_MANIFEST, publish.study_files())
+
+
+def _measure(name: str, corpus: str) -> None:
+    """Run a study that has no cells of its own: it reads the models of the core study.
+
+    Raises:
+        UserError: If it measures nothing on the corpus, or a stage fails.
+    """
+    file = paths.STUDIES / name / "dvc.yaml"
+    if f"measure_{corpus}:" not in file.read_text(encoding="utf-8"):
+        raise UserError(f"{file} has no stage measure_{corpus}: {name} is not run on {corpus}.")
+    print(f"{name} on {corpus}, from the models of the core study", file=sys.stderr)
+    _dvc(f"{name}-{corpus}", f"{file}:measure_{corpus}", single=False)
+    print(f"Tables: {studies.results(name, corpus) / 'tables'}", file=sys.stderr)
+
+
+def _train(name: str, corpus: str, jobs: int, seeds: list[int] | None) -> None:
+    """Train every cell of a study that is missing, then answer what the cells allow."""
     study = studies.load(name)
     print(f"{name} on {corpus}: {study.question}", file=sys.stderr)
     _prepare(study.side(corpus).data)
@@ -65,7 +89,6 @@ def run(name: str, corpus: str, jobs: int, seeds: list[int] | None = None) -> No
     answers = paths.STUDIES / "answers" / "dvc.yaml"
     for stage in ("mark", "tables"):
         _dvc(f"answers-{corpus}-{stage}", f"{answers}:{stage}_{corpus}")
-    readme_claims.main()
     print(f"Tables: {studies.results('answers', corpus) / 'tables'}", file=sys.stderr)
 
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ggsa import artifacts, config, controls, paths, rules
+from ggsa import artifacts, config, controls, rules
 from ggsa.alignment import TaggedPieces
 from ggsa.errors import UserError
 from ggsa.patterns import Pattern
@@ -64,11 +64,11 @@ def density(allowed: np.ndarray, rows: np.ndarray) -> float:
     return Pattern("", TAGS, rules.blocked_outside(allowed)).density(rows)
 
 
-def write_attention(seed: int, order: list[tuple[str, str]]) -> None:
+def write_attention(path: Path, seed: int, order: list[tuple[str, str]]) -> None:
     """Say that a full model trained with a seed uses these pairs, the first of them most."""
     table = pd.DataFrame(order, columns=["query_tag", "key_tag"])
     table["seed"], table["weight_per_pair"] = seed, np.linspace(1, 0, len(table))
-    artifacts.write_table(paths.TABLES / "attention_selection.csv", table)
+    artifacts.write_table(path, table)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -178,15 +178,14 @@ def test_random_and_window_are_as_dense_as_hard_to_the_last_pair(mode: str) -> N
 
 @pytest.mark.parametrize("changes", [{}, {"self": False}])
 def test_learned_takes_the_most_used_pairs_up_to_the_density_of_hard(
-    changes: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changes: dict, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(paths, "TABLES", tmp_path)
-    given_params = params(**changes)
-    hard = hard_table(given_params.rules)
+    block, used = params(**changes).rules, tmp_path / "used.csv"
+    hard = hard_table(block)
     order = [(query, key) for query in TAGS for key in TAGS]
     order = [order[i] for i in np.random.default_rng(5).permutation(len(order))]
-    write_attention(42, order)
-    pattern = controls.learned(given_params, hard, SPLITS["train"], 42)
+    write_attention(used, 42, order)
+    pattern = controls.learned(block, hard, SPLITS["train"], 42, used)
     assert pattern.allowed[hard & OWN].all()
     assert pattern.allowed[INDEX[CLS]].all()
     wanted = density(hard, SPLITS["train"])
@@ -195,7 +194,7 @@ def test_learned_takes_the_most_used_pairs_up_to_the_density_of_hard(
     # A pair that is left out would, with all that are used more, have been too many.
     for place, (query, key) in enumerate(order):
         if not pattern.allowed[INDEX[query], INDEX[key]]:
-            before = (hard & OWN) | rules.open_cls(given_params.rules)
+            before = (hard & OWN) | rules.open_cls(block)
             for q, k in order[: place + 1]:
                 before[INDEX[q], INDEX[k]] |= pattern.allowed[INDEX[q], INDEX[k]]
             before[INDEX[query], INDEX[key]] = True
@@ -204,10 +203,9 @@ def test_learned_takes_the_most_used_pairs_up_to_the_density_of_hard(
 
 
 def test_learned_wants_full_attention_trained_with_its_seed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(paths, "TABLES", tmp_path)
-    write_attention(42, [("NOUN", "VERB")])
-    given_params = params()
+    block, used = params().rules, tmp_path / "used.csv"
+    write_attention(used, 42, [("NOUN", "VERB")])
     with pytest.raises(UserError, match=r"seed 7; full attention has to be trained .*grid\.seeds"):
-        controls.learned(given_params, hard_table(given_params.rules), SPLITS["train"], 7)
+        controls.learned(block, hard_table(block), SPLITS["train"], 7, used)

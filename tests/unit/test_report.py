@@ -321,7 +321,7 @@ def test_publishing_copies_the_run_without_text_and_writes_the_readme(rendered, 
     assert tuple(pd.read_parquet(published)) == artifacts.PREDICTION_COLUMNS
     found = {path.name for path in paths.PUBLISHED.iterdir()}
     assert found == {"report.html", "tables", "figures", "metrics.json", "provenance.json",
-                     "rules", "params.yaml", "runs"}  # fmt: skip
+                     "rules", "params.yaml", "runs", "SHA256SUMS"}  # fmt: skip
     readme = publish.README.read_text(encoding="utf-8")
     assert readme.startswith("# Title\n") and readme.endswith("\n\nRest.\n") and "old" not in readme
     assert "compatible" in publish.block_of(readme)

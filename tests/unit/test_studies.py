@@ -12,7 +12,7 @@ import pytest
 import yaml
 from transformers import BertConfig, BertTokenizerFast
 
-from ggsa import artifacts, config, paths, studies, study_runner, training
+from ggsa import artifacts, config, paths, studies, study_runner, study_training, training
 from ggsa.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,8 +85,8 @@ def data(workspace: Path) -> Path:
 
 def forget() -> None:
     """Forget the corpus that was last read; a process of a study has but one."""
-    studies._counts.cache_clear()
-    studies._tagged.cache_clear()
+    study_training._counts.cache_clear()
+    study_training._tagged.cache_clear()
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_an_arm_that_is_not_declared_is_refused_by_name(workspace: Path) -> None
         ):
             ask("strnog")
     with pytest.raises(UserError, match="strnog is no arm"):
-        studies.train_cell("tiny", "sst2", "strnog", 42)
+        study_training.train_cell("tiny", "sst2", "strnog", 42)
 
 
 @pytest.mark.parametrize("key", ["train.max_peices", "trian.max_pieces", "protocol.recipe"])
@@ -194,7 +194,7 @@ def test_an_arm_that_changes_what_is_not_there_is_refused_by_its_key(
 
 
 def test_a_plan_has_one_file_per_cell_and_the_density_of_each_on_every_split(data: Path) -> None:
-    studies.plan("tiny", "sst2")
+    study_training.plan("tiny", "sst2")
     assert set(planned()) == {"density.csv", *(f"{cell}.json" for cell in CELLS)}
     density = pd.read_csv(studies.results("tiny", "sst2") / "plan" / "density.csv")
     assert len(density) == len(CELLS) * 4
@@ -206,25 +206,25 @@ def test_a_plan_has_one_file_per_cell_and_the_density_of_each_on_every_split(dat
 
 
 def test_planning_twice_gives_the_same_bytes(data: Path) -> None:
-    studies.plan("tiny", "sst2")
+    study_training.plan("tiny", "sst2")
     first = planned()
     forget()
-    studies.plan("tiny", "sst2")
+    study_training.plan("tiny", "sst2")
     assert planned() == first
 
 
 def test_a_plan_of_a_cell_that_is_no_more_is_removed(data: Path) -> None:
-    studies.plan("tiny", "sst2")
+    study_training.plan("tiny", "sst2")
     write_study(sst2={**STUDY["sst2"], "seeds": [42]})
-    studies.plan("tiny", "sst2")
+    study_training.plan("tiny", "sst2")
     assert set(planned()) == {"density.csv", *(f"{cell}.json" for cell in CELLS[:3])}
 
 
 def test_a_plan_changes_with_its_own_arm_alone(data: Path) -> None:
-    studies.plan("tiny", "sst2")
+    study_training.plan("tiny", "sst2")
     before = planned()
     write_study(arms={**STUDY["arms"], "strong": {"mode": "soft", "rules.soft_strength": 1.0}})
-    studies.plan("tiny", "sst2")
+    study_training.plan("tiny", "sst2")
     after = planned()
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"strong-42.json", "strong-7.json"}
@@ -232,7 +232,7 @@ def test_a_plan_changes_with_its_own_arm_alone(data: Path) -> None:
 
 def test_settings_name_no_device_no_threads_and_no_recipe_that_is_not_used(data: Path) -> None:
     params = studies.load("tiny").params("hard")
-    found = studies.settings(params)
+    found = study_training.settings(params)
     assert not {"device", "threads", "recipes"} & set(found)
     used = params.train.recipes[found["recipe"]].model_dump()
     assert {f"recipe_{key}": value for key, value in used.items()}.items() <= found.items()
@@ -245,7 +245,7 @@ def test_settings_name_no_device_no_threads_and_no_recipe_that_is_not_used(data:
             "evaluate.seed": 1,
         }
     )
-    assert studies.settings(elsewhere) == found
+    assert study_training.settings(elsewhere) == found
     assert found == json.loads(json.dumps(found))
 
 
@@ -268,11 +268,11 @@ def test_settings_name_no_device_no_threads_and_no_recipe_that_is_not_used(data:
 def test_a_plan_made_with_other_parameters_is_refused_before_training(
     data: Path, monkeypatch: pytest.MonkeyPatch, changes: dict
 ) -> None:
-    studies.plan("tiny", "sst2")
+    study_training.plan("tiny", "sst2")
     write_study(overrides={**STUDY["overrides"], **changes})
     monkeypatch.setattr(training, "trained", lambda *_: pytest.fail("something was trained"))
     with pytest.raises(UserError) as caught:
-        studies.train_cell("tiny", "sst2", "hard", 42)
+        study_training.train_cell("tiny", "sst2", "hard", 42)
     assert "plan/hard-42.json was planned with other parameters" in str(caught.value)
     assert "make study NAME=tiny" in str(caught.value)
 
@@ -280,7 +280,7 @@ def test_a_plan_made_with_other_parameters_is_refused_before_training(
 def test_a_cell_is_trained_with_the_pattern_and_the_settings_that_were_planned(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    studies.plan("tiny", "sst2")
+    study_training.plan("tiny", "sst2")
     seen = {}
     predictions = pd.DataFrame(
         {"split": ["validation", "examples"], "id": [0, 0], "label": [1, -1],
@@ -293,7 +293,7 @@ def test_a_cell_is_trained_with_the_pattern_and_the_settings_that_were_planned(
         return training.Cell(None, predictions, history, {"recipe": "x"}, data / "none.pt")
 
     monkeypatch.setattr(training, "trained", trained)
-    studies.train_cell("tiny", "sst2", "random", 7)
+    study_training.train_cell("tiny", "sst2", "random", 7)
     plan = artifacts.read_json(studies.plan_file("tiny", "sst2", "random", 7))
     assert seen["params"] == studies.load("tiny").params("random")
     assert seen["seed"] == seen["pattern"].positional.seed == 7
@@ -302,7 +302,7 @@ def test_a_cell_is_trained_with_the_pattern_and_the_settings_that_were_planned(
     assert pd.read_parquet(kept)["split"].tolist() == ["validation"]  # examples are not kept
     summary = artifacts.read_json(kept.with_suffix(".json"))
     assert (summary["arm"], summary["mode"], summary["seed"]) == ("random", "random", 7)
-    assert summary["code_sha256"] == studies.code_sha256()
+    assert summary["code_sha256"] == study_training.code_sha256()
     assert not {"seconds", "host"} & set(summary)
 
 

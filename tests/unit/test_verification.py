@@ -132,7 +132,8 @@ def published(tmp_path_factory):
         patch.chdir(root)
         write_core()
         write_study()
-        publish.write_manifest()
+        publish.write_manifest(paths.MANIFEST, publish.hashed_files())
+        publish.write_manifest(paths.STUDIES_MANIFEST, publish.study_files())
     return root
 
 
@@ -204,7 +205,7 @@ def test_one_altered_prediction_is_found_even_if_its_hash_is_mended(fresh, mode,
     path = rederived.prediction_file(mode, seed)
     flip(path, row)
     assert str(path) in named()
-    publish.write_manifest()
+    publish.write_manifest(paths.MANIFEST, publish.hashed_files())
     split = "validation" if row < ROWS["validation"] else "test"
     found = [d for d in differences() if d.file == str(rederived.COMPUTED_TABLES / "runs.csv")]
     assert any(f"({mode} {seed} {split}), column correct" in d.found for d in found)
@@ -229,7 +230,7 @@ def test_an_altered_cell_of_a_table_is_found_with_its_row_and_column(fresh, name
     old = table.loc[row, column]
     table.loc[row, column] = f"9{old}"
     table.to_csv(path, index=False, lineterminator="\n")
-    publish.write_manifest()
+    publish.write_manifest(paths.MANIFEST, publish.hashed_files())
     found = [d.found for d in differences() if d.file == str(path)]
     assert len(found) == 1
     assert found[0].startswith(f"row {row + 1}")
@@ -241,7 +242,7 @@ def test_an_altered_share_of_the_cost_table_is_computed_again(fresh):
     table = rederived.read_text(path)
     table.loc[1, "saving_model"] = "0.5"
     table.to_csv(path, index=False, lineterminator="\n")
-    publish.write_manifest()
+    publish.write_manifest(paths.MANIFEST, publish.hashed_files())
     found = [d.found for d in differences() if d.file == str(path)]
     assert [text.split(":")[0] for text in found] == [
         "row 2 (hard validation), column saving_model"
@@ -251,7 +252,7 @@ def test_an_altered_share_of_the_cost_table_is_computed_again(fresh):
 @pytest.mark.parametrize("what", ["alter", "remove"])
 def test_every_published_file_is_named_when_it_is_altered_or_removed(fresh, what):
     def by_hash():
-        checks = [recorded.check_manifest(), *recorded.check_studies()]
+        checks = [recorded.check_run_manifest(), *recorded.check_studies()]
         return {found.file for check in checks for found in check.differences}
 
     for file in published_files():
@@ -369,7 +370,7 @@ def test_a_number_agrees_with_its_rounding(number):
     assert rederived.agree(f"{number:.8g}", f"{number:.17g}")
 
 
-@given(st.floats(1e-6, 1e6), st.sampled_from((-1e-6, 1e-6)))
+@given(st.floats(1e-5, 1e6), st.sampled_from((-1e-6, 1e-6)))
 def test_a_number_that_differs_in_the_sixth_digit_does_not_agree(number, shift):
     assert not rederived.agree(f"{number * (1 + shift):.17g}", f"{number:.17g}")
 

@@ -18,7 +18,15 @@ from ggsa import artifacts, encoder, paths, patterns, probe, rules, tagging
 from ggsa.attention import Mask
 from ggsa.config import Params
 from ggsa.errors import UserError
-from ggsa.interpretability import attention, deciding, dependency, erasure, sentences, tables
+from ggsa.interpretability import (
+    attention,
+    deciding,
+    dependency,
+    erasure,
+    sentences,
+    tables,
+    word_tables,
+)
 from ggsa.interpretability.attention import Weights
 from ggsa.interpretability.sentences import Sentences
 from ggsa.interpretability.settings import Settings
@@ -120,7 +128,7 @@ def measured(
     }.items():
         result[name], rows = made
         findings += rows
-    result["erasure"], rows = tables.erasure(
+    result["erasure"], rows = word_tables.erasure(
         params, _erased(params, settings, models, masks, chosen, looked, tokenizer, notes)
     )
     findings += rows
@@ -128,7 +136,7 @@ def measured(
         result["dependency"], rows = _dependency(params, settings, models, masks, tokenizer, notes)
     else:
         notes.add("dependency", "Not measured: this vocabulary does not know the treebank's words.")
-        result["deciding"], rows = tables.deciding(
+        result["deciding"], rows = word_tables.deciding(
             cells, _deciding(params, settings, chosen, looked)
         )
     findings += rows
@@ -258,7 +266,7 @@ def _dependency(
     if path is None:
         notice = f"Not measured: the mirror has no {sentences.TREEBANK}."
         notes.add("dependency", notice)
-        return tables.no_dependency(params.grid.modes, notice), []
+        return word_tables.no_dependency(params.grid.modes, notice), []
     parsed = sentences.trees(path, settings.treebank)
     pipeline = tagging.load_tagger(paths.TAGGER, params.tagger.batch_size)
     tags = tagging.tag_sentences(pipeline, [tree.words for tree in parsed])
@@ -289,7 +297,7 @@ def _dependency(
         words=np.array([len(tree.words) for tree in parsed]),
     )
     steps = dependency.offset_steps(settings.treebank.offsets)
-    return tables.dependency(params, agreement, steps, notice)
+    return word_tables.dependency(params, agreement, steps, notice)
 
 
 def _deciding(

@@ -2,8 +2,8 @@
 
 Place in the data flow: `python -m ggsa.report.publish`, called by `make publish`; nothing else
 writes `reports/published/`. It holds no text of the corpus: predictions carry
-identifiers. `SHA256SUMS` lists its files as `sha256sum` does, for `make verify`; the studies under
-it are recorded by their own lock files.
+identifiers. `SHA256SUMS` lists its files as `sha256sum` does, for `make verify`; the files of the
+studies have a list of their own, which `make study` writes.
 """
 
 import argparse
@@ -11,13 +11,14 @@ import hashlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from ggsa import artifacts, config, paths
 from ggsa.errors import UserError
-from ggsa.report import page, tables, wording
+from ggsa.report import page, readme_claims, tables, wording
 
 README = Path("README.md")
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -58,15 +59,13 @@ def publish(params: config.Params, any_corpus: bool = False) -> None:
             if target.is_dir():
                 shutil.rmtree(target)
             item.replace(target)
-    write_manifest()
-    artifacts.write_text(README, new_readme)
+    write_manifest(paths.MANIFEST, hashed_files())
+    write_manifest(paths.STUDIES_MANIFEST, study_files())
+    artifacts.write_text(README, readme_claims.with_block(new_readme))
 
 
 def hashed_files() -> list[Path]:
-    """Return every file that the manifest is about: all that is published but itself and studies.
-
-    Studies publish cell by cell, recorded by their own dvc.lock.
-    """
+    """Return every file of the published run: all that is published but manifests and studies."""
     return sorted(
         path
         for path in paths.PUBLISHED.rglob("*")
@@ -80,14 +79,23 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_manifest() -> None:
-    """Write reports/published/SHA256SUMS, one line per file; `sha256sum -c` in its folder reads it.
+def study_files() -> list[Path]:
+    """Return every file that studies published: plans, cells, tables and what they took."""
+    return sorted(
+        path
+        for path in paths.RESULTS.rglob("*")
+        if path.is_file() and path != paths.STUDIES_MANIFEST
+    )
+
+
+def write_manifest(manifest: Path, files: Iterable[Path]) -> None:
+    """Write a file of hashes, one line per file; `sha256sum -c` in its folder reads it.
 
     Lines are sorted by name, which is relative to the manifest's folder.
     """
-    names = {path.relative_to(paths.PUBLISHED).as_posix(): path for path in hashed_files()}
+    names = {path.relative_to(manifest.parent).as_posix(): path for path in files}
     lines = [f"{sha256(names[name])}  {name}\n" for name in sorted(names)]
-    artifacts.write_text(paths.MANIFEST, "".join(lines))
+    artifacts.write_text(manifest, "".join(lines))
 
 
 def readme_block(results: pd.DataFrame, provenance: dict) -> str:

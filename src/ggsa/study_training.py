@@ -1,0 +1,175 @@
+"""The plan of a study, and the training of its cells.
+
+`plan` fixes for every cell its pattern and its settings in one file, and a cell depends on that
+file and on the provenance of its data alone. A parameter that a cell does not use, or a
+refactoring, does not make hours of training void; each cell records which code trained it.
+"""
+
+import functools
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ggsa import (
+    artifacts,
+    controls,
+    counting,
+    paths,
+    patterns,
+    rule_statistics,
+    rules,
+    training,
+)
+from ggsa.alignment import TaggedPieces
+from ggsa.config import Params
+from ggsa.errors import UserError
+from ggsa.studies import cell_file, load, plan_file, results
+from ggsa.vocabulary import STUDY_MODES
+
+UNSTORED_SPLITS = ("examples",)
+MODULES = (
+    *("alignment", "attention", "batches", "corruption", "encoder", "patterns", "positional"),
+    *("training", "vocabulary_subset"),
+)
+"""The modules that decide what a trained cell predicts."""
+
+
+def plan(name: str, corpus: str) -> None:
+    """Write the plan of every cell of a study on a corpus, and the density of each.
+
+    Raises:
+        UserError: If the study or a needed file is wrong.
+    """
+    study = load(name)
+    folder = results(name, corpus) / "plan"
+    rows = []
+    for arm, seed in study.cells(corpus):
+        params = study.params(arm)
+        pattern = _pattern(study.mode(arm), params, seed)
+        content = {
+            "arm": arm,
+            "seed": seed,
+            "settings": settings(params),
+            "pattern": patterns.as_json(pattern),
+        }
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        artifacts.write_text(plan_file(name, corpus, arm, seed), text + "\n")
+        sentences = _tagged(params.train.max_pieces)
+        rows += [
+            {
+                "arm": arm,
+                "seed": seed,
+                "split": split,
+                "density": controls.density(pattern, tagged),
+            }
+            for split, tagged in sentences.items()
+        ]
+    artifacts.write_table(folder / "density.csv", pd.DataFrame(rows))
+    expected = {plan_file(name, corpus, arm, seed).name for arm, seed in study.cells(corpus)}
+    for stale in folder.glob("*.json"):
+        if stale.name not in expected:
+            stale.unlink()
+
+
+def settings(params: Params) -> dict[str, Any]:
+    """Return everything but the pattern, the seed and the data that decides a cell."""
+    train = params.train.model_dump()
+    recipe = training.recipe_for(params)
+    for name in ("device", "threads", "recipes", "recipe"):
+        train.pop(name)
+    return {
+        **train,
+        "recipe": recipe,
+        **{f"recipe_{key}": value for key, value in params.train.recipes[recipe]},
+        "keep_projections": params.encoder.keep_projections,
+    }
+
+
+@functools.cache
+def _counts(max_pieces: int) -> dict[str, np.ndarray]:
+    return counting.split_counts(max_pieces)
+
+
+@functools.cache
+def _tagged(max_pieces: int) -> dict[str, TaggedPieces]:
+    return controls.tagged_splits(max_pieces)
+
+
+def _pattern(mode: str, params: Params, seed: int) -> patterns.Pattern:
+    """Return the pattern of a cell."""
+    by_split = _counts(params.train.max_pieces)
+    counts = by_split["train"]
+    statistics = None
+    if params.rules.source == "corpus":
+        statistics = rule_statistics.tag_pairs(counting.word_tags("train"), counts)
+    hard = rules.hard_table(params.rules, statistics, counts)
+    if mode not in STUDY_MODES:
+        return rules.pattern(mode, params.rules, hard, seed)
+    if mode == "shuffled":
+        return controls.shuffled(params.rules, hard, by_split, seed)
+    if mode == "separator":
+        return controls.separator(params.rules, hard, _tagged(params.train.max_pieces)["train"])
+    corpus = artifacts.read_json(paths.provenance())["corpus"]["name"]
+    used = paths.interpretability(corpus) / "attention_selection.csv"
+    return controls.learned(params.rules, hard, counts, seed, used)
+
+
+# A cell.
+
+
+def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
+    """Train one planned cell and keep its predictions.
+
+    Raises:
+        UserError: If the plan is missing or older than the parameters, or training fails.
+    """
+    study = load(name)
+    params = study.params(arm)
+    path = plan_file(name, corpus, arm, seed)
+    content = artifacts.read_json(path)
+    if content["settings"] != json.loads(json.dumps(settings(params))):
+        raise UserError(
+            f"{path} was planned with other parameters. Run `make study NAME={name}`, which plans "
+            f"before it trains."
+        )
+    started = time.monotonic()
+    pattern = patterns.from_json(content["pattern"], path)
+    cell = training.trained(params, pattern, seed, f"{arm}-{seed}", f"{name}-{corpus}")
+    predictions = cell.predictions[~cell.predictions["split"].isin(UNSTORED_SPLITS)]
+    target = cell_file(name, corpus, arm, seed)
+    artifacts.write_table(target, predictions)
+    artifacts.write_json(
+        target.with_suffix(".json"),
+        {
+            "arm": arm,
+            "mode": pattern.mode,
+            "seed": seed,
+            "code_sha256": code_sha256(),
+            **cell.summary,
+            "history": cell.history.to_dict("records"),
+        },
+    )
+    cell.checkpoint.unlink(missing_ok=True)
+    _note_seconds(name, corpus, f"{arm}-{seed}", time.monotonic() - started)
+
+
+def code_sha256() -> str:
+    """Return a digest of the modules that decide what a cell predicts."""
+    digest = hashlib.sha256()
+    for module in MODULES:
+        digest.update((Path(__file__).parent / f"{module}.py").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _note_seconds(name: str, corpus: str, cell: str, seconds: float) -> None:
+    """Add a line to what the study took; kept beside the results, outside of DVC."""
+    path = results(name, corpus) / "seconds.csv"
+    if not path.exists():
+        artifacts.write_text(path, "cell,seconds\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{cell},{seconds:.0f}\n")

@@ -1,0 +1,21 @@
+"""Train one cell of a study: one arm with one seed, as planned."""
+
+import argparse
+
+from ggsa import studies, study_training
+from stages import run
+
+
+def main() -> None:
+    """Train the cell that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="a folder of studies/")
+    parser.add_argument("--corpus", required=True, choices=studies.CORPORA)
+    parser.add_argument("--arm", required=True, help="an arm of the study's params.yaml")
+    parser.add_argument("--seed", required=True, type=int)
+    arguments = parser.parse_args()
+    study_training.train_cell(arguments.study, arguments.corpus, arguments.arm, arguments.seed)
+
+
+if __name__ == "__main__":
+    run(main)
