@@ -234,7 +234,11 @@ def questions_table(arms: dict[str, Arm], marks: pd.DataFrame, settings: Evaluat
     margin = settings.equivalence_margin_points
     both = (("hard", hard), ("soft", soft))
     lengths = [name for name in baselines.LENGTHS if name in marks]
-    noisy = {share: arms.get(f"hard-noise-{share}") for share in (5, 10, 20, 40)}
+    noisy = {
+        f"{share}% of its tags wrong{where}": arms.get(f"hard-noise-{infix}{share}")
+        for infix, where in (("", ""), ("eval-", " in evaluation alone"))
+        for share in (5, 10, 20, 40)
+    }
     families: dict[str, list[dict[str, Any] | None]] = {
         "accuracy is kept": [
             _equal(f"{name} equals full", arm, full, everything, margin) for name, arm in both
@@ -261,8 +265,8 @@ def questions_table(arms: dict[str, Arm], marks: pd.DataFrame, settings: Evaluat
             for name in DENSE_CONTROLS
         ],
         "the tagger's mistakes matter": [
-            _better(f"hard beats hard with {share}% of its tags wrong", hard, arm, settings)
-            for share, arm in noisy.items()
+            _better(f"hard beats hard with {what}", hard, arm, settings)
+            for what, arm in noisy.items()
         ],
     }
     parts = []

@@ -115,9 +115,14 @@ def load(name: str) -> Study:
 
 
 def names() -> list[str]:
-    """Return the names of all studies that train cells."""
+    """Return the names of all studies that have cells."""
     folders = (path.parent.name for path in paths.STUDIES.glob("*/params.yaml"))
     return sorted(name for name in folders if name != "assets")
+
+
+def trains(name: str) -> bool:
+    """Return whether a study trains its cells; others read the models of the core study."""
+    return name in names() and "train_sst2:" in (paths.STUDIES / name / "dvc.yaml").read_text()
 
 
 def results(study: str, corpus: str) -> Path:

@@ -19,6 +19,7 @@ from ggsa.errors import UserError
 from ggsa.report import publish, readme_claims
 
 LOGS = paths.CACHE / "studies"
+ANSWERS = paths.STUDIES / "answers" / "dvc.yaml"
 
 
 def run(name: str, corpus: str, jobs: int, seeds: list[int] | None = None) -> None:
@@ -33,16 +34,19 @@ def run(name: str, corpus: str, jobs: int, seeds: list[int] | None = None) -> No
     Raises:
         UserError: If there is no such study, or a stage fails; names the log that says why.
     """
-    if (paths.STUDIES / name / "dvc.yaml").is_file() and name not in studies.names():
+    if (paths.STUDIES / name / "dvc.yaml").is_file() and not studies.trains(name):
         _measure(name, corpus)
     else:
         _train(name, corpus, jobs, seeds)
+    for stage in ("mark", "tables"):
+        _dvc(f"answers-{corpus}-{stage}", f"{ANSWERS}:{stage}_{corpus}")
+    print(f"Tables: {studies.results('answers', corpus) / 'tables'}", file=sys.stderr)
     readme_claims.main()
     publish.write_manifest(paths.STUDIES_MANIFEST, publish.study_files())
 
 
 def _measure(name: str, corpus: str) -> None:
-    """Run a study that has no cells of its own: it reads the models of the core study.
+    """Run a study that trains nothing: it reads the models of the core study.
 
     Raises:
         UserError: If it measures nothing on the corpus, or a stage fails.
@@ -52,11 +56,10 @@ def _measure(name: str, corpus: str) -> None:
         raise UserError(f"{file} has no stage measure_{corpus}: {name} is not run on {corpus}.")
     print(f"{name} on {corpus}, from the models of the core study", file=sys.stderr)
     _dvc(f"{name}-{corpus}", f"{file}:measure_{corpus}", single=False)
-    print(f"Tables: {studies.results(name, corpus) / 'tables'}", file=sys.stderr)
 
 
 def _train(name: str, corpus: str, jobs: int, seeds: list[int] | None) -> None:
-    """Train every cell of a study that is missing, then answer what the cells allow."""
+    """Train every cell of a study that is missing."""
     study = studies.load(name)
     print(f"{name} on {corpus}: {study.question}", file=sys.stderr)
     _prepare(study.side(corpus).data)
@@ -86,10 +89,6 @@ def _train(name: str, corpus: str, jobs: int, seeds: list[int] | None) -> None:
             pool.shutdown(cancel_futures=True)
             raise
     bar.close()
-    answers = paths.STUDIES / "answers" / "dvc.yaml"
-    for stage in ("mark", "tables"):
-        _dvc(f"answers-{corpus}-{stage}", f"{answers}:{stage}_{corpus}")
-    print(f"Tables: {studies.results('answers', corpus) / 'tables'}", file=sys.stderr)
 
 
 def _prepare(data: str) -> None:

@@ -14,11 +14,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from transformers import AutoModelForSequenceClassification
 
 from ggsa import (
     artifacts,
     controls,
     counting,
+    encoder,
     paths,
     patterns,
     rule_statistics,
@@ -26,8 +29,10 @@ from ggsa import (
     training,
 )
 from ggsa.alignment import TaggedPieces
+from ggsa.attention import Mask
 from ggsa.config import Params
 from ggsa.errors import UserError
+from ggsa.outcomes import SCORED_SPLITS
 from ggsa.studies import cell_file, load, plan_file, results
 from ggsa.vocabulary import STUDY_MODES
 
@@ -156,6 +161,36 @@ def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
     )
     cell.checkpoint.unlink(missing_ok=True)
     _note_seconds(name, corpus, f"{arm}-{seed}", time.monotonic() - started)
+
+
+# A cell that is only read again.
+
+
+def misread_cells(name: str, corpus: str) -> None:
+    """Let the core study's models predict from the tags of each arm, and keep the predictions.
+
+    Raises:
+        UserError: If a model of the core study is missing.
+    """
+    study = load(name)
+    for arm, seed in study.cells(corpus):
+        params, mode = study.params(arm), study.mode(arm)
+        folder = paths.cell("core", mode, seed)
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{folder} holds no model. Run `dvc repro train` (or `dvc pull`).")
+        pattern = patterns.read(paths.rule_table(mode))
+        model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+        mask, tokenizer = Mask(pattern, torch.device("cpu")), encoder.tokenizer(paths.ENCODER)
+        tables = []
+        for split in SCORED_SPLITS:
+            read = training.read_split(split, tokenizer, params, seed)
+            logits = list(training.predict(model, mask, read, params))
+            columns = {"split": split, "id": read.ids, "label": read.labels, "logits": logits}
+            tables.append(pd.DataFrame(columns))
+        target = cell_file(name, corpus, arm, seed)
+        artifacts.write_table(target, pd.concat(tables))
+        summary = {"arm": arm, "mode": mode, "seed": seed, "code_sha256": code_sha256()}
+        artifacts.write_json(target.with_suffix(".json"), summary)
 
 
 def code_sha256() -> str:

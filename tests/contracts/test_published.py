@@ -94,3 +94,11 @@ def sst2_sentences() -> list[list[str]]:
         for line in path.read_text(encoding="utf-8").splitlines()[1:]
     ]
     return [words for words in rows if len(words) >= LONG_ENOUGH]
+
+
+def test_the_manifest_of_the_studies_is_up_to_date():
+    lines = paths.STUDIES_MANIFEST.read_text(encoding="utf-8").splitlines()
+    recorded = dict(reversed(line.split("  ", 1)) for line in lines)
+    folder = paths.STUDIES_MANIFEST.parent
+    found = {p.relative_to(folder).as_posix(): publish.sha256(p) for p in publish.study_files()}
+    assert recorded == found

@@ -1,8 +1,7 @@
 """What is published, against the hashes that were recorded when it was written.
 
-The published run is recorded in `reports/published/SHA256SUMS`, which `make publish` writes; what
-studies published, in `reports/published/studies/SHA256SUMS`, which `make study` writes at its end,
-and cell by cell, as the cells finished, in `studies/<name>/dvc.lock`.
+The published run is recorded in `reports/published/SHA256SUMS`, which `make publish` writes; what a
+study published, in its own `studies/<name>/dvc.lock`, cell by cell as the cells finished.
 """
 
 import hashlib
@@ -19,20 +18,10 @@ from ggsa.verification.findings import Check, Difference
 UNRECORDED = ("seconds.csv",)  # how long cells took where they were trained: no result
 
 
-def check_run_manifest() -> Check:
-    """Return the comparison of the published run with its SHA256SUMS."""
-    name = "files of the published run by SHA-256"
-    return _check_manifest(name, paths.MANIFEST, publish.hashed_files())
-
-
-def check_studies_manifest() -> Check:
-    """Return the comparison of what studies published with its SHA256SUMS."""
-    name = "files of the studies by SHA-256"
-    return _check_manifest(name, paths.STUDIES_MANIFEST, publish.study_files())
-
-
-def _check_manifest(name: str, source: Path, files: list[Path]) -> Check:
-    present = {str(path): path for path in files}
+def check_manifest() -> Check:
+    """Return the comparison of the published run with reports/published/SHA256SUMS."""
+    name, source = "files of the published run by SHA-256", paths.MANIFEST
+    present = {str(path): path for path in publish.hashed_files()}
     if not source.is_file():
         wrong = Difference(str(source), "is missing; `make publish` writes it")
         return Check(name, 0, len(present), (wrong,))

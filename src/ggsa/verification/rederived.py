@@ -242,7 +242,7 @@ def agree(published: str, found: str, relative: float = RELATIVE) -> bool:
     except ValueError:
         return False
     if found.lstrip("-").isdigit():
-        return old == new and not published.lstrip("-").isdigit()  # 1e+08 is 100000000
+        return not published.lstrip("-").isdigit() and published == f"{new:.{DIGITS}g}"
     near = (f"{new * (1 + shift):.{DIGITS}g}" for shift in (-relative, 0, relative))
     return abs(old - new) <= max(TINY, relative * abs(new)) or published in near
 

@@ -8,7 +8,7 @@ from ggsa.report import style, tables, wording
 from ggsa.report.sections import studies
 from ggsa.report.sections.studies import Studies, forest
 
-NOISE = "hard-noise-"
+NOISE, MISREAD = "hard-noise-", "hard-noise-eval-"
 STRENGTHS = ("soft-1", "soft-2", "soft", "soft-10", "soft_released")
 MASKED = ("full-masking", "hard-masking", "soft-masking")
 FAMILY = "the tagger's mistakes matter"
@@ -95,10 +95,17 @@ def noise_table(material: Studies, base: str) -> str:
 
 
 def evaluation_only(material: Studies, base: str) -> str:
-    """Return whether tags that are wrong in evaluation alone were measured."""
-    rows = material.rows(base, "arms")
-    known = [] if rows.empty else [arm for arm in set(rows["arm"]) if "noise-eval" in arm]
-    return "" if known else "Not run: wrong tags in evaluation alone, after training on right ones."
+    """Return the table of hard with tags that are wrong in evaluation alone."""
+    rows = _noise(material, base, MISREAD)
+    if rows.empty:
+        return "Not run: wrong tags in evaluation alone, after training on right ones."
+    return _table(
+        rows,
+        f"study-misread-{base}",
+        f"Hard, trained on the tagger's tags and then read with some of them wrong, on "
+        f"{studies.BASE_NAMES[base]}",
+        ("hard", "full"),
+    )
 
 
 def strength_finding(material: Studies, base: str) -> str:
@@ -171,15 +178,15 @@ def strength_table(material: Studies, base: str) -> str:
 
 def share(arm: str) -> int:
     """Return the percentage of wrong tags that an arm's name says."""
-    return int(arm.removeprefix(NOISE))
+    return int(arm.rpartition("-")[2])
 
 
-def _noise(material: Studies, base: str) -> pd.DataFrame:
+def _noise(material: Studies, base: str, prefix: str = NOISE) -> pd.DataFrame:
     rows = material.rows(base, "arms")
     if rows.empty:
         return rows
-    ours = rows["arm"].str.removeprefix(NOISE).str.fullmatch(r"\d+")
-    rows = rows[ours & rows["arm"].str.startswith(NOISE) & (rows["split"] == studies.ALL)]
+    ours = rows["arm"].str.fullmatch(rf"{prefix}\d+")
+    rows = rows[ours & (rows["split"] == studies.ALL)]
     return rows.sort_values("arm", key=lambda column: column.map(share)).reset_index(drop=True)
 
 
