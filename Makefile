@@ -53,6 +53,9 @@ study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 
 publish: check ## copy the latest run to reports/published and its table into README.md
 	$(RUN) dvc repro
 	@$(RUN) python3 -m ggsa.report.publish
+	@$(RUN) python3 -m ggsa.study_runner answers
+	$(RUN) dvc repro
+	@$(RUN) python3 -m ggsa.report.publish
 
 clean-runs: setup ## free the space of models that the current parameters do not need
 	$(RUN) dvc gc --workspace --force

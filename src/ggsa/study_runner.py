@@ -26,7 +26,7 @@ def run(name: str, corpus: str, jobs: int, seeds: list[int] | None = None) -> No
     """Prepare the data, plan, train what is missing and answer.
 
     Args:
-        name: A folder of studies/.
+        name: A folder of studies/; `answers` trains nothing and writes the tables again.
         corpus: `sst2` or `probe`.
         jobs: Cells at a time.
         seeds: Only these of the study's seeds; None for all.
@@ -34,12 +34,15 @@ def run(name: str, corpus: str, jobs: int, seeds: list[int] | None = None) -> No
     Raises:
         UserError: If there is no such study, or a stage fails; names the log that says why.
     """
-    if (paths.STUDIES / name / "dvc.yaml").is_file() and not studies.trains(name):
+    if name == ANSWERS.parent.name:
+        pass
+    elif (paths.STUDIES / name / "dvc.yaml").is_file() and not studies.trains(name):
         _measure(name, corpus)
     else:
         _train(name, corpus, jobs, seeds)
-    for stage in ("mark", "tables"):
-        _dvc(f"answers-{corpus}-{stage}", f"{ANSWERS}:{stage}_{corpus}")
+    if not (studies.results("answers", corpus) / "sentences.parquet").is_file():
+        _dvc(f"answers-{corpus}-mark", f"{ANSWERS}:mark_{corpus}")
+    _dvc(f"answers-{corpus}-tables", f"{ANSWERS}:tables_{corpus}")
     print(f"Tables: {studies.results('answers', corpus) / 'tables'}", file=sys.stderr)
     readme_claims.main()
     publish.write_manifest(paths.STUDIES_MANIFEST, publish.study_files())
