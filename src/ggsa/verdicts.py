@@ -182,7 +182,7 @@ def _less_work(cost: pd.DataFrame, setting: Setting) -> tuple[str, ...]:
 
 def _interpretable() -> tuple[str, ...]:
     statement = "the attention becomes easier to interpret"
-    evidence = "attention_by_tag.csv describes the attention; no measure of ease was agreed"
+    evidence = "attention_by_tag.csv describes it; the study interpretability measures it"
     return ("C6", statement, "no measurement", "", "", NOT_MEASURED, evidence)
 
 

@@ -58,9 +58,26 @@ def _paper_rows() -> list[dict[str, str]]:
             "tolerance": row["interval"] or wording.NONE,
             "minutes": wording.NONE,
             "verdict": row["verdict"],
+            **(_interpretability() if row["claim"] == "C6" else {}),
         }
         for row in claims.to_dict("records")
     ]
+
+
+def _interpretability() -> dict[str, str]:
+    """Return what the study of interpretability says on C6; nothing where it was not run."""
+    folder = paths.interpretability("sst2")
+    if not (folder / "findings.csv").is_file():
+        return {}
+    rows = tables.read(folder, "findings")
+    rows = rows[rows["question"].str.startswith("C6:")]
+    said = "; ".join(f"{row['mode']}: {row['verdict']}" for _, row in rows.iterrows())
+    measures = rows["measure"].iloc[0]
+    return {
+        "command": "`make study NAME=interpretability`",
+        "expected": measures,
+        "verdict": said,
+    }
 
 
 def _question_rows(corpus: str) -> list[dict[str, str]]:
@@ -69,7 +86,8 @@ def _question_rows(corpus: str) -> list[dict[str, str]]:
         return []
     rows = []
     for row in tables.read(folder, "questions").to_dict("records"):
-        study = FAMILY_STUDIES[row["family"]]
+        alone = row["question"].endswith("in evaluation alone")
+        study = "misread" if alone else FAMILY_STUDIES[row["family"]]
         place = f"{CORPUS_NAMES[corpus]}{BASE_NAMES.get(row['base'], '')}"
         flag = "" if corpus == "sst2" else " CORPUS=probe"
         interval = wording.interval(row["low_points"], row["high_points"], wording.points)
