@@ -183,7 +183,8 @@ def headroom_table(arms: dict[str, Arm], marks: pd.DataFrame, settings: Evaluate
             | {"share_of_headroom": np.nan, "verdict": YES if can_tell else CANNOT_TELL}
         )
         for arm in arms.values():
-            if arm.name in (full.name, diagonal.name) or arm.study not in (CORE, "controls"):
+            compared = arm.study in (CORE, "controls") or arm.name.endswith("-described")
+            if arm.name in (full.name, diagonal.name) or not compared:
                 continue
             loss = difference(full, arm, chosen, settings)
             if loss is None:
