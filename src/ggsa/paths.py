@@ -10,7 +10,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 
 # Written by stages and kept by DVC. A study on other assets keeps them in a folder of its own,
-# which its dvc.yaml names by $GGSA_DATA.
+# which its dvc.yaml names by $GGSA_DATA, and models by $GGSA_RUNS.
 DATA = Path(os.environ.get("GGSA_DATA", "data"))
 PARAMS_CHECKED = DATA / "checked.json"  # check: says that params.yaml is sound
 CORPUS = DATA / "corpus"  # download: <split>.parquet, provenance.json
@@ -18,7 +18,7 @@ TAGGER = DATA / "tagger"  # download: pos.pt, a Stanza tagger
 ENCODER = DATA / "encoder"  # download: config.json, tokenizer, weights if pretrained
 TAGS = DATA / "tags"  # tag: <split>.parquet
 RULES = DATA / "rules"  # rules: <mode>.json and statistics/*.csv
-RUNS = Path("runs")  # train: <study>/<mode>-<seed>/
+RUNS = Path(os.environ.get("GGSA_RUNS", "runs"))  # train: <study>/<mode>-<seed>/
 METRICS = Path("reports/metrics.json")  # evaluate
 TABLES = Path("reports/tables")  # evaluate: every number that the report shows
 FIGURES = Path("reports/figures")  # report

@@ -34,8 +34,8 @@ from ggsa.patterns import Pattern
 from ggsa.vocabulary import TAGS
 
 Models = Callable[[str, int], PreTrainedModel]
-STUDY = {"sst2": "core", "probe": "probe"}
-"""The study in `runs/` whose models are read, by corpus."""
+STUDY = "core"
+"""The study in `runs/` whose models are read."""
 
 
 @dataclass
@@ -53,8 +53,6 @@ class Notes:
 def measure(corpus: str, params: Params, settings: Settings, folder: Path) -> None:
     """Measure the trained models of a corpus and write every table.
 
-    Where the models of the probe corpus were not kept, only the table of notices is written.
-
     Args:
         corpus: `sst2` or `probe`; the assets must be those of it.
         params: The parameters that the models were trained with.
@@ -62,38 +60,29 @@ def measure(corpus: str, params: Params, settings: Settings, folder: Path) -> No
         folder: Where the tables are written.
 
     Raises:
-        UserError: If the assets are another corpus's, or a model of the core study is missing.
+        UserError: If the assets are another corpus's, or a model is missing.
     """
     _require_corpus(corpus)
     notes = Notes()
-    missing = [path for _, _, path in _cells(corpus, params) if not (path / "config.json").exists()]
-    if missing and corpus == "sst2":
-        raise UserError(f"{missing[0]} holds no model. Run `dvc repro train` (or `dvc pull`).")
+    missing = [path for _, _, path in _cells(params) if not (path / "config.json").exists()]
     if missing:
-        notes.add(
-            "all",
-            f"Not measured: {missing[0]} and {len(missing) - 1} more folders with models do not "
-            f"exist; studies keep predictions, not models.",
+        raise UserError(
+            f"{missing[0]} holds no model. Run `make study NAME=interpretability CORPUS={corpus}`."
         )
-        _write(folder, {"notices": pd.DataFrame(notes.rows)})
-        return
     torch.set_num_threads(1)
-    models = kept_models(corpus)
+    models = kept_models
     found = measured(corpus, params, settings, models, notes)
     found["attention_selection"] = selection_weights(params, models)
     found["notices"] = pd.DataFrame(notes.rows)
     _write(folder, found)
 
 
-def kept_models(corpus: str) -> Models:
-    """Return a function that loads the model of a mode and seed, with attention weights."""
-
-    def load(mode: str, seed: int) -> PreTrainedModel:
-        return AutoModelForSequenceClassification.from_pretrained(
-            paths.cell(STUDY[corpus], mode, seed), attn_implementation="eager"
-        ).eval()
-
-    return load
+def kept_models(mode: str, seed: int) -> PreTrainedModel:
+    """Return the trained model of a mode and seed, with attention weights."""
+    folder = paths.cell(STUDY, mode, seed)
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, attn_implementation="eager"
+    ).eval()
 
 
 def measured(
@@ -154,7 +143,7 @@ def selection_weights(params: Params, models: Models | None = None) -> pd.DataFr
         params: Name the seeds.
         models: Gives the model of a mode and seed; None takes those of the core study.
     """
-    models = models or kept_models("sst2")
+    models = models or kept_models
     tokenizer = encoder.tokenizer(paths.ENCODER)
     chosen = sentences.of_corpus("selection", tokenizer, params, None)
     mask = Mask(pattern("full", params), torch.device("cpu"))
@@ -192,10 +181,10 @@ def _rule_pairs(hard: Pattern) -> Mapping[str, np.ndarray]:
     return {"rules": hard.allowed & ~own, "own tag": own, "hard table": hard.allowed}
 
 
-def _cells(corpus: str, params: Params) -> Iterator[tuple[str, int, Path]]:
+def _cells(params: Params) -> Iterator[tuple[str, int, Path]]:
     for mode in params.grid.modes:
         for seed in params.grid.seeds:
-            yield mode, seed, paths.cell(STUDY[corpus], mode, seed)
+            yield mode, seed, paths.cell(STUDY, mode, seed)
 
 
 def _require_corpus(corpus: str) -> None:

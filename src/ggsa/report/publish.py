@@ -60,7 +60,6 @@ def publish(params: config.Params, any_corpus: bool = False) -> None:
                 shutil.rmtree(target)
             item.replace(target)
     write_manifest(paths.MANIFEST, hashed_files())
-    write_manifest(paths.STUDIES_MANIFEST, study_files())
     artifacts.write_text(README, readme_claims.with_block(new_readme))
 
 
