@@ -63,7 +63,7 @@ def standard_deviation(values: Floats) -> float:
 
 
 def prediction_interval(values: Floats) -> tuple[float, float]:
-    """Return the 95% interval in which one further seed's value is expected.
+    """Return the 95% interval in which one further seed's accuracy is expected, within 0 to 1.
 
     Mean +- t(s-1) x sd x sqrt(1 + 1/s). It is the right yardstick for a published number that
     was read from one seed: the question is whether it could be one of ours, not whether it equals
@@ -74,7 +74,8 @@ def prediction_interval(values: Floats) -> tuple[float, float]:
         return float("nan"), float("nan")
     quantile = stats.t.ppf(1 - LEVEL / 2, count - 1)
     half = quantile * standard_deviation(values) * np.sqrt(1 + 1 / count)
-    return float(np.mean(values) - half), float(np.mean(values) + half)
+    low, high = np.clip(np.mean(values) + np.array([-half, half]), 0.0, 1.0)
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)
