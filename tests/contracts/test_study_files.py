@@ -166,3 +166,11 @@ def test_the_ablation_leaves_out_each_rule_of_the_paper_and_keeps_each_alone() -
         else:
             assert pairs(params.hard)[INDEX[rule[0]], INDEX[rule[1]]]
         assert open_cls(params).any()
+
+
+@pytest.mark.parametrize("corpus", studies.CORPORA)
+def test_the_answers_depend_on_the_cells_of_every_study_that_published_some(corpus: str) -> None:
+    stages = content(ROOT / "studies/answers/dvc.yaml")["stages"]
+    for name in studies.names():
+        cells = studies.results(name, corpus) / "cells"
+        assert not cells.is_dir() or str(cells) in stages[f"tables_{corpus}"]["deps"]
