@@ -20,7 +20,8 @@ def finding(material: Studies, base: str) -> str:
     counts = wording.listing(
         f"{len(questions)} answered “{verdict}”" for verdict, questions in named.items()
     )
-    text = f"Of {len(rows)} questions that can be asked on {where}, {counts}."
+    asked = "the one question" if len(rows) == 1 else f"{len(rows)} questions"
+    text = f"Of {asked} that can be asked on {where}, {counts}."
     for verdict in ("yes", "no"):
         told = rows[rows["verdict"] == verdict]
         if len(told):
