@@ -241,6 +241,20 @@ def test_the_mirrors_tagger_is_described_for_loading_and_named_a_substitute(
     assert len(substitutes) == 1 and substitutes[0] in capsys.readouterr().err
 
 
+def test_where_the_tags_are_gold_no_tagger_is_named_whatever_tags_the_examples(
+    parameters, mirror, tmp_path
+):
+    (mirror / "stanza/en/pos").mkdir(parents=True)
+    found = []
+    for weights in ({}, {"other": 1}):
+        folder = tmp_path / f"tagger{len(found)}"
+        folder.mkdir()
+        torch.save({"config": weights}, mirror / tagger.MIRROR_MODEL)
+        found.append(tagger.obtain(parameters(tagger={"gold": True}), folder))
+        assert (folder / "pos.pt").is_file()
+    assert found[0] == found[1] == ({"source": "gold", "name": "the probe grammar's own tags"}, ())
+
+
 def test_the_mirrors_english_tagger_is_not_used_for_another_language(parameters, mirror, tmp_path):
     mirror.mkdir()
     with pytest.raises(UserError, match="no tagger for the language de"):

@@ -1,6 +1,7 @@
 """The section on the corpus and its tags."""
 
 import html
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,11 +37,17 @@ def origin(material: Material) -> str:
         paragraph(
             f"The run is on {wording.corpus_name(about)}, obtained from "
             f"{SOURCES.get(corpus['source'], corpus['source'])}. Universal part-of-speech tags "
-            f"come from a Stanza tagger: {html.escape(tagger['name'])}. Every word has one tag, "
+            f"come from {tagger_name(tagger)}. Every word has one tag, "
             f"and every word piece takes that of its word, so no piece is without one."
         )
         + sentences
     )
+
+
+def tagger_name(tagger: dict[str, Any]) -> str:
+    """Return who gave the tags, escaped for HTML."""
+    name = html.escape(tagger["name"])
+    return name if tagger["source"] == "gold" else f"a Stanza tagger: {name}"
 
 
 def tag_frequencies(material: Material) -> str:
