@@ -13,6 +13,8 @@ from ggsa.vocabulary import CLS, SEP, TAGS
 SPECIAL = torch.tensor([TAGS.index(CLS), TAGS.index(SEP)])
 BUCKET_BATCHES = 64
 """Batches that are sorted by length together; larger wastes less padding and shuffles less."""
+EVALUATION_TOKENS = 32_768
+"""Tokens of an evaluation batch at most, padding included; a longer document stands alone."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,18 @@ def training_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) 
 
 
 def evaluation_order(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Return the batches for a pass without training: sorted by length, shortest first."""
+    """Return the batches for a pass without training: sorted by length, shortest first.
+
+    Args:
+        lengths: Pieces of every sentence.
+        batch_size: Sentences of a batch at most; fewer where they are long.
+    """
     order = np.argsort(lengths, kind="stable")
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    found, start = [], 0
+    while start < len(order):
+        rows = order[start : start + batch_size]
+        padded = lengths[rows] * np.arange(1, len(rows) + 1)  # if the batch ended there
+        fitting = max(1, int(np.searchsorted(padded, EVALUATION_TOKENS, side="right")))
+        found.append(rows[:fitting])
+        start += fitting
+    return found

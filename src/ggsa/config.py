@@ -216,6 +216,12 @@ class Rules(Block):
         return self
 
 
+class Attention(Block):
+    """How attention is computed; whatever is chosen, the results differ by rounding alone."""
+
+    implementation: Literal["auto", "dense", "grouped", "flex"]
+
+
 class Recipe(Block):
     """How a model is optimised; the same for every mode of a comparison."""
 
@@ -277,6 +283,7 @@ class Params(Block):
     tagger: Tagger
     encoder: Encoder
     rules: Rules
+    attention: Attention
     train: Train
     evaluate: Evaluate
     report: Report

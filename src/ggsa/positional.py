@@ -95,6 +95,15 @@ def uniform(seed: int, identities: np.ndarray, length: int) -> np.ndarray:
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def uniform_at(seed: int, identity: int, queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Return the numbers of `uniform` for chosen pairs of one sentence, `[pair]`."""
+    pair = (queries.astype(np.uint64) << np.uint64(20)) | keys.astype(np.uint64)
+    with np.errstate(over="ignore"):
+        start = _mixed(np.array([identity]).astype(np.uint64) + _mixed(np.array([seed], np.uint64)))
+        mixed = _mixed(start ^ (pair * _MIX[0]))
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 def _mixed(x: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         x = x + _MIX[0]

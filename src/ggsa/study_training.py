@@ -196,8 +196,10 @@ def misread_cells(name: str, corpus: str) -> None:
 def code_sha256() -> str:
     """Return a digest of the modules that decide what a cell predicts."""
     digest = hashlib.sha256()
+    source = Path(__file__).parent
     for module in MODULES:
-        digest.update((Path(__file__).parent / f"{module}.py").read_bytes())
+        for path in sorted(source.glob(f"{module}/*.py")) or [source / f"{module}.py"]:
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

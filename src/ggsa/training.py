@@ -116,7 +116,7 @@ def trained(params: Params, pattern: patterns.Pattern, seed: int, name: str, stu
         torch.set_num_threads(params.train.threads)
     recipe_name = recipe_for(params)
     recipe = params.train.recipes[recipe_name]
-    mask = Mask(pattern, device)
+    implementation = implementation_for(params, recipe, recipe_name)
     tokenizer = encoder.tokenizer(paths.ENCODER)
     splits = {
         split: read_split(split, tokenizer, params, seed) for split in ("train", *PREDICTED_SPLITS)
@@ -128,6 +128,7 @@ def trained(params: Params, pattern: patterns.Pattern, seed: int, name: str, stu
             f"params.yaml: train.max_pieces is {params.train.max_pieces}, but the encoder has only "
             f"{model.config.max_position_embeddings} positions. Lower it to that."
         )
+    mask = Mask(pattern, device, implementation, model.config)
     padding = tokenizer.pad_token_id
     subset = VocabularySubset(
         (pieces for split in splits.values() for pieces in split.sentences.pieces),
@@ -171,6 +172,24 @@ def recipe_for(params: Params) -> str:
     if provenance["corpus"]["name"] == "probe":
         return "probe"
     return "pretrained" if provenance["encoder"]["pretrained"] else "from_scratch"
+
+
+def implementation_for(params: Params, recipe: Recipe, recipe_name: str) -> str:
+    """Return the implementation of attention: under dropout the dense one, which alone has it.
+
+    Raises:
+        UserError: If another was asked for by name and the recipe drops attention weights.
+    """
+    wanted = params.attention.implementation
+    if not recipe.attention_dropout:
+        return wanted
+    if wanted in ("grouped", "flex"):
+        raise UserError(
+            f"params.yaml: attention.implementation is {wanted}, which has no dropout, and "
+            f"train.recipes.{recipe_name}.attention_dropout is {recipe.attention_dropout}. Set the "
+            f"one to dense or auto, or the other to 0."
+        )
+    return "dense"
 
 
 def choose_device(params: Params) -> torch.device:
@@ -251,12 +270,10 @@ def predict(model: PreTrainedModel, mask: Mask, split: Split, params: Params) ->
 
 def _logits(model: PreTrainedModel, mask: Mask, batch: batches.Batch, params: Params) -> Tensor:
     """Return the logits of a batch, `[batch, 2]`; the pattern is laid over it once."""
-    device = mask.device
-    bias = mask.bias(batch)
-    batch = batch.to(device)
+    inputs = mask.inputs(batch)
     half = params.train.precision == "bfloat16"
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-        return model(input_ids=batch.pieces, attention_mask=bias).logits
+    with torch.autocast(mask.device.type, dtype=torch.bfloat16, enabled=half):
+        return model(**inputs).logits
 
 
 def _optimise(
@@ -280,7 +297,7 @@ def _optimise(
     progress = _resume(checkpoint, model, optimiser) or Progress()
     epoch_steps = -(-len(lengths) // recipe.batch_size)
     total_steps = epoch_steps * recipe.epochs
-    require_open_rows(_first_bias(train, mask))
+    require_open_rows(_shortest_bias(train, mask))
     bar = tqdm(
         total=total_steps,
         initial=progress.step,
@@ -370,9 +387,9 @@ def _weight_decay_groups(model: PreTrainedModel, weight_decay: float) -> list[di
     ]
 
 
-def _first_bias(train: Split, mask: Mask) -> Tensor:
-    """Return the bias of the longest sentence, to see that no query is blind."""
-    batch = batches.collate(train.sentences, train.labels, [int(train.lengths.argmax())])
+def _shortest_bias(train: Split, mask: Mask) -> Tensor:
+    """Return the bias of a shortest sentence, where a query is soonest blind, to see that none is."""
+    batch = batches.collate(train.sentences, train.labels, [int(train.lengths.argmin())])
     return mask.bias(batch)
 
 
@@ -389,6 +406,7 @@ def _fingerprint(params: Params, pattern: patterns.Pattern) -> str:
             [
                 params.train.model_dump(),
                 params.encoder.model_dump(),
+                params.attention.model_dump(),
                 torch.__version__,
                 torch.get_num_threads(),
             ],

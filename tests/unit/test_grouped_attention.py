@@ -1,0 +1,204 @@
+"""Grouped and banded attention against dense attention under the same mask."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ggsa import attention, positional
+from ggsa.attention import banded, plan
+from ggsa.attention.dense import dense_attention
+from ggsa.attention.grouped import grouped_attention
+from ggsa.batches import Batch
+from ggsa.errors import UserError
+from ggsa.patterns import Pattern
+from ggsa.positional import Positional
+from ggsa.rules import blocked_outside
+from ggsa.vocabulary import CLS, SEP, TAGS
+
+SIZE = len(TAGS)
+CPU = torch.device("cpu")
+
+
+def batch_of(tags: np.ndarray, is_padding: np.ndarray) -> Batch:
+    labels = torch.zeros(len(tags), dtype=torch.int64)
+    identities = torch.arange(len(tags)) * 7919 + 13
+    arrays = (torch.from_numpy(tags), torch.from_numpy(is_padding))
+    return Batch(torch.from_numpy(tags), *arrays, labels, identities, labels)
+
+
+def sentences(random: np.random.Generator, batch: int, length: int, kinds: int) -> Batch:
+    """Sentences of few or many tags, `[CLS]` first and `[SEP]` last, padded to one length."""
+    some = random.choice(SIZE - 2, size=kinds, replace=False)
+    tags = random.choice(some, size=(batch, length))
+    ends = random.integers(2, length + 1, batch)
+    ends[random.integers(batch)] = length
+    tags[:, 0] = TAGS.index(CLS)
+    tags[np.arange(batch), ends - 1] = TAGS.index(SEP)
+    return batch_of(tags, np.arange(length)[None] >= ends[:, None])
+
+
+def both(
+    mask: attention.Mask, batch: Batch, heads: int, dim: int, dtype: torch.dtype, seed: int
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Outputs and gradients of the dense and the planned implementation, in the sentence's order."""
+    torch.manual_seed(seed)
+    shape = (len(batch.tags), heads, batch.tags.shape[1], dim)
+    inputs = [torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(3)]
+    weights = torch.randn(shape, dtype=dtype) * ~batch.is_padding[:, None, :, None]
+    laid = mask.plan(batch)
+    order = laid.order[:, None, :, None].expand(shape)
+    dense = dense_attention(*inputs, mask.bias(batch).to(dtype))
+    moved = grouped_attention(*(x.gather(2, order) for x in inputs), laid)
+    planned = torch.zeros_like(dense).scatter(2, order, moved)
+    planned_gradients = torch.autograd.grad((planned * weights).sum(), inputs)
+    dense_gradients = torch.autograd.grad((dense * weights).sum(), inputs)
+    real = ~batch.is_padding[:, None, :, None]
+    return [(dense * real, planned * real), *zip(dense_gradients, planned_gradients, strict=True)]
+
+
+def pattern_of(allowed: np.ndarray, extra: Positional | None = None) -> Pattern:
+    return Pattern("hard", TAGS, blocked_outside(allowed), extra)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    density=st.floats(0, 1),
+    batch=st.integers(1, 3),
+    length=st.integers(2, 24),
+    kinds=st.integers(1, SIZE - 2),
+    heads=st.integers(1, 3),
+    dim=st.sampled_from([4, 8, 64]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+def test_grouped_attention_and_its_gradients_equal_dense_attention(
+    seed, density, batch, length, kinds, heads, dim, dtype
+) -> None:
+    random = np.random.default_rng(seed)
+    mask = attention.Mask(pattern_of(random.random((SIZE, SIZE)) < density), CPU)
+    rows = sentences(random, batch, length, kinds)
+    for dense, grouped in both(mask, rows, heads, dim, dtype, seed):
+        assert torch.isfinite(grouped).all()
+        torch.testing.assert_close(grouped, dense, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_grouped_attention_in_half_precision_is_about_as_far_from_double_as_dense_is(
+    dtype,
+) -> None:
+    random = np.random.default_rng(3)
+    mask = attention.Mask(pattern_of(random.random((SIZE, SIZE)) < 0.3), CPU)
+    rows = sentences(random, 2, 40, 12)
+    exact = both(mask, rows, 2, 16, torch.float64, 5)
+    shape = (2, 2, 40, 16)
+    torch.manual_seed(5)
+    inputs = [torch.randn(shape, dtype=torch.float64).to(dtype) for _ in range(3)]
+    laid = mask.plan(rows)
+    order = laid.order[:, None, :, None].expand(shape)
+    moved = grouped_attention(*(x.gather(2, order) for x in inputs), laid)
+    real = ~rows.is_padding[:, None, :, None]
+    found = torch.zeros(shape, dtype=dtype).scatter(2, order, moved) * real
+    dense = dense_attention(*inputs, mask.bias(rows)) * real
+    far = (found.double() - exact[0][0]).abs().max()
+    # Twice: a token that sees itself besides is rounded once more.
+    assert far <= 2 * (dense.double() - exact[0][0]).abs().max()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(["window", "separator"]),
+    open_row=st.booleans(),
+    density=st.floats(0, 1),
+    length=st.integers(2, 150),
+    reach=st.integers(0, 5),
+)
+def test_bands_and_their_gradients_equal_dense_attention(
+    seed, kind, open_row, density, length, reach
+) -> None:
+    random = np.random.default_rng(seed)
+    table = np.zeros((SIZE, SIZE), bool)
+    table[TAGS.index(CLS)] = open_row
+    match = random.random((SIZE, SIZE)) < density
+    extra = (
+        Positional("window", seed % 1000, match)
+        if kind == "window"
+        else Positional("separator", reach=reach)
+    )
+    pattern = pattern_of(table, extra)
+    assert banded.can_plan(pattern)
+    mask = attention.Mask(pattern, CPU)
+    for dense, planned in both(mask, sentences(random, 2, length, 9), 1, 8, torch.float64, seed):
+        torch.testing.assert_close(planned, dense, rtol=0, atol=1e-9)
+
+
+def test_a_window_computes_little_more_than_the_pairs_that_it_allows() -> None:
+    random = np.random.default_rng(0)
+    table = np.zeros((SIZE, SIZE), bool)
+    table[TAGS.index(CLS)] = True
+    pattern = pattern_of(table, Positional("window", 1, random.random((SIZE, SIZE)) < 0.3))
+    rows = sentences(random, 1, 1024, 15)
+    arrays = (rows.tags.numpy(), rows.is_padding.numpy(), rows.identities.numpy())
+    allowed = positional.allowed_pairs(pattern.positional, pattern.allowed, *arrays).sum()
+    assert allowed <= attention.Mask(pattern, CPU).plan(rows).pairs <= 1.25 * allowed
+
+
+@given(seed=st.integers(0, 2**32 - 1), density=st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_a_plan_computes_exactly_the_pairs_that_its_table_allows(seed, density) -> None:
+    random = np.random.default_rng(seed)
+    allowed = random.random((SIZE, SIZE)) < density
+    rows = sentences(random, 3, 30, 10)
+    counts = np.stack(
+        [
+            np.bincount(row[~gone], minlength=SIZE)
+            for row, gone in zip(rows.tags.numpy(), rows.is_padding.numpy(), strict=True)
+        ]
+    )
+    pattern = pattern_of(allowed)
+    laid = attention.Mask(pattern, CPU).plan(rows)
+    assert laid.pairs == pattern.allowed_pairs(counts).sum()
+    queries = [row for block in laid.blocks for row in range(block.start, block.stop)]
+    assert (
+        sorted(queries)
+        == np.flatnonzero(~rows.is_padding.gather(1, laid.order).numpy().ravel()).tolist()
+    )
+
+
+def test_the_first_token_of_a_sentence_stays_first_and_padding_last() -> None:
+    random = np.random.default_rng(1)
+    rows = sentences(random, 4, 20, 8)
+    order = attention.Mask(pattern_of(random.random((SIZE, SIZE)) < 0.4), CPU).plan(rows).order
+    assert (order[:, 0] == 0).all()
+    assert (order.sort(1).values == torch.arange(20)).all()
+    lengths = (~rows.is_padding).sum(1)
+    for row, length in zip(order, lengths, strict=True):
+        assert (row[length:] >= length).all()
+
+
+def test_a_table_that_allows_all_is_one_rectangle_per_sentence() -> None:
+    rows = sentences(np.random.default_rng(2), 3, 12, 8)
+    laid = attention.Mask(pattern_of(np.ones((SIZE, SIZE), bool)), CPU).plan(rows)
+    assert len(laid.blocks) == 3
+    assert laid.pairs == int(((~rows.is_padding).sum(1) ** 2).sum())
+
+
+def test_a_table_is_compiled_into_fewer_runs_than_its_tags_have_in_their_own_order() -> None:
+    from ggsa import config
+    from ggsa.rules import hard_table
+
+    hard = hard_table(config.load().rules, None, np.zeros((1, SIZE)))
+    compiled = plan.compile_table(hard)
+    own = sum(len(plan._runs(row)) for row in hard)
+    assert sum(map(len, compiled.runs)) <= 0.75 * own
+
+
+def test_grouped_refuses_by_name_what_it_cannot_compute() -> None:
+    extra = Positional("random", 1, np.ones((SIZE, SIZE), bool))
+    with pytest.raises(UserError, match="only tables that allow or block"):
+        attention.Mask(pattern_of(np.eye(SIZE, dtype=bool), extra), CPU, "grouped")
+    soft = Pattern("soft", TAGS, np.full((SIZE, SIZE), 5.0, np.float32))
+    with pytest.raises(UserError, match="grouped, which cannot compute soft"):
+        attention.Mask(soft, CPU, "grouped")
