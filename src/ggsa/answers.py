@@ -376,7 +376,8 @@ def ablation_table(arms: dict[str, Arm], marks: pd.DataFrame, settings: Evaluate
     """Return what each rule of the hard table is worth: hard without it, and it alone.
 
     `cost_saved_per_point` is the density saved for each point of accuracy that is lost, in
-    percentage points of density; empty where none is lost.
+    percentage points of density; empty where none is lost. `p_holm` is corrected over all arms of
+    the ablation together.
     """
     hard = arms.get("hard")
     if hard is None:
@@ -400,7 +401,10 @@ def ablation_table(arms: dict[str, Arm], marks: pd.DataFrame, settings: Evaluate
                 "cost_saved_per_point": 100 * saved / lost if lost > 0 else np.nan,
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if len(table):
+        table["p_holm"] = statistics.holm(table["p"].to_numpy(float))
+    return table
 
 
 def _accuracy(arm: Arm, rows: np.ndarray) -> dict[str, Any]:

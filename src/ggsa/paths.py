@@ -29,6 +29,7 @@ PUBLISHED = Path("reports/published")
 STUDIES = Path("studies")  # <study>/params.yaml and dvc.yaml
 MANIFEST = PUBLISHED / "SHA256SUMS"  # of every file there but those of RESULTS
 RESULTS = PUBLISHED / "studies"  # <study>/<corpus>/{plan,cells,tables}
+BENCHMARK = PUBLISHED / "benchmark"  # `make bench`: results.csv, machine.json, SHA256SUMS
 STUDIES_MANIFEST = RESULTS / "SHA256SUMS"  # of every file there; the report depends on it
 
 # Sources of the report.

@@ -290,9 +290,7 @@ def _optimise(
     """Train to the end, from the checkpoint where there is one; return what was achieved."""
     train, judge = splits["train"], splits[params.train.select_on]
     lengths = train.lengths
-    optimiser = torch.optim.AdamW(
-        _weight_decay_groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True
-    )
+    optimiser = optimiser_for(model, recipe)
     torch.manual_seed(seed)
     progress = _resume(checkpoint, model, optimiser) or Progress()
     epoch_steps = -(-len(lengths) // recipe.batch_size)
@@ -313,18 +311,11 @@ def _optimise(
             batch = batches.collate(train.sentences, train.labels, rows)
             if params.train.token_masking:
                 batch = batches.with_masked_tokens(batch, params.train.token_masking, mask_piece)
-            model.train()
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(progress.step, total_steps, recipe)
-            loss = cross_entropy(
-                _logits(model, mask, batch, params).float(), batch.labels.to(mask.device)
-            )
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            loss = train_step(model, mask, optimiser, batch, params, recipe)
             progress.step += 1
-            progress.losses.append(loss.detach())
+            progress.losses.append(loss)
             bar.update()
             if progress.step % params.train.evaluate_every == 0 or progress.step == total_steps:
                 _look(progress, model, mask, judge, params, epoch_steps, name)
@@ -336,6 +327,31 @@ def _optimise(
                     _save(checkpoint, model, optimiser, progress)
     bar.close()
     return progress
+
+
+def train_step(
+    model: PreTrainedModel,
+    mask: Mask,
+    optimiser: torch.optim.Optimizer,
+    batch: batches.Batch,
+    params: Params,
+    recipe: Recipe,
+) -> Tensor:
+    """Change the weights by one batch and return its loss, on the device: nothing waits for it."""
+    model.train()
+    logits = _logits(model, mask, batch, params).float()
+    loss = cross_entropy(logits, batch.labels.to(mask.device))
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return loss.detach()
+
+
+def optimiser_for(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:
+    """Return fused AdamW over a model's weights; biases and layer norms are not decayed."""
+    groups = _weight_decay_groups(model, recipe.weight_decay)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
 
 
 def learning_rate(step: int, total_steps: int, recipe: Recipe) -> float:

@@ -5,9 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import BertConfig
 
 from ggsa import attention, positional
-from ggsa.attention import banded, plan
+from ggsa.attention import banded, choice, plan
 from ggsa.attention.dense import dense_attention
 from ggsa.attention.grouped import grouped_attention
 from ggsa.batches import Batch
@@ -202,3 +203,25 @@ def test_grouped_refuses_by_name_what_it_cannot_compute() -> None:
     soft = Pattern("soft", TAGS, np.full((SIZE, SIZE), 5.0, np.float32))
     with pytest.raises(UserError, match="grouped, which cannot compute soft"):
         attention.Mask(soft, CPU, "grouped")
+
+
+@given(seed=st.integers(0, 2**32 - 1), density=st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_the_work_by_which_auto_chooses_is_the_work_of_the_plan(seed, density) -> None:
+    random = np.random.default_rng(seed)
+    table = plan.compile_table(random.random((SIZE, SIZE)) < density)
+    rows = sentences(random, 3, 30, 10)
+    counts = plan.counts_by_rank(table, rows.tags.numpy(), rows.is_padding.numpy())[:, :-1]
+    done = choice.work(table, counts)
+    laid = plan.plan(table, rows.tags, rows.is_padding)
+    assert done.calls == len(laid.blocks)
+    assert done.pairs == laid.pairs
+    assert done.rows == sum(block.stop - block.start + block.key_count for block in laid.blocks)
+
+
+def test_auto_takes_the_mask_for_short_sentences_and_rectangles_for_long_ones() -> None:
+    random = np.random.default_rng(8)
+    sizes = BertConfig(hidden_size=128, num_hidden_layers=2, num_attention_heads=2)
+    mask = attention.Mask(pattern_of(random.random((SIZE, SIZE)) < 0.3), CPU, "auto", sizes)
+    assert "attention_mask" in mask.inputs(sentences(random, 32, 25, 12))
+    assert "plan" in mask.inputs(sentences(random, 4, 1024, 12))

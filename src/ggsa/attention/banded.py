@@ -7,6 +7,8 @@ the corners of its band, so that the work stays close to the allowed pairs. `ran
 structure: no plan can skip its pairs, and it is computed densely.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,6 +25,29 @@ QUERIES = 64
 _CLS, _PUNCTUATION = TAGS.index(CLS), TAGS.index("PUNCT")
 
 
+class Places(NamedTuple):
+    """Who may attend whom in a batch, by place: what a mask of any size follows from.
+
+    Query q may attend key k if they stand at most `reach` apart, if `special` holds at k, if q is the
+    first token and the first row is open, if k is q itself, or if they stand `reach + 1` apart and
+    `ring` holds at q on the side of k. No pair reaches beyond a sentence's length.
+
+    Attributes:
+        lengths: Tokens of every sentence, int64 `[batch]`.
+        reach: Of every sentence, int64 `[batch]`.
+        ring: For every query whether it attends the key one beyond its reach, before and after it,
+            bool `[batch, side, token]`.
+        special: Keys that every query attends, bool `[batch, token]`.
+        open_row: Whether the first token attends everything.
+    """
+
+    lengths: Tensor
+    reach: Tensor
+    ring: Tensor
+    special: Tensor
+    open_row: bool
+
+
 def can_plan(pattern: Pattern) -> bool:
     """Return whether a pattern is a window or separators, and its table no more than `[CLS]`'s row."""
     rest = np.delete(pattern.allowed, _CLS, axis=0)
@@ -35,37 +60,76 @@ def can_plan(pattern: Pattern) -> bool:
     )
 
 
+def places(pattern: Pattern, tags: Tensor, is_padding: Tensor, identities: Tensor) -> Places:
+    """Return who may attend whom in a batch; see `plan` for the arguments."""
+    kind, open_row = pattern.positional, bool(pattern.allowed[_CLS].all())
+    lengths = (~is_padding).sum(1)
+    reach = torch.full_like(lengths, int(kind.reach or 0))
+    ring = torch.zeros(len(tags), 2, tags.shape[1], dtype=torch.bool)
+    special = torch.zeros_like(is_padding)
+    if kind.kind == "separator":
+        special = (tags == _PUNCTUATION) & ~is_padding
+        special[:, :FIRST_TOKENS] = ~is_padding[:, :FIRST_TOKENS]
+        return Places(lengths, reach, ring, special, open_row)
+    rows = tags.numpy()
+    for sentence, (length, identity) in enumerate(
+        zip(lengths.tolist(), identities.tolist(), strict=True)
+    ):
+        whole, sides = _rings(kind, rows[sentence, :length], identity, open_row)
+        reach[sentence] = whole
+        ring[sentence, :, :length] = torch.from_numpy(sides)
+    return Places(lengths, reach, ring, special, open_row)
+
+
 def plan(pattern: Pattern, tags: Tensor, is_padding: Tensor, identities: Tensor) -> Plan:
     """Return the blocks of a batch.
 
     Args:
         pattern: One that `can_plan` accepts.
-        tags: Tag of every token, int64 `[batch, token]`; any valid index at padding.
+        tags: Tag of every token, int64 `[batch, token]`; any valid index at padding; on the CPU.
         is_padding: Bool `[batch, token]`, at the end of sentences.
         identities: Checksum of every sentence, int64 `[batch]`.
     """
-    tags, is_padding = tags.cpu().numpy(), is_padding.cpu().numpy()
+    found = places(pattern, tags, is_padding, identities)
     width = tags.shape[1]
     blocks: list[Block] = []
-    open_row = bool(pattern.allowed[_CLS].all())
-    for sentence, identity in enumerate(identities.tolist()):
-        length = int((~is_padding[sentence]).sum())
+    for sentence, length in enumerate(found.lengths.tolist()):
         base = sentence * width
-        if open_row:
+        if found.open_row:
             blocks.append(Block(base, base + 1, ((base, base + length),)))
-        row = tags[sentence, :length]
-        if pattern.positional.kind == "window":
-            blocks += _window(pattern.positional, row, identity, base, open_row)
-        else:
-            blocks += _separator(pattern.positional, row, base, open_row)
+        blocks += _blocks(found, sentence, length, base)
     order = torch.arange(width).expand(len(tags), width)
-    return Plan(order, torch.from_numpy(np.where(is_padding, len(TAGS), tags)), tuple(blocks))
+    return Plan(order, tags.masked_fill(is_padding, len(TAGS)), tuple(blocks))
 
 
-def _window(
-    window: Positional, tags: np.ndarray, identity: int, base: int, open_row: bool
-) -> list[Block]:
-    """Return the blocks of one sentence: whole rings, and of the next those pairs that rank first."""
+def _blocks(places: Places, sentence: int, length: int, base: int) -> list[Block]:
+    """Return the blocks of one sentence: a band, and gathered the keys that every query attends."""
+    special, reach = places.special[sentence, :length].numpy(), int(places.reach[sentence])
+    gathered, ring = np.flatnonzero(special), places.ring[sentence].numpy()
+    blocks = []
+    for start in range(int(places.open_row), length, QUERIES):
+        stop = min(start + QUERIES, length)
+        low, high = max(0, start - reach - 1), min(length, stop + reach + 1)
+        near = np.arange(low, high)
+        near = near[~special[low:high]]
+        offset = near[None, :] - np.arange(start, stop)[:, None]
+        band = np.abs(offset) <= reach
+        band |= (offset == -reach - 1) & ring[0, start:stop, None]
+        band |= (offset == reach + 1) & ring[1, start:stop, None]
+        allowed = np.concatenate((np.ones((stop - start, len(gathered)), bool), band), axis=1)
+        keys = (
+            torch.from_numpy(base + np.concatenate((gathered, near)))
+            if len(gathered)
+            else ((base + low, base + high),)
+        )
+        blocks.append(Block(base + start, base + stop, keys, mask=_additive(allowed)))
+    return blocks
+
+
+def _rings(
+    window: Positional, tags: np.ndarray, identity: int, open_row: bool
+) -> tuple[int, np.ndarray]:
+    """Return a window's whole rings, and which pairs of the next one rank first, bool `[side, query]`."""
     length, first = len(tags), int(open_row)
     counts = np.bincount(tags, minlength=len(TAGS))
     target = int(counts @ window.match @ counts + (counts * ~np.diag(window.match)).sum())
@@ -75,22 +139,9 @@ def _window(
     ends = beside + sizes.cumsum()
     reach = int(np.searchsorted(ends, target, side="right"))
     wanted = target - (ends[reach - 1] if reach else beside)
-    ring = np.zeros((2, length), bool)  # [side, query]: the partial ring's pairs, before and after
     if reach + 1 < length and wanted > 0:
-        ring = _partial_ring(window.seed, identity, length, reach + 1, int(wanted), first)
-    blocks = []
-    for start in range(first, length, QUERIES):
-        stop = min(start + QUERIES, length)
-        low, high = max(0, start - reach - 1), min(length, stop + reach + 1)
-        queries, keys = np.arange(start, stop)[:, None], np.arange(low, high)[None, :]
-        offset = keys - queries
-        allowed = np.abs(offset) <= reach
-        allowed |= (offset == -reach - 1) & ring[0, start:stop, None]
-        allowed |= (offset == reach + 1) & ring[1, start:stop, None]
-        blocks.append(
-            Block(base + start, base + stop, ((base + low, base + high),), mask=_additive(allowed))
-        )
-    return blocks
+        return reach, _partial_ring(window.seed, identity, length, reach + 1, int(wanted), first)
+    return reach, np.zeros((2, length), bool)
 
 
 def _partial_ring(
@@ -111,31 +162,6 @@ def _partial_ring(
     ring = np.zeros((2, length), bool)
     ring[(chosen[:, 1] > chosen[:, 0]).astype(int), chosen[:, 0]] = True
     return ring
-
-
-def _separator(separator: Positional, tags: np.ndarray, base: int, open_row: bool) -> list[Block]:
-    """Return the blocks of one sentence: neighbours, and gathered the keys that all may attend."""
-    length, reach = len(tags), int(separator.reach or 0)
-    special = tags == _PUNCTUATION
-    special[:FIRST_TOKENS] = True
-    gathered = np.flatnonzero(special)
-    blocks = []
-    for start in range(int(open_row), length, QUERIES):
-        stop = min(start + QUERIES, length)
-        low, high = max(0, start - reach), min(length, stop + reach)
-        near = np.arange(low, high)
-        near = near[~special[low:high]]
-        queries = np.arange(start, stop)[:, None]
-        allowed = np.concatenate(
-            (
-                np.ones((stop - start, len(gathered)), bool),
-                np.abs(near[None, :] - queries) <= reach,
-            ),
-            axis=1,
-        )
-        keys = torch.from_numpy(base + np.concatenate((gathered, near)))
-        blocks.append(Block(base + start, base + stop, keys, mask=_additive(allowed)))
-    return blocks
 
 
 def _additive(allowed: np.ndarray) -> Tensor | None:

@@ -1,6 +1,6 @@
 """Which implementation a batch gets under `attention.implementation: auto`.
 
-Times are predicted by a model with four numbers, measured on one CPU thread by
+Times are predicted by a model with five numbers, measured on one CPU thread by
 `python -m benchmarks.attention --fit`: a call costs a fixed time and its products theirs. The numbers
 decide nothing but speed, and are constants so that a run takes the same path on every machine.
 """
@@ -20,16 +20,42 @@ BAND_TOKENS = 384
 IMPLEMENTATIONS = ("auto", "dense", "grouped", "flex")
 
 
+class Work(NamedTuple):
+    """What rectangles do for a batch in one layer, apart from its width.
+
+    Attributes:
+        calls: Rectangles.
+        rows: Queries and keys that are sliced or gathered, over all rectangles.
+        pairs: Query-key pairs.
+    """
+
+    calls: int
+    rows: int
+    pairs: int
+
+
 class Costs(NamedTuple):
-    """Seconds, forward and backward of one layer."""
+    """Seconds, forward and backward of one layer on one thread.
 
-    call: float  # one rectangle: calls, slices, gathering
-    grouped_product: float  # a pair of a rectangle, per head and dimension
-    dense_product: float  # a pair under a mask, per head and dimension
-    batch: float  # planning, shared by the layers
+    Attributes:
+        call: Of one rectangle.
+        row: Of a query or key of a rectangle, per head and dimension.
+        pair: Of a pair of a rectangle, per head and dimension.
+        masked_pair: Of a pair under a mask, per head and dimension.
+        batch: Of planning, shared by the layers.
+    """
+
+    call: float
+    row: float
+    pair: float
+    masked_pair: float
+    batch: float
 
 
-COSTS = Costs(call=1.3e-4, grouped_product=2.0e-10, dense_product=2.1e-10, batch=4.0e-4)
+COSTS = Costs(call=1.2e-4, row=3.4e-9, pair=2.0e-10, masked_pair=2.5e-10, batch=6.9e-4)
+
+CAUTION = 0.9
+"""Share of the mask's predicted time below which rectangles are taken: predictions are off."""
 
 
 def band_is_faster(is_padding: np.ndarray) -> bool:
@@ -49,12 +75,26 @@ def grouped_is_faster(
         width: Heads times their dimension.
         layers: Over which the planning is shared.
     """
-    counts = counts_by_rank(table, tags, is_padding)[:, :-1]  # [batch, rank]
-    pairs = int(np.einsum("bq,qk,bk->", counts, table.allowed.astype(np.int64), counts))
-    pairs += int(counts.sum(axis=0) @ ~np.diag(table.allowed))
-    merged = np.zeros_like(counts)
-    np.add.at(merged, (slice(None), table.merged), counts)
-    calls = int((merged > 0).sum())
-    grouped = COSTS.call * calls + COSTS.grouped_product * width * pairs + COSTS.batch / layers
-    dense = COSTS.dense_product * width * tags.shape[0] * tags.shape[1] ** 2
-    return grouped < dense
+    found = work(table, counts_by_rank(table, tags, is_padding)[:, :-1])
+    grouped = COSTS.call * found.calls + COSTS.batch / layers
+    grouped += width * (COSTS.row * found.rows + COSTS.pair * found.pairs)
+    dense = COSTS.masked_pair * width * tags.shape[0] * tags.shape[1] ** 2
+    return grouped < CAUTION * dense
+
+
+def work(table: CompiledTable, counts: np.ndarray) -> Work:
+    """Return what the rectangles of a batch do.
+
+    Args:
+        table: The compiled table.
+        counts: Tokens of each rank, int64 `[batch, rank]`.
+    """
+    keys = counts @ table.allowed.T.astype(
+        np.int64
+    )  # that a query of each rank sees, [batch, rank]
+    keys += ~np.diag(table.allowed) * (counts > 0)
+    queries = np.zeros_like(counts)
+    np.add.at(queries, (slice(None), table.merged), counts)
+    there = queries > 0
+    rows = int((there * (queries + keys)).sum())
+    return Work(int(there.sum()), rows, int((queries * keys).sum()))

@@ -11,7 +11,7 @@ from transformers.masking_utils import sdpa_mask
 from ggsa import positional
 from ggsa.attention import banded, choice
 from ggsa.attention.dense import dense_attention, pattern_bias
-from ggsa.attention.flex import Flex, flexible_attention
+from ggsa.attention.flex import Flex, flexible_attention, of_places, of_table
 from ggsa.attention.grouped import grouped_attention
 from ggsa.attention.plan import Plan, compile_table, plan
 from ggsa.batches import Batch
@@ -61,10 +61,10 @@ class Mask:
                     f"{pattern.mode}: only tables that allow or block, windows and separators have "
                     f"rectangles. Choose auto or dense."
                 )
-        if implementation == "flex" and pattern.positional is not None:
+        if implementation == "flex" and not self._planned:
             raise UserError(
                 f"params.yaml: attention.implementation is flex, which cannot compute "
-                f"{pattern.mode}: its tiles follow from tags, not from places. Choose auto or dense."
+                f"{pattern.mode}: no tile of it is ever empty. Choose auto or dense."
             )
         self._compiled = compile_table(pattern.allowed)
         self._groups = blocks and self._planned
@@ -78,30 +78,40 @@ class Mask:
         chosen = self._choose(batch)
         if chosen == "dense":
             return {"input_ids": batch.pieces.to(self.device), "attention_mask": self.bias(batch)}
-        laid = self.plan(batch)
-        order = laid.order.to(self.device)
+        laid = self.plan(batch) if chosen == "grouped" or self.pattern.positional is None else None
+        order = torch.arange(batch.tags.shape[1]).expand(batch.tags.shape)
+        order = (order if laid is None else laid.order).to(self.device)
         inputs = {
             "input_ids": batch.pieces.to(self.device).gather(1, order),
             "position_ids": order,
-            "plan": laid,
         }
-        if chosen == "flex":
-            inputs["flex"] = Flex(laid, self._ranked_bias())
-        return inputs
+        if chosen == "grouped":
+            return inputs | {"plan": laid}
+        return inputs | {"flex": self.flex(batch, laid)}
+
+    def flex(self, batch: Batch, plan: Plan | None = None) -> Flex:
+        """Return the tiles of a batch; its plan, where a table has one, is made if not given."""
+        if self.pattern.positional is None:
+            return of_table(plan or self.plan(batch), self._ranked_bias())
+        return of_places(banded.places(self.pattern, *self._on_cpu(batch)), self.device)
 
     def plan(self, batch: Batch) -> Plan:
         """Return the rectangles of a batch."""
         if self.pattern.positional is None:
             return plan(self._compiled, batch.tags, batch.is_padding)
-        return banded.plan(self.pattern, batch.tags, batch.is_padding, batch.identities)
+        return banded.plan(self.pattern, *self._on_cpu(batch))
+
+    def _on_cpu(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        return batch.tags.cpu(), batch.is_padding.cpu(), batch.identities.cpu()
 
     def _choose(self, batch: Batch) -> str:
         """Return the implementation for a batch."""
         if self.implementation != "auto":
             return self.implementation
         if self.device.type != "cpu":
-            sortable = self.pattern.positional is None
-            return "flex" if sortable and batch.tags.shape[1] >= choice.FLEX_TOKENS else "dense"
+            return (
+                "flex" if self._planned and batch.tags.shape[1] >= choice.FLEX_TOKENS else "dense"
+            )
         if not self._groups or self._sizes is None:
             return "dense"
         tags, is_padding = np.asarray(batch.tags), np.asarray(batch.is_padding)
@@ -126,7 +136,7 @@ class Mask:
         if self.pattern.positional is None:
             return bias
         # Ranked on the CPU, in whole numbers and double precision: the same on every device.
-        arrays = (np.asarray(x.cpu()) for x in (batch.tags, batch.is_padding, batch.identities))
+        arrays = (np.asarray(x) for x in self._on_cpu(batch))
         allowed = positional.allowed_pairs(self.pattern.positional, self.pattern.allowed, *arrays)
         allowed = torch.from_numpy(allowed).to(self.device)[:, None]
         return torch.where(allowed & ~torch.isfinite(bias), torch.zeros_like(bias), bias)
@@ -164,7 +174,7 @@ def attention(
         ValueError: If dropout is asked of an implementation that has none.
     """
     dropped = dropout if module.training else 0.0
-    if plan is not None and dropped:
+    if dropped and not (plan is None and flex is None):
         raise ValueError(
             "grouped and flex attention have no dropout; set attention_dropout to 0 in the recipe, "
             "or attention.implementation to dense"

@@ -64,12 +64,21 @@ def publish(params: config.Params, any_corpus: bool = False) -> None:
 
 
 def hashed_files() -> list[Path]:
-    """Return every file of the published run: all that is published but manifests and studies."""
+    """Return every file of the published run: all but manifests, studies and benchmark."""
+    elsewhere = (paths.RESULTS, paths.BENCHMARK)
     return sorted(
         path
         for path in paths.PUBLISHED.rglob("*")
-        if path.is_file() and path != paths.MANIFEST and paths.RESULTS not in path.parents
+        if path.is_file()
+        and path != paths.MANIFEST
+        and not any(folder in path.parents for folder in elsewhere)
     )
+
+
+def benchmark_files() -> list[Path]:
+    """Return every file of the benchmark but its manifest."""
+    files = paths.BENCHMARK.glob("*")
+    return sorted(path for path in files if path.name != paths.MANIFEST.name)
 
 
 def sha256(path: Path) -> str:

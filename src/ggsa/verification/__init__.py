@@ -8,7 +8,8 @@ nor `runs/`, only what Git keeps, and writes nothing there. Each group of checks
   and the answers over all studies, are computed again from the published predictions by the
   functions that first made them, and compared cell by cell.
 - *recorded* (`ggsa.verification.recorded`): every file of the published run against `SHA256SUMS`,
-  and what every study published (plans, cells, marks) against its `dvc.lock`. A file that nothing
+  the benchmark's against a list of its own, and what every study published (plans, cells, marks)
+  against its `dvc.lock`. A file that nothing
   records is a failure too.
 """
 
@@ -18,7 +19,12 @@ from ggsa.verification.findings import Check
 
 def verify() -> list[Check]:
     """Return every group of checks over the published results of this repository."""
-    return [*verify_core(), *recorded.check_studies(), *rederived.check_all_answers()]
+    return [
+        *verify_core(),
+        recorded.check_benchmark(),
+        *recorded.check_studies(),
+        *rederived.check_all_answers(),
+    ]
 
 
 def verify_core() -> list[Check]:

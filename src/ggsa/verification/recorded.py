@@ -20,10 +20,21 @@ UNRECORDED = ("seconds.csv",)  # how long cells took where they were trained: no
 
 def check_manifest() -> Check:
     """Return the comparison of the published run with reports/published/SHA256SUMS."""
-    name, source = "files of the published run by SHA-256", paths.MANIFEST
-    present = {str(path): path for path in publish.hashed_files()}
+    name = "files of the published run by SHA-256"
+    return _check_hashes(name, paths.MANIFEST, publish.hashed_files(), "make publish")
+
+
+def check_benchmark() -> Check:
+    """Return the comparison of the benchmark with its own SHA256SUMS; times cannot be re-derived."""
+    name, manifest = "files of the benchmark by SHA-256", paths.BENCHMARK / paths.MANIFEST.name
+    return _check_hashes(name, manifest, publish.benchmark_files(), "make bench")
+
+
+def _check_hashes(name: str, source: Path, files: list[Path], command: str) -> Check:
+    """Return the comparison of files with a list of their hashes, which a command writes."""
+    present = {str(path): path for path in files}
     if not source.is_file():
-        wrong = Difference(str(source), "is missing; `make publish` writes it")
+        wrong = Difference(str(source), f"is missing; `{command}` writes it")
         return Check(name, 0, len(present), (wrong,))
     recorded, differences = {}, []
     for line in source.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -7,6 +7,7 @@ import pandas as pd
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import studies
 from ggsa.report.sections.studies import Studies
+from ggsa.statistics import LEVEL
 
 KINDS = {
     "without": ("hard without one rule", "#0072b2", "s"),
@@ -30,6 +31,7 @@ def finding(material: Studies, base: str) -> str:
             f"{name}: {len(told)} of {len(part)} differ from hard by an interval clear of zero "
             f"(uncorrected, so {0.05 * len(part):.1f} are expected by chance alone)"
             + (f", namely {wording.listing(told['rule'])}" if 0 < len(told) <= 6 else "")
+            + f"; after Holm’s correction over all {len(rows)} arms, {_standing(part)}"
             + f"; the lowest is {worst['rule']} with "
             + studies.said(
                 worst["difference_points"],
@@ -115,6 +117,7 @@ def table(material: Studies, base: str) -> str:
                 )
             ],
             "p": rows["p"],
+            "p (Holm)": rows["p_holm"],
             "test": [studies.test_of(number) for number in rows["seeds"]],
             "density saved per point lost": rows["cost_saved_per_point"],
             "n": rows["n"],
@@ -124,18 +127,28 @@ def table(material: Studies, base: str) -> str:
     caption = (
         f"Every rule of the hard table on {studies.BASE_NAMES[base]}, against hard over the same "
         f"seeds; changes in percentage points. Saved per point: points of density for each point "
-        f"of accuracy lost; empty where none is lost. {studies.method(rows['seeds'])}"
+        f"of accuracy lost; empty where none is lost. Holm: corrected over the {len(rows)} arms. "
+        f"{studies.method(rows['seeds'])}"
     )
     forms = {
         "density": wording.percent,
         "change of density": wording.points,
         "p": wording.p_value,
+        "p (Holm)": wording.p_value,
         "density saved per point lost": lambda value: wording.points(value, 1),
         "n": wording.count,
     }
     return tables.as_html(
         shown, f"study-rules-{base}", caption, forms, text=("rule", "arm", "test")
     )
+
+
+def _standing(part: pd.DataFrame) -> str:
+    """Return which rules' differences stand after the correction."""
+    standing = part[part["p_holm"] < LEVEL]
+    if standing.empty:
+        return f"none (smallest p {wording.p_value(part['p_holm'].min())})"
+    return f"{len(standing)}: {wording.listing(standing['rule'])}"
 
 
 def _few(rows: pd.DataFrame) -> str:

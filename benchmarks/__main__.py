@@ -1,0 +1,77 @@
+"""`make bench`: every benchmark that a CPU can run, one after the other."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from benchmarks import attention, layer, memory, step, tagging, texts, timing
+from ggsa import artifacts, config, paths, patterns, rules
+from ggsa.errors import UserError
+from ggsa.report import publish
+
+
+def main() -> None:
+    """Run everything, print the table and keep it."""
+    try:
+        rows, seconds = _run()
+    except UserError as error:
+        sys.exit(f"\n{error}\n")
+    table = timing.table(rows)
+    artifacts.write_table(paths.BENCHMARK / "results.csv", table)
+    artifacts.write_json(paths.BENCHMARK / "machine.json", _machine() | {"seconds": seconds})
+    publish.write_manifest(paths.BENCHMARK / "SHA256SUMS", publish.benchmark_files())
+    timing.show(table)
+    print(f"{len(table)} lines in {seconds / 60:.1f} minutes: {paths.BENCHMARK / 'results.csv'}")
+
+
+def _run() -> tuple[list[dict[str, Any]], float]:
+    started = time.monotonic()
+    params = config.load()
+    source = texts.sentences(params)
+    hard = patterns.read(paths.rule_table("hard"))
+    named = {
+        mode: rules.pattern(mode, params.rules, hard.allowed) for mode in ("full", "soft", "window")
+    }
+    named["hard"] = hard
+    tagged = next(tagging.run(params))
+    parts: dict[str, Iterator[list[dict[str, Any]]]] = {
+        "attention": attention.run(source, hard, named["window"]),
+        "layer": layer.run(source, hard),
+        "step": step.run(params, named, tagged[0]["value_ours"]),
+        "memory": memory.run(source, hard),
+    }
+    rows = list(tagged)
+    for name, lines in parts.items():
+        for found in tqdm(lines, desc=name, unit="case", file=sys.stderr):
+            rows += found
+    return rows, time.monotonic() - started
+
+
+def _machine() -> dict[str, Any]:
+    """Return on what the times were taken."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "torch": torch.__version__.partition("+")[0],
+        "python": platform.python_version(),
+        "corpus": artifacts.read_json(paths.provenance())["corpus"]["name"],
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name, as the system gives it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Peak memory of grouped attention against length, forward and backward, 2 heads of 64.
+
+Each length is measured in a process of its own. The peer is a dense mask of that length alone, four
+bytes a pair, computed and not measured: from some length on it would not fit.
+"""
+
+import multiprocessing
+import resource
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from benchmarks import texts, timing
+from ggsa import config, paths, patterns
+from ggsa.alignment import TaggedPieces
+from ggsa.attention import Mask
+from ggsa.attention.grouped import grouped_attention
+from ggsa.patterns import Pattern
+
+LENGTHS = (2048, 8192, 16384, 32768)
+HEADS, DIM = 2, 64
+
+
+def run(source: TaggedPieces, hard: Pattern) -> Iterator[list[dict[str, Any]]]:
+    """Yield a line for each length."""
+    context = multiprocessing.get_context("spawn")
+    for length in LENGTHS:
+        batch = texts.joined(source, 1, length, texts.REAL)
+        with context.Pool(1) as pool:
+            before, after = pool.apply(_peak, (hard, batch))
+        ours, mask = (after - before) / 2**20, length**2 * 4 / 2**20
+        yield [
+            {
+                **dict.fromkeys(timing.COLUMNS, float("nan")),
+                "benchmark": "memory",
+                "case": "hard",
+                "length": length,
+                "batch": 1,
+                "heads": HEADS,
+                "tags": texts.REAL,
+                "direction": "forward and backward",
+                "threads": 1,
+                "ours": "grouped",
+                "peer": "a dense mask alone",
+                "unit": "MiB",
+                "value_ours": ours,
+                "value_peer": mask,
+                "ratio": ours / mask,
+                "rounds": 1,
+            }
+        ]
+
+
+def _peak(hard: Pattern, batch: Any) -> tuple[int, int]:
+    """Return the highest memory of this process before and after one pass, in bytes."""
+    torch.set_num_threads(1)
+    small = _first_tokens(batch, 256)
+    _pass(hard, small)  # whatever is loaded at the first call
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    _pass(hard, batch)
+    return before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _first_tokens(batch: Any, length: int) -> Any:
+    """Return the first tokens of a batch."""
+    cut = {name: getattr(batch, name)[:, :length] for name in ("pieces", "tags", "is_padding")}
+    return type(batch)(**cut, labels=batch.labels, identities=batch.identities, rows=batch.rows)
+
+
+def _pass(hard: Pattern, batch: Any) -> None:
+    plan = Mask(hard, torch.device("cpu")).plan(batch)
+    shape = (1, HEADS, batch.tags.shape[1], DIM)
+    inputs = [torch.randn(shape, requires_grad=True) for _ in range(3)]
+    grouped_attention(*inputs, plan).sum().backward()
+
+
+def main() -> None:
+    """Measure memory."""
+    source, hard = texts.sentences(config.load()), patterns.read(paths.rule_table("hard"))
+    for lines in run(source, hard):
+        timing.show(timing.table(lines))
+
+
+if __name__ == "__main__":
+    main()
