@@ -7,7 +7,7 @@ UNSHOWN := (Created|State|Executor|.*\.(py|json|md|yaml)$$|data|runs|src|noteboo
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro verify test lint check study publish ablate compare clean-runs
+.PHONY: help setup repro verify test lint check study publish bench ablate compare clean-runs
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,10 @@ lint: setup ## run the linters
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) codespell
+
+bench: setup ## time attention, steps and tagging against their peers; publish the table
+	$(RUN) dvc repro rules
+	@$(RUN) python3 -m benchmarks
 
 ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' names some
 	$(RUN) python3 -m ggsa.ablation $(RULES)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import BertConfig
+from transformers import AutoModelForSequenceClassification, BertConfig
 
 from ggsa import attention, positional
 from ggsa.attention import banded, choice, plan
@@ -225,3 +225,36 @@ def test_auto_takes_the_mask_for_short_sentences_and_rectangles_for_long_ones() 
     mask = attention.Mask(pattern_of(random.random((SIZE, SIZE)) < 0.3), CPU, "auto", sizes)
     assert "attention_mask" in mask.inputs(sentences(random, 32, 25, 12))
     assert "plan" in mask.inputs(sentences(random, 4, 1024, 12))
+
+
+def test_a_model_learns_the_same_under_grouped_and_under_dense_attention() -> None:
+    random = np.random.default_rng(5)
+    pattern = pattern_of(random.random((SIZE, SIZE)) < 0.3)
+    batches = [sentences(random, 8, int(random.integers(60, 120)), 12) for _ in range(25)]
+    curves = {name: loss_curve(pattern, batches, name) for name in ("dense", "grouped")}
+    assert curves["dense"][-1] < 0.8 * curves["dense"][0]
+    np.testing.assert_allclose(curves["grouped"], curves["dense"], rtol=0, atol=1e-4)
+
+
+def loss_curve(pattern: Pattern, batches: list[Batch], implementation: str) -> list[float]:
+    """Losses of a small BERT that learns whether a sentence holds more of one tag than of another."""
+    torch.manual_seed(11)
+    sizes = BertConfig(
+        vocab_size=SIZE, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    model = AutoModelForSequenceClassification.from_config(
+        sizes, attn_implementation=attention.NAME
+    )
+    mask = attention.Mask(pattern, CPU, implementation, sizes)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    losses = []
+    for batch in batches:
+        tags = batch.tags.masked_fill(batch.is_padding, -1)
+        labels = ((tags < SIZE // 2).sum(1) > (tags >= SIZE // 2).sum(1)).long()
+        loss = torch.nn.functional.cross_entropy(model(**mask.inputs(batch)).logits, labels)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        losses.append(loss.item())
+    return losses

@@ -59,7 +59,8 @@ def notebook_parameters(params: Params, name: str) -> dict[str, Any]:
             "figures": str(paths.FIGURES),
             "figure_dpi": params.report.figure_dpi,
         }
-    return {
+    extra = {"benchmark": str(paths.BENCHMARK)} if name == "cost" else {}
+    return extra | {
         "tables": str(paths.TABLES),
         "statistics": str(paths.RULES / "statistics"),
         "provenance": str(paths.provenance()),

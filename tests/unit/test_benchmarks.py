@@ -1,0 +1,75 @@
+"""What the benchmarks rest on; no time is looked at."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import naive, texts, timing
+from ggsa import attention, config
+from ggsa.alignment import TaggedPieces
+from ggsa.patterns import Pattern
+from ggsa.rules import blocked_outside, hard_table
+from ggsa.vocabulary import CLS, SEP, TAGS
+
+SIZE = len(TAGS)
+
+
+def source() -> TaggedPieces:
+    random = np.random.default_rng(0)
+    tags = [
+        np.concatenate(([TAGS.index(CLS)], random.integers(0, SIZE - 2, length), [TAGS.index(SEP)]))
+        for length in random.integers(1, 30, 40)
+    ]
+    return TaggedPieces(tags, tags, np.arange(len(tags)))
+
+
+@pytest.mark.parametrize("kind", [texts.REAL, texts.INDEPENDENT])
+def test_a_joined_text_has_one_cls_at_its_start_and_one_sep_at_its_end(kind: str) -> None:
+    batch = texts.joined(source(), 3, 200, kind)
+    assert batch.tags.shape == (3, 200)
+    assert (batch.tags[:, 0] == TAGS.index(CLS)).all()
+    assert (batch.tags[:, -1] == TAGS.index(SEP)).all()
+    assert not torch.isin(
+        batch.tags[:, 1:-1], torch.tensor([TAGS.index(CLS), TAGS.index(SEP)])
+    ).any()
+
+
+def test_shuffled_tags_are_the_tags_of_the_joined_text() -> None:
+    real, shuffled = (
+        texts.joined(source(), 1, 100, kind) for kind in (texts.REAL, texts.INDEPENDENT)
+    )
+    assert sorted(real.tags[0].tolist()) == sorted(shuffled.tags[0].tolist())
+    assert real.tags[0].tolist() != shuffled.tags[0].tolist()
+
+
+def test_the_mask_by_loops_blocks_what_the_hard_table_blocks() -> None:
+    rules = config.load().rules
+    hard = hard_table(rules, None, np.zeros((1, SIZE)))
+    batch = texts.joined(source(), 2, 40, texts.REAL)
+    ours = attention.Mask(Pattern("hard", TAGS, blocked_outside(hard)), torch.device("cpu")).bias(
+        batch
+    )
+    loops = naive.mask_by_loops([[TAGS[tag] for tag in row] for row in batch.tags], rules.hard, 0.0)
+    assert torch.equal(torch.isfinite(ours), loops == 0)
+
+
+def test_a_line_says_the_median_ratio_its_quartiles_and_the_share_that_is_realised() -> None:
+    times = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([2.0, 2.0, 2.0])}
+    line = timing.line(times, "a", "b", 0.5)
+    assert (line["ratio"], line["ratio_low"], line["ratio_high"]) == (1.0, 0.75, 1.25)
+    assert line["realised"] == 0
+    assert list(timing.table([line]).columns) == list(timing.COLUMNS)
+
+
+def test_every_contestant_runs_once_a_round() -> None:
+    count = {"a": 0, "b": 0}
+
+    def call(name: str):
+        def counted() -> None:
+            count[name] += 1
+
+        return counted
+
+    times = timing.interleaved({name: call(name) for name in count}, 0.0, fewest=4)
+    assert {name: len(values) for name, values in times.items()} == {"a": 4, "b": 4}
+    assert count == {"a": 5, "b": 5}  # one more of each before the clock
