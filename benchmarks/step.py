@@ -15,7 +15,7 @@ from transformers import AttentionMaskInterface, AutoConfig, AutoModelForSequenc
 from transformers.masking_utils import eager_mask
 
 from benchmarks import naive, tagging, texts, timing
-from ggsa import artifacts, batches, config, encoder, paths, patterns, rules, training
+from ggsa import artifacts, batches, config, encoder, optimisation, paths, patterns, rules, training
 from ggsa.attention import Mask
 from ggsa.config import Params, Recipe
 from ggsa.patterns import Pattern
@@ -85,7 +85,7 @@ def _pass(
     subset = VocabularySubset(split.sentences.pieces, tokenizer.pad_token_id, [])
     split = split.renumbered(subset)
     subset.shrink(model)
-    optimiser = training.optimiser_for(model, recipe)
+    optimiser = optimisation.optimiser_for(model, recipe)
 
     def steps() -> None:
         for rows in chosen:

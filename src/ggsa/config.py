@@ -5,7 +5,6 @@ Whatever is wrong (unknown keys, wrong types, impossible combinations) is collec
 together, each with its key, its value and what would be right.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ggsa import paths
 from ggsa.errors import UserError
+from ggsa.problems import described, names_a_type, unknown
 from ggsa.vocabulary import MODES, STUDY_MODES, UNIVERSAL_TAGS, parse_rule
 
 Mode = Literal[
@@ -91,11 +91,14 @@ class Assets(Block):
 class Corpus(Block):
     """The sentences."""
 
-    name: Literal["sst2", "probe"]
+    name: Literal["sst2", "probe", "imdb"]
     repository: str
     revision: str
     test_labels_repository: str
+    reviews_repository: str
+    reviews_revision: str
     selection_sentences: Count
+    validation_reviews: Count
     seed: int
     limit: Annotated[int, Field(ge=8)] | None
     examples: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -176,7 +179,7 @@ class Rules(Block):
         wrong = [tag for row in table.items() for tag in (row[0], *row[1])]
         wrong = sorted({tag for tag in wrong if tag not in UNIVERSAL_TAGS})
         if wrong:
-            raise ValueError(" ".join(_unknown(tag, "tag", UNIVERSAL_TAGS) for tag in wrong))
+            raise ValueError(" ".join(unknown(tag, "tag", UNIVERSAL_TAGS) for tag in wrong))
         return table
 
     @field_validator("drop", "add")
@@ -190,7 +193,7 @@ class Rules(Block):
                 problems.append(str(error))
                 continue
             problems += [
-                f"in the rule {rule}, {_unknown(tag, 'tag', UNIVERSAL_TAGS)}"
+                f"in the rule {rule}, {unknown(tag, 'tag', UNIVERSAL_TAGS)}"
                 for tag in tags
                 if tag not in UNIVERSAL_TAGS
             ]
@@ -291,7 +294,7 @@ class Params(Block):
     @model_validator(mode="after")
     def _protocol_and_recipe_exist(self) -> "Params":
         if self.protocol not in self.protocols:
-            raise ValueError(f"protocol: {_unknown(self.protocol, 'protocol', [*self.protocols])}")
+            raise ValueError(f"protocol: {unknown(self.protocol, 'protocol', [*self.protocols])}")
         recipe = self.train.recipe
         if recipe == "protocol":
             recipe = self.protocols[self.protocol].recipe
@@ -360,7 +363,7 @@ def base_overrides(base: str) -> dict[str, Any]:
     path = paths.STUDIES / "assets" / "params.yaml"
     bases = yaml.safe_load(path.read_text(encoding="utf-8"))["bases"]
     if base not in bases:
-        raise UserError(f"{path}: {_unknown(base, 'base', [*bases])}")
+        raise UserError(f"{path}: {unknown(base, 'base', [*bases])}")
     return dict(bases[base])
 
 
@@ -394,63 +397,9 @@ def parse(content: Any, source: str = "params.yaml") -> Params:
         for problem in error.errors():
             if problem["type"] == "too_short" and problem["input"]:
                 continue  # not empty: its items are wrong, and each of them is listed
-            steps = [step for step in problem["loc"] if not _names_a_type(step)]
+            steps = [step for step in problem["loc"] if not names_a_type(step)]
             by_key.setdefault((*steps, problem["type"] == "value_error"), []).append(problem)
-        problems = [_describe(found, content) for found in by_key.values()]
+        problems = [described(found, content, Params) for found in by_key.values()]
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
         listing = "\n".join(f"  {problem}" for problem in problems)
         raise UserError(f"{source} has {count}; nothing was run.\n{listing}") from error
-
-
-def _describe(found: list, content: dict) -> str:
-    """Say in one line which key is wrong, what stands there and what would be right.
-
-    Args:
-        found: The problems of one key: several where its value may be of several types.
-        content: The whole file.
-    """
-    choices = [problem for problem in found if problem["type"] == "literal_error"]
-    if len(found) > 1 and choices:
-        others = _describe([problem for problem in found if problem not in choices], content)
-        return f"{others} Or write {choices[0]['ctx']['expected']}."
-    problem = found[0]
-    steps = [step for step in problem["loc"] if not _names_a_type(step)]
-    key = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
-    kind, given = problem["type"], problem["input"]
-    if kind == "extra_forbidden":
-        known = _known_keys(steps[:-1])
-        return f"{key}: {_unknown(str(steps[-1]), 'key', known)}"
-    if kind == "missing":
-        return f"{key}: is missing. Every key must be written; see the committed params.yaml."
-    if kind == "literal_error":
-        known = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return f"{key}: {_unknown(str(given), 'choice', known)}"
-    message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
-    if kind == "value_error":
-        return f"{key}: {message}." if key else f"{message}."
-    return f"{key}: {message[0].lower()}{message[1:]}; there stands {given!r}."
-
-
-def _names_a_type(step: Any) -> bool:
-    """Return whether a step of a location is one of the types of a union, not a key."""
-    return step in ("int", "bool", "constrained-int") or str(step).startswith("literal[")
-
-
-def _known_keys(steps: list) -> list[str]:
-    block: Any = Params
-    for step in steps:
-        field = block.model_fields.get(step) if hasattr(block, "model_fields") else None
-        if field is None:
-            return list(Recipe.model_fields)
-        block = field.annotation
-    return list(block.model_fields)
-
-
-def _unknown(name: str, kind: str, known: tuple[str, ...] | list[str]) -> str:
-    """Say that a name is unknown, what was probably meant, and what there is."""
-    folded = {item.lower(): item for item in known}
-    close = difflib.get_close_matches(name.lower(), folded, n=1)
-    prefix = [folded[item] for item in folded if name.lower().startswith(item)]
-    guess = prefix or [folded[item] for item in close]
-    hint = f"Did you mean {guess[0]}? " if guess else ""
-    return f"{name} is no known {kind}. {hint}There are: {', '.join(known)}."

@@ -268,17 +268,41 @@ def select(train: Sequence[Sentence], count: int, seed: int) -> Selection:
     """
     rows = [row.words for row in train]
     whole = whole_sentences(rows)
+    chosen = balanced(train, whole, count, seed)
+    return Selection(tuple(whole), tuple(chosen), leaking_rows(rows, whole, chosen))
+
+
+def select_documents(train: Sequence[Sentence], count: int, seed: int) -> Selection:
+    """Return `count` documents of train, half of each label; those of the same words leak them.
+
+    Raises:
+        UserError: If there are fewer documents of a label than are wanted.
+    """
+    chosen = balanced(train, range(len(train)), count, seed)
+    words = {train[row].words for row in chosen}
+    leaking = frozenset(row for row, (same, _) in enumerate(train) if same in words)
+    return Selection(tuple(range(len(train))), tuple(chosen), leaking)
+
+
+def balanced(
+    train: Sequence[Sentence], candidates: Sequence[int], count: int, seed: int
+) -> list[int]:
+    """Return as many of the candidates, in ascending order, half of each label.
+
+    Raises:
+        UserError: If there are fewer of a label than are wanted.
+    """
     stream = random.Random(seed)
     chosen: list[int] = []
     for label, share in ((0, count // 2), (1, count - count // 2)):
-        candidates = [row for row in whole if train[row].label == label]
-        if share > len(candidates):
+        known = [row for row in candidates if train[row].label == label]
+        if share > len(known):
             raise UserError(
                 f"corpus.selection_sentences: {count} need {share} whole sentences with the label "
-                f"{label}, but train has {len(candidates)}. Lower it."
+                f"{label}, but train has {len(known)}. Lower it."
             )
-        chosen += stream.sample(candidates, share)
-    return Selection(tuple(whole), tuple(sorted(chosen)), leaking_rows(rows, whole, chosen))
+        chosen += stream.sample(known, share)
+    return sorted(chosen)
 
 
 def whole_sentences(rows: Sequence[tuple[str, ...]]) -> list[int]:

@@ -38,8 +38,8 @@ from ggsa.vocabulary import STUDY_MODES
 
 UNSTORED_SPLITS = ("examples",)
 MODULES = (
-    *("alignment", "attention", "batches", "corruption", "encoder", "patterns", "positional"),
-    *("training", "vocabulary_subset"),
+    *("alignment", "attention", "batches", "corruption", "encoder", "optimisation"),
+    *("patterns", "positional", "training", "vocabulary_subset"),
 )
 """The modules that decide what a trained cell predicts."""
 

@@ -30,6 +30,11 @@ from ggsa.vocabulary import UNIVERSAL_TAGS
 CHUNK_WORDS = 20_000
 """Words that are tagged, and committed to the store, at a time."""
 
+LONGEST_SENTENCE, LONGEST_PASSAGE = 64, 200
+"""In words. No sentence of SST-2 or of the probe corpus has more than the first."""
+
+FULL_STOPS = (".", "!", "?", "...")
+
 Words = tuple[str, ...]
 _worker: dict[str, Any] = {}  # of a process that tags: its folder, batch size and pipeline
 
@@ -44,18 +49,39 @@ def tag_corpus(params: Params) -> None:
         split: artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)
         for split in paths.SPLITS
     }
-    sentences = [tuple(words) for table in corpus.values() for words in table["words"]]
+    texts = (tuple(words) for table in corpus.values() for words in table["words"])
+    sentences = {passage for words in texts for passage in passages(words)}
     description = artifacts.read_json(paths.TAGGER / "tagger.json")
     with closing(open_store(paths.TAG_STORE, description["sha256"])) as store:
         fill_store(store, sentences, paths.TAGGER, params.tagger)
         gold = gold_tags(params) if params.tagger.gold else {}
         for split, table in corpus.items():
             found = (tuple(words) for words in table["words"])
-            tags = [gold.get(words) or read_tags(store, words) for words in found]
+            tags = [gold.get(words) or _text_tags(store, words) for words in found]
             artifacts.write_table(
                 paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags})
             )
     artifacts.write_json(paths.TAGS / "tagger.json", {"sha256": description["sha256"]})
+
+
+def passages(words: Words) -> list[Words]:
+    """Return the parts in which a text is tagged: a sentence whole, a document by sentences.
+
+    What is longer than a sentence is cut after a full stop, and anywhere after `LONGEST_PASSAGE`
+    words.
+    """
+    if len(words) <= LONGEST_SENTENCE:
+        return [words]
+    parts, start = [], 0
+    for end, word in enumerate(words, 1):
+        if word in FULL_STOPS or end - start == LONGEST_PASSAGE:
+            parts.append(words[start:end])
+            start = end
+    return [*parts, words[start:]] if start < len(words) else parts
+
+
+def _text_tags(store: sqlite3.Connection, words: Words) -> list[str]:
+    return [tag for passage in passages(words) for tag in read_tags(store, passage)]
 
 
 def gold_tags(params: Params) -> dict[Words, list[str]]:

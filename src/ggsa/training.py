@@ -20,7 +20,17 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from ggsa import alignment, artifacts, batches, corruption, encoder, paths, patterns
+from ggsa import (
+    alignment,
+    artifacts,
+    batches,
+    corruption,
+    devices,
+    encoder,
+    optimisation,
+    paths,
+    patterns,
+)
 from ggsa.attention import Mask, require_open_rows
 from ggsa.config import Params, Recipe
 from ggsa.errors import UserError
@@ -110,7 +120,7 @@ def trained(params: Params, pattern: patterns.Pattern, seed: int, name: str, stu
         UserError: If a needed file is missing or malformed, the device is not there, or the loss
             stops being a number.
     """
-    device = choose_device(params)
+    device = devices.chosen(params)
     torch.use_deterministic_algorithms(True)
     if params.train.threads != "auto":
         torch.set_num_threads(params.train.threads)
@@ -192,32 +202,6 @@ def implementation_for(params: Params, recipe: Recipe, recipe_name: str) -> str:
     return "dense"
 
 
-def choose_device(params: Params) -> torch.device:
-    """Return the device to train on.
-
-    Raises:
-        UserError: If the device asked for is not there, or the precision needs another one.
-    """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    wanted = params.train.device
-    name = next(name for name in there if there[name]) if wanted == "auto" else wanted
-    if not there[name]:
-        raise UserError(
-            f"params.yaml: train.device is {name}, which PyTorch does not find here. "
-            f"Choose auto or {', '.join(n for n in there if there[n])}."
-        )
-    if params.train.precision == "bfloat16" and name == "cpu":
-        raise UserError(
-            "params.yaml: train.precision is bfloat16, which wants a GPU, and the device is cpu. "
-            "Choose auto or float32."
-        )
-    return torch.device(name)
-
-
 def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Split:
     """Return a split with its tags aligned to word pieces.
 
@@ -290,7 +274,7 @@ def _optimise(
     """Train to the end, from the checkpoint where there is one; return what was achieved."""
     train, judge = splits["train"], splits[params.train.select_on]
     lengths = train.lengths
-    optimiser = optimiser_for(model, recipe)
+    optimiser = optimisation.optimiser_for(model, recipe)
     torch.manual_seed(seed)
     progress = _resume(checkpoint, model, optimiser) or Progress()
     epoch_steps = -(-len(lengths) // recipe.batch_size)
@@ -312,7 +296,7 @@ def _optimise(
             if params.train.token_masking:
                 batch = batches.with_masked_tokens(batch, params.train.token_masking, mask_piece)
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(progress.step, total_steps, recipe)
+                group["lr"] = optimisation.learning_rate(progress.step, total_steps, recipe)
             loss = train_step(model, mask, optimiser, batch, params, recipe)
             progress.step += 1
             progress.losses.append(loss)
@@ -348,20 +332,6 @@ def train_step(
     return loss.detach()
 
 
-def optimiser_for(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:
-    """Return fused AdamW over a model's weights; biases and layer norms are not decayed."""
-    groups = _weight_decay_groups(model, recipe.weight_decay)
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-
-
-def learning_rate(step: int, total_steps: int, recipe: Recipe) -> float:
-    """Return the rate of a step (from 0): linear warm-up, then linear decay to zero."""
-    warmup = min(recipe.warmup_steps, total_steps // 2)
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / warmup
-    return recipe.learning_rate * (total_steps - step) / max(1, total_steps - warmup)
-
-
 def _look(
     progress: Progress,
     model: PreTrainedModel,
@@ -391,16 +361,6 @@ def _look(
     if accuracy > progress.best_accuracy:
         progress.best_accuracy, progress.best_step = accuracy, progress.step
         progress.best_weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
-
-
-def _weight_decay_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:
-    """Return parameters in two groups: biases and layer norms are not decayed."""
-    decayed = [p for n, p in model.named_parameters() if p.ndim > 1]
-    rest = [p for n, p in model.named_parameters() if p.ndim <= 1]
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": rest, "weight_decay": 0.0},
-    ]
 
 
 def _shortest_bias(train: Split, mask: Mask) -> Tensor:

@@ -10,7 +10,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-PLUMBING = {"config", "paths", "artifacts", "errors", "vocabulary"}
+PLUMBING = {"config", "paths", "artifacts", "errors", "problems", "vocabulary"}
 """Modules whose edits must not retrain anything: they decide no number that a stage writes."""
 
 

@@ -374,6 +374,34 @@ def test_the_three_assets_come_from_the_hub_and_can_be_loaded(workspace, rows, e
         torch.testing.assert_close(loaded.eval()(**tensors).logits, bert().eval()(**tensors).logits)
 
 
+def test_reviews_come_from_the_hub_at_their_revision_and_are_split_into_words(workspace, host):
+    texts = [f"Film {row} isn't bad.<br />Really!" for row in range(24)]
+    table = {"text": texts, "label": [row % 2 for row in range(24)]}
+    host.datasets["stand-in/reviews"] = {
+        f"plain_text/{split}-00000-of-00001.parquet": parquet(table) for split in ("train", "test")
+    }
+    workspace.set(
+        "corpus", name="imdb", reviews_repository="stand-in/reviews", reviews_revision=COMMIT,
+        validation_reviews=4,
+    )  # fmt: skip
+    workspace.succeed()
+    provenance = workspace.provenance()["corpus"]
+    assert (provenance["name"], provenance["revision"]) == ("imdb", COMMIT)
+    assert provenance["tokeniser"].startswith("NLTK ")
+    assert provenance["rows"]["train"] == 20
+    words = list(pd.read_parquet(workspace.data / "corpus/test.parquet")["words"].iloc[0])
+    assert words == ["Film", "0", "is", "n't", "bad", ".", "Really", "!"]
+
+
+def test_reviews_of_a_repository_that_lacks_a_split_are_refused(workspace, host):
+    table = {"text": ["good", "bad"], "label": [1, 0]}
+    host.datasets["stand-in/half"] = {"plain_text/train-00000-of-00001.parquet": parquet(table)}
+    workspace.set(
+        "corpus", name="imdb", reviews_repository="stand-in/half", reviews_revision=COMMIT
+    )
+    assert "stand-in/half lacks the splits test" in workspace.refuse()
+
+
 def test_a_distilbert_checkpoint_with_safetensors_is_taken_as_it_is(workspace, host):
     torch.manual_seed(0)
     config = DistilBertConfig(vocab_size=len(PIECES), n_layers=1, n_heads=2, dim=16, hidden_dim=32)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig
 
-from ggsa import attention, batches, encoder, training
+from ggsa import attention, batches, encoder, optimisation
 from ggsa.config import Recipe
 from ggsa.vocabulary_subset import VocabularySubset
 
@@ -45,7 +45,7 @@ def test_another_epoch_or_seed_gives_another_order() -> None:
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
-    rates = [training.learning_rate(step, 100, RECIPE) for step in range(101)]
+    rates = [optimisation.learning_rate(step, 100, RECIPE) for step in range(101)]
     assert rates[9] == rates[10] == max(rates) == RECIPE.learning_rate
     assert all(a < b for a, b in itertools.pairwise(rates[:10]))
     assert all(a > b for a, b in itertools.pairwise(rates[10:]))

@@ -1,15 +1,16 @@
-"""Where the sentences come from: SST-2 of the Hub, SST-2 of a mirror, or the probe corpus.
+"""Where the sentences come from: SST-2 or IMDB, of the Hub or a mirror, or the probe corpus.
 
 Each source gives the same three splits, in the same order, with every row checked and each split
 verified by its canonical sha256, so that what is written does not depend on the source.
 """
 
+import importlib.metadata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from ggsa import corpus, probe
-from ggsa.assets import hub, policy
+from ggsa.assets import hub, policy, reviews
 from ggsa.assets.policy import Unavailable
 from ggsa.config import Params
 from ggsa.corpus import UNKNOWN, Checksums, Corpus, Sentence
@@ -38,17 +39,18 @@ def obtain(params: Params, checksums: Checksums) -> Obtained:
     """
     if params.corpus.name == "probe":
         return _probe(params, ())
+    long = params.corpus.name == "imdb"
     attempts = {
-        "hub": lambda: _from_hub(params, checksums),
-        "mirror": lambda: _from_mirror(params, checksums),
+        "hub": lambda: reviews.from_hub(params) if long else _from_hub(params, checksums),
+        "mirror": lambda: reviews.from_mirror(params) if long else _from_mirror(params, checksums),
         "embedded": lambda: None,
     }
     source, splits = policy.first_available("corpus", params, attempts)
     if splits is None:
-        sentence = "The corpus is the embedded probe corpus, not SST-2."
+        sentence = f"The corpus is the embedded probe corpus, not {'IMDB' if long else 'SST-2'}."
         policy.notice(sentence)
         return _probe(params, (sentence,))
-    return _sst2(params, source, splits)
+    return _imdb(params, source, splits) if long else _sst2(params, source, splits)
 
 
 # SST-2.
@@ -194,6 +196,27 @@ def _verify_rows(where: str, splits: Corpus, checksums: Checksums) -> None:
         corpus.verify(what, "canonical sha256", checksums.rows[split], found)
 
 
+# IMDB.
+
+
+def _imdb(params: Params, source: str, read: Corpus) -> Obtained:
+    """Return the reviews; validation and selection are drawn from train."""
+    splits = reviews.with_validation(read, params.corpus.validation_reviews, params.corpus.seed)
+    count, seed = params.corpus.selection_sentences, params.corpus.seed
+    selection = corpus.select_documents(splits["train"], count, seed)
+    description = {
+        "source": source,
+        "name": "imdb",
+        "repository": params.corpus.reviews_repository if source == "hub" else None,
+        "revision": params.corpus.reviews_revision if source == "hub" else None,
+        "tokeniser": f"NLTK {importlib.metadata.version('nltk')}",
+        "test_labelled": True,
+        "whole_sentences": len(selection.whole),
+        "leaking_rows": len(selection.leaking),
+    }
+    return _finished(params, splits, corpus.tables(splits, selection), description, ())
+
+
 # The probe corpus.
 
 
@@ -215,7 +238,7 @@ def _probe(params: Params, substitutes: tuple[str, ...]) -> Obtained:
     return _finished(params, splits, corpus.tables(splits, None), description, substitutes)
 
 
-# Both.
+# All of them.
 
 
 def examples(texts: Iterable[str]) -> list[Sentence]:

@@ -106,6 +106,8 @@ def corpus_name(provenance: dict) -> str:
         return "SST-2 (every row verified by checksum)"
     if provenance["corpus"]["name"] == "probe":
         return "the probe corpus (generated sentences, not SST-2)"
+    if provenance["corpus"]["name"] == "imdb":
+        return "IMDB’s film reviews (rows not verified by a checksum; not SST-2)"
     return "an altered corpus that is not SST-2 by checksum"
 
 
