@@ -131,7 +131,13 @@ def test_bands_and_their_gradients_equal_dense_attention(
     pattern = pattern_of(table, extra)
     assert banded.can_plan(pattern)
     mask = attention.Mask(pattern, CPU)
-    for dense, planned in both(mask, sentences(random, 2, length, 9), 1, 8, torch.float64, seed):
+    rows = sentences(random, 2, length, 9)
+    arrays = (rows.tags.numpy(), rows.is_padding.numpy(), rows.identities.numpy())
+    ranked = positional.allowed_pairs(pattern.positional, pattern.allowed, *arrays)
+    real = ~rows.is_padding[:, :, None]
+    seen = torch.isfinite(mask.bias(rows))[:, 0]
+    assert torch.equal(seen & real, torch.from_numpy(ranked) & real)
+    for dense, planned in both(mask, rows, 1, 8, torch.float64, seed):
         torch.testing.assert_close(planned, dense, rtol=0, atol=1e-9)
 
 

@@ -81,6 +81,24 @@ def places(pattern: Pattern, tags: Tensor, is_padding: Tensor, identities: Tenso
     return Places(lengths, reach, ring, special, open_row)
 
 
+def allowed(places: Places) -> Tensor:
+    """Return who may attend whom, bool `[batch, query, key]`: the mask that the blocks skip.
+
+    The pairs are those of `positional.allowed_pairs`, found without ranking all of them.
+    """
+    lengths, reach, ring, special, open_row = places
+    token = torch.arange(special.shape[1])
+    apart = (token[None, :] - token[:, None])[None]  # [1, query, key]
+    reach = reach[:, None, None]
+    seen = (apart.abs() <= reach) | special[:, None, :]
+    seen |= (apart == -reach - 1) & ring[:, 0, :, None]
+    seen |= (apart == reach + 1) & ring[:, 1, :, None]
+    if open_row:
+        seen[:, 0] = True
+    there = token[None] < lengths[:, None]
+    return seen & there[:, :, None] & there[:, None, :]
+
+
 def plan(pattern: Pattern, tags: Tensor, is_padding: Tensor, identities: Tensor) -> Plan:
     """Return the blocks of a batch.
 

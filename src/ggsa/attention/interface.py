@@ -135,10 +135,15 @@ class Mask:
         bias = pattern_bias(self.table, tags, is_padding)
         if self.pattern.positional is None:
             return bias
-        # Ranked on the CPU, in whole numbers and double precision: the same on every device.
-        arrays = (np.asarray(x) for x in self._on_cpu(batch))
-        allowed = positional.allowed_pairs(self.pattern.positional, self.pattern.allowed, *arrays)
-        allowed = torch.from_numpy(allowed).to(self.device)[:, None]
+        # Drawn on the CPU, in whole numbers and double precision: the same on every device.
+        arrays = self._on_cpu(batch)
+        if self._planned:
+            allowed = banded.allowed(banded.places(self.pattern, *arrays))
+        else:
+            extra, table = self.pattern.positional, self.pattern.allowed
+            arrays = (np.asarray(x) for x in arrays)
+            allowed = torch.from_numpy(positional.allowed_pairs(extra, table, *arrays))
+        allowed = allowed.to(self.device)[:, None]
         return torch.where(allowed & ~torch.isfinite(bias), torch.zeros_like(bias), bias)
 
 
