@@ -24,6 +24,7 @@ from ggsa.attention.grouped import grouped_attention
 from ggsa.attention.plan import compile_table, counts_by_rank
 from ggsa.batches import Batch
 from ggsa.patterns import Pattern
+from ggsa.timing import interleaved
 
 DIM = 64
 FULL, DENSE, GROUPED, AUTO = "full", "dense mask", "grouped", "auto"
@@ -78,7 +79,7 @@ def case(
             contestants[f"{name}, {implementation}"] = step(
                 caller(pattern, implementation, batch, inputs), inputs, weights, backward
             )
-    times = timing.interleaved(contestants, SECONDS, fewest=3 if about["length"] > 4096 else 5)
+    times = interleaved(contestants, SECONDS, fewest=3 if about["length"] > 4096 else 5)
     lines = []
     for name in named:
         for implementation, peer in ((GROUPED, FULL), (DENSE, FULL), (AUTO, DENSE)):
@@ -147,7 +148,7 @@ def fit(source: TaggedPieces, hard: Pattern) -> None:
             name: step(caller(hard, name, text, inputs), inputs, weights, True)
             for name in (DENSE, GROUPED)
         }
-        times = timing.interleaved(contestants, 1.0)
+        times = interleaved(contestants, 1.0)
         tags, is_padding = text.tags.numpy(), text.is_padding.numpy()
         done = choice.work(table, counts_by_rank(table, tags, is_padding)[:, :-1])
         width, all_pairs = heads * DIM, batch * length**2

@@ -17,6 +17,7 @@ from ggsa.alignment import TaggedPieces
 from ggsa.attention import NAME, Mask
 from ggsa.batches import Batch
 from ggsa.patterns import Pattern
+from ggsa.timing import interleaved
 
 LENGTHS = (128, 512, 2048)
 SECONDS = 4.0
@@ -30,7 +31,7 @@ def run(source: TaggedPieces, hard: Pattern) -> Iterator[list[dict[str, Any]]]:
         batch = texts.joined(source, 1, length, texts.REAL)
         mask = Mask(hard, torch.device("cpu"), "grouped")
         density = mask.plan(batch).pairs / length**2
-        times = timing.interleaved(
+        times = interleaved(
             {FULL: _step("sdpa", None, batch), GROUPED: _step(NAME, mask, batch)}, SECONDS, fewest=3
         )
         about = {"benchmark": "layer", "case": "BERT-base layer", "length": length, "batch": 1}

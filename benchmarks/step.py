@@ -20,6 +20,7 @@ from ggsa.attention import Mask
 from ggsa.config import Params, Recipe
 from ggsa.patterns import Pattern
 from ggsa.tagging import load_tagger
+from ggsa.timing import interleaved
 from ggsa.vocabulary_subset import VocabularySubset
 
 BATCHES = 24
@@ -54,7 +55,7 @@ def _steps(params: Params, named: dict[str, Pattern]) -> Iterator[list[dict[str,
         contestants = {
             mode: _pass(params, named[mode], recipe, split, chosen) for mode in ("full", "hard")
         }
-        times = timing.interleaved(contestants, SECONDS)
+        times = interleaved(contestants, SECONDS)
         about = {"benchmark": "step", "batch": recipe.batch_size, "threads": threads, "heads": 2}
         line = timing.line(times, "hard", "full", **about, case="epoch", direction="training")
         scale = epoch / len(chosen)
@@ -117,7 +118,7 @@ def _experiment(
         for pad_to in (None, 128):
             loop = naive.Naive(_naive_model(recipe), tokenizer, tagger, pairs, favour, pad_to)
             contestants[f"naive {mode} {pad_to}"] = _naive_pass(loop, corpus, split, drawn)
-    times = timing.interleaved(contestants, 0.0, fewest=3)
+    times = interleaved(contestants, 0.0, fewest=3)
     words = int(sum(len(sentence) for sentence in corpus["words"]))
     hours = total / 3600
     ours = sum(times[f"ours {mode}"] for mode in modes) / len(chosen) * hours + words / rate / 3600

@@ -13,6 +13,7 @@ from benchmarks import timing
 from ggsa import artifacts, config, paths
 from ggsa.config import Params
 from ggsa.tagging import load_tagger, tag_sentences
+from ggsa.timing import interleaved
 
 WORDS, FEW_WORDS = 12_000, 1_200
 OURS, PEER = "in length order, large batches", "eight at a time, as drawn"
@@ -34,7 +35,7 @@ def run(params: Params) -> Iterator[list[dict[str, Any]]]:
         for start in range(0, len(few), 8):
             tag_sentences(small, few[start : start + 8])
 
-    times = timing.interleaved(
+    times = interleaved(
         {OURS: lambda: tag_sentences(large, many), PEER: eight_at_a_time}, 0.0, ROUNDS
     )
     per_word = {

@@ -1,14 +1,12 @@
-"""Interleaved timing: every round runs each contestant once, in random order."""
+"""The lines of the result, from times that `ggsa.timing` took."""
 
-import random
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
+from ggsa.timing import ratio
 
 COLUMNS = (
     *("benchmark", "case", "length", "batch", "heads", "tags", "direction", "threads"),
@@ -23,33 +21,6 @@ is the share of the theoretical saving that is kept, `(1 - ratio) / (1 - limit)`
 """
 
 
-def interleaved(
-    contestants: Mapping[str, Callable[[], Any]], seconds: float, fewest: int = FEWEST_ROUNDS
-) -> dict[str, np.ndarray]:
-    """Return wall-clock seconds of every contestant in every round, `[round]`.
-
-    Args:
-        contestants: What to run, by name; each is run once unmeasured first.
-        seconds: About how long to go on for, once the fewest rounds are done.
-        fewest: Rounds at least.
-    """
-    order = list(contestants)
-    stream = random.Random(13)
-    for name in order:
-        contestants[name]()
-    times: dict[str, list[float]] = {name: [] for name in order}
-    end = time.perf_counter() + seconds
-    while len(times[order[0]]) < fewest or (
-        time.perf_counter() < end and len(times[order[0]]) < MOST_ROUNDS
-    ):
-        stream.shuffle(order)
-        for name in order:
-            started = time.perf_counter()
-            contestants[name]()
-            times[name].append(time.perf_counter() - started)
-    return {name: np.array(values) for name, values in times.items()}
-
-
 def line(
     times: Mapping[str, np.ndarray], ours: str, peer: str, limit: float | None = None, **about: Any
 ) -> dict[str, Any]:
@@ -62,8 +33,7 @@ def line(
         limit: Ratio that theory allows; None where there is no such.
         about: Values of the first columns.
     """
-    ratios = times[ours] / times[peer]
-    low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
+    low, middle, high = ratio(times[ours], times[peer])
     realised = (1 - middle) / (1 - limit) if limit is not None and limit < 1 else np.nan
     return {
         **dict.fromkeys(COLUMNS, np.nan),
@@ -73,10 +43,10 @@ def line(
         "unit": "seconds",
         "value_ours": float(np.median(times[ours])),
         "value_peer": float(np.median(times[peer])),
-        "ratio": float(middle),
-        "ratio_low": float(low),
-        "ratio_high": float(high),
-        "rounds": len(ratios),
+        "ratio": middle,
+        "ratio_low": low,
+        "ratio_high": high,
+        "rounds": len(times[ours]),
         "limit": np.nan if limit is None else limit,
         "realised": realised,
     }

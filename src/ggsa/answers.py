@@ -22,7 +22,7 @@ from scipy import stats
 from ggsa import artifacts, baselines, statistics, studies, study_cells
 from ggsa.config import Evaluate
 from ggsa.outcomes import POOLED, SCORED_SPLITS
-from ggsa.study_cells import CORE, PRETRAINED, PROBE, SCRATCH, Arm
+from ggsa.study_cells import CORE, IMDB, PRETRAINED, PROBE, SCRATCH, Arm
 
 SPLITS = (*SCORED_SPLITS, POOLED)
 DIFFERENCE_COLUMNS = [
@@ -33,7 +33,7 @@ DENSE_CONTROLS = ("random", "shuffled", "window")
 """The controls that have as many holes as hard, so that only the place of the holes differs."""
 
 YES, NO, CANNOT_TELL, NOT_RUN = "yes", "no", "cannot tell", "not run"
-BASES = {"sst2": (SCRATCH, PRETRAINED), "probe": (PROBE,)}
+BASES = {"sst2": (SCRATCH, PRETRAINED), "probe": (PROBE,), "imdb": (IMDB,)}
 DEFECTS = ("described", "D1", "D3", "recipe", "released")
 
 
@@ -41,7 +41,7 @@ def write(corpus: str, settings: Evaluate, folder: Any = None) -> None:
     """Write every table of a corpus that the finished cells allow.
 
     Args:
-        corpus: `sst2` or `probe`.
+        corpus: `sst2`, `probe` or `imdb`.
         settings: The evaluate block of params.yaml.
         folder: Where to; None for the published place.
     """

@@ -20,7 +20,8 @@ from ggsa.config import Block, Params
 from ggsa.errors import UserError
 from ggsa.vocabulary import MODES
 
-CORPORA = ("sst2", "probe")
+CORPORA = ("sst2", "probe", "imdb")
+NOTHING: dict[str, Any] = {"data": "", "arms": (), "seeds": ()}
 
 
 class Side(Block):
@@ -38,8 +39,9 @@ class Study(Block):
     question: str
     overrides: dict[str, Any]
     arms: dict[str, dict[str, Any]]
-    sst2: Side
-    probe: Side
+    sst2: Side = Side(**NOTHING)
+    probe: Side = Side(**NOTHING)
+    imdb: Side = Side(**NOTHING)
 
     @field_validator("arms", "overrides", mode="before")
     @classmethod
@@ -50,9 +52,10 @@ class Study(Block):
 
     @model_validator(mode="after")
     def _arms_exist(self) -> "Study":
-        absent = [arm for arm in (*self.sst2.arms, *self.probe.arms) if arm not in self.arms]
+        run = [arm for corpus in CORPORA for arm in self.side(corpus).arms]
+        absent = [arm for arm in run if arm not in self.arms]
         if absent:
-            raise ValueError(f"{', '.join(absent)} stands under sst2 or probe but not under arms")
+            raise ValueError(f"{', '.join(absent)} stands under a corpus but not under arms")
         for arm in self.arms:
             if self.mode(arm) not in MODES:
                 raise ValueError(
@@ -61,8 +64,13 @@ class Study(Block):
         return self
 
     def side(self, corpus: str) -> Side:
-        """Return what runs on a corpus."""
-        return self.sst2 if corpus == "sst2" else self.probe
+        """Return what runs on a corpus; on one that the study does not name, nothing."""
+        return getattr(self, corpus)
+
+    @property
+    def corpora(self) -> list[str]:
+        """The corpora on which the study has cells."""
+        return [corpus for corpus in CORPORA if self.side(corpus).arms]
 
     def cells(self, corpus: str) -> list[tuple[str, int]]:
         """Return every (arm, seed) on a corpus, seed by seed."""
@@ -122,7 +130,13 @@ def names() -> list[str]:
 
 def trains(name: str) -> bool:
     """Return whether a study trains its cells; others read the models of the core study."""
-    return name in names() and "train_sst2:" in (paths.STUDIES / name / "dvc.yaml").read_text()
+    return name in names() and any(stage.startswith("train_") for stage in stages_of(name))
+
+
+def stages_of(name: str) -> list[str]:
+    """Return the names of the stages of a study's dvc.yaml."""
+    path = paths.STUDIES / name / "dvc.yaml"
+    return list(yaml.safe_load(path.read_text(encoding="utf-8"))["stages"])
 
 
 def results(study: str, corpus: str) -> Path:

@@ -15,11 +15,11 @@ from ggsa.errors import UserError
 from ggsa.outcomes import POOLED, SCORED_SPLITS
 
 CORE = "core"
-SCRATCH, PRETRAINED, PROBE = "scratch", "pretrained", "probe"
+SCRATCH, PRETRAINED, PROBE, IMDB = "scratch", "pretrained", "probe", "imdb"
 IRRELEVANT = ("device", "threads", "recipes", "examples")
 """Keys that may differ: they decide nothing, or each cell's own plan records them."""
 
-BASES = {"data": SCRATCH, "data/pretrained": PRETRAINED, "data/probe": PROBE}
+BASES = {"data": SCRATCH, "data/pretrained": PRETRAINED, "data/probe": PROBE, "data/imdb": IMDB}
 
 
 @dataclass(frozen=True)

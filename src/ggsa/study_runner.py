@@ -27,7 +27,7 @@ def run(name: str, corpus: str, jobs: int, seeds: list[int] | None = None) -> No
 
     Args:
         name: A folder of studies/; `answers` trains nothing and writes the tables again.
-        corpus: `sst2` or `probe`.
+        corpus: `sst2`, `probe` or `imdb`.
         jobs: Cells at a time.
         seeds: Only these of the study's seeds; None for all.
 
@@ -55,7 +55,7 @@ def _measure(name: str, corpus: str) -> None:
         UserError: If it measures nothing on the corpus, or a stage fails.
     """
     file = paths.STUDIES / name / "dvc.yaml"
-    if f"measure_{corpus}:" not in file.read_text(encoding="utf-8"):
+    if f"measure_{corpus}" not in studies.stages_of(name):
         raise UserError(f"{file} has no stage measure_{corpus}: {name} is not run on {corpus}.")
     print(f"{name} on {corpus}, from the models of the core study", file=sys.stderr)
     _dvc(f"{name}-{corpus}", f"{file}:measure_{corpus}", single=False)
@@ -64,6 +64,11 @@ def _measure(name: str, corpus: str) -> None:
 def _train(name: str, corpus: str, jobs: int, seeds: list[int] | None) -> None:
     """Train every cell of a study that is missing."""
     study = studies.load(name)
+    if corpus not in study.corpora:
+        raise UserError(
+            f"studies/{name}/params.yaml names no cells on {corpus}. Choose CORPUS="
+            f"{' or '.join(study.corpora)}."
+        )
     print(f"{name} on {corpus}: {study.question}", file=sys.stderr)
     _prepare(study.side(corpus).data)
     file = paths.STUDIES / name / "dvc.yaml"
@@ -92,6 +97,8 @@ def _train(name: str, corpus: str, jobs: int, seeds: list[int] | None) -> None:
             pool.shutdown(cancel_futures=True)
             raise
     bar.close()
+    if f"times_{corpus}" in studies.stages_of(name):
+        _dvc(f"{name}-{corpus}-times", f"{file}:times_{corpus}")
 
 
 def _prepare(data: str) -> None:
@@ -121,16 +128,22 @@ def _dvc(log: str, target: str, single: bool = True) -> None:
         )
 
 
+def _first_corpus(name: str) -> str:
+    """Return the first corpus of a study that trains; SST-2 for the others."""
+    return studies.load(name).corpora[0] if studies.trains(name) else studies.CORPORA[0]
+
+
 def main() -> None:
     """Run the study that the command line names."""
     parser = argparse.ArgumentParser(prog="make study", description=__doc__)
     parser.add_argument("name", help="a folder of studies/")
-    parser.add_argument("--corpus", default="sst2", choices=studies.CORPORA)
+    parser.add_argument("--corpus", choices=studies.CORPORA, help="the study's first by default")
     parser.add_argument("--seeds", type=int, nargs="+", help="only these of the study's seeds")
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time, one thread each")
     arguments = parser.parse_args()
     try:
-        run(arguments.name, arguments.corpus, arguments.jobs, arguments.seeds)
+        corpus = arguments.corpus or _first_corpus(arguments.name)
+        run(arguments.name, corpus, arguments.jobs, arguments.seeds)
     except UserError as error:
         sys.exit(f"\n{error}\n")
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from ggsa import attention, config
 from ggsa.alignment import TaggedPieces
 from ggsa.patterns import Pattern
 from ggsa.rules import blocked_outside, hard_table
+from ggsa.timing import interleaved
 from ggsa.vocabulary import CLS, SEP, TAGS
 
 SIZE = len(TAGS)
@@ -70,6 +71,6 @@ def test_every_contestant_runs_once_a_round() -> None:
 
         return counted
 
-    times = timing.interleaved({name: call(name) for name in count}, 0.0, fewest=4)
+    times = interleaved({name: call(name) for name in count}, 0.0, fewest=4)
     assert {name: len(values) for name, values in times.items()} == {"a": 4, "b": 4}
     assert count == {"a": 5, "b": 5}  # one more of each before the clock

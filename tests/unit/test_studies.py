@@ -55,6 +55,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(paths, name, Path(path))
     shutil.copy(ROOT / "params.yaml", tmp_path)
     write_study()
+    stages = {
+        f"{stage}_{corpus}": {} for stage in ("plan", "train") for corpus in ("sst2", "probe")
+    }
+    Path("studies/tiny/dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
     return tmp_path
 
 
@@ -143,8 +147,8 @@ def test_an_arm_without_changes_may_be_left_empty(workspace: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"sst2": {**STUDY["sst2"], "arms": ["hard", "hrad"]}}, "hrad stands under sst2 or probe"),
-        ({"probe": {**STUDY["probe"], "arms": ["flul"]}}, "flul stands under sst2 or probe"),
+        ({"sst2": {**STUDY["sst2"], "arms": ["hard", "hrad"]}}, "hrad stands under a corpus"),
+        ({"probe": {**STUDY["probe"], "arms": ["flul"]}}, "flul stands under a corpus"),
         ({"arms": {**STUDY["arms"], "odd": {"mode": "hrad"}}}, "arms.odd: hrad is no mode"),
         ({"arms": {**STUDY["arms"], "odd": {}}}, "arms.odd: odd is no mode"),
         ({"armz": {}}, "armz"),
@@ -344,6 +348,13 @@ def test_a_study_on_other_assets_prepares_these(dvc: Path) -> None:
         "studies/tiny/dvc.yaml:plan_probe",
         "studies/tiny/dvc.yaml:train_probe@full-1",
     ]
+
+
+def test_a_corpus_on_which_a_study_has_no_cells_is_refused_with_those_that_it_has(
+    dvc: Path,
+) -> None:
+    with pytest.raises(UserError, match=r"names no cells on imdb\. Choose CORPUS=sst2 or probe"):
+        study_runner.run("tiny", "imdb", jobs=1)
 
 
 @pytest.mark.parametrize("fails", ["rules", ":plan_sst2", "@strong-42"])

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from ggsa import paths, studies
+from ggsa import studies
 from ggsa.report import wording
 from ggsa.study_cells import BASES
 
-UNPLANNED = (("long", "Is work saved, and accuracy kept, on long documents?"),)
-"""Questions for which no study has been built yet."""
+CORPUS_NAMES = {"sst2": "SST-2", "probe": "the probe corpus", "imdb": "IMDB"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Progress:
     Attributes:
         study: Its name.
         question: What it asks.
-        corpus: `sst2` or `probe`.
+        corpus: `sst2`, `probe` or `imdb`.
         base: Corpus, assets and encoder, by the names of `ggsa.study_cells`.
         seeds: As planned.
         cells: Every planned (arm, seed).
@@ -114,20 +113,6 @@ def overview() -> pd.DataFrame:
         }
         for each in everything()
     ]
-    rows += [
-        {
-            "study": name,
-            "question": question,
-            "corpus": wording.NONE,
-            "encoder": wording.NONE,
-            "cells finished": "not built",
-            "seeds planned": wording.NONE,
-            "minutes": wording.NONE,
-            "where": wording.NONE,
-        }
-        for name, question in UNPLANNED
-        if not (paths.STUDIES / name).is_dir()
-    ]
     return pd.DataFrame(rows)
 
 
@@ -155,7 +140,7 @@ _KINDS = ("cells", "finished")
 
 
 def _sentence(each: Progress) -> str:
-    lacking, where = each.missing(), "SST-2" if each.corpus == "sst2" else "the probe corpus"
+    lacking, where = each.missing(), CORPUS_NAMES[each.corpus]
     if not each.cells:
         return f"Not run: {each.study} has no cells on {where}."
     if not each.finished:

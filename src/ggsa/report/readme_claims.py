@@ -23,7 +23,7 @@ FAMILY_STUDIES = {
 }
 """Which study answers the questions of a family."""
 
-CORPUS_NAMES = {"sst2": "SST-2", "probe": "probe corpus"}
+CORPUS_NAMES = {"sst2": "SST-2", "probe": "probe corpus", "imdb": "IMDB"}
 BASE_NAMES = {"pretrained": ", pretrained stand-in"}
 
 
@@ -88,8 +88,9 @@ def _question_rows(corpus: str) -> list[dict[str, str]]:
     for row in tables.read(folder, "questions").to_dict("records"):
         alone = row["question"].endswith("in evaluation alone")
         study = "misread" if alone else FAMILY_STUDIES[row["family"]]
+        study = "long" if corpus == "imdb" else study
         place = f"{CORPUS_NAMES[corpus]}{BASE_NAMES.get(row['base'], '')}"
-        flag = "" if corpus == "sst2" else " CORPUS=probe"
+        flag = " CORPUS=probe" if corpus == "probe" else ""
         interval = wording.interval(row["low_points"], row["high_points"], wording.points)
         rows.append(
             {

@@ -23,22 +23,28 @@ WIDTHS = {
 
 
 def read(folder: str) -> pd.DataFrame:
-    """Return the lines of the published benchmark.
+    """Return the lines of the published benchmark; none where nothing was measured yet.
 
     Raises:
-        UserError: If it is missing or unreadable.
+        UserError: If it is unreadable.
     """
-    return tables.read(folder, "results")
+    there = (Path(folder) / "results.csv").is_file()
+    return tables.read(folder, "results") if there else pd.DataFrame()
 
 
 def finding(rows: pd.DataFrame) -> str:
     """Return in words what a step of this corpus gains, and from which length on attention does."""
+    if rows.empty:
+        return paragraph("Not measured yet what this is in seconds; <code>make bench</code> does.")
     return paragraph(f"<strong>{_step(rows)} {_crossing(rows)}</strong>")
 
 
 def machine(folder: str) -> str:
     """Return on what the times were taken, and how."""
-    about = artifacts.read_json(Path(folder) / "machine.json")
+    path = Path(folder) / "machine.json"
+    if not path.is_file():
+        return ""
+    about = artifacts.read_json(path)
     return paragraph(
         f"Measured by <code>make bench</code> on {about['processor']} ({about['cores']} cores), "
         f"PyTorch {about['torch']}, in {about['seconds'] / 60:.0f} minutes. All contestants of a "
@@ -50,6 +56,8 @@ def machine(folder: str) -> str:
 
 def figure(rows: pd.DataFrame, figures: Path) -> str:
     """Return the figure of grouped attention's time over full attention's, against length."""
+    if rows.empty:
+        return ""
     ours = _attention(rows, GROUPED)
     ours = ours[(ours["batch"] == 1) & (ours["threads"] == 1) & (ours["tags"] == REAL)]
     drawn, axes = plt.subplots(figsize=(style.WIDTH_INCHES, 3.8))
@@ -104,6 +112,8 @@ def figure(rows: pd.DataFrame, figures: Path) -> str:
 
 def attention(rows: pd.DataFrame) -> str:
     """Return the table of grouped attention, and of the window control, against full attention."""
+    if rows.empty:
+        return ""
     ours = pd.concat([_attention(rows, GROUPED), _attention(rows, WINDOW)])
     dense = rows[(rows["benchmark"] == "attention") & (rows["ours"] == DENSE)]
     auto = rows[(rows["benchmark"] == "attention") & (rows["ours"] == AUTO)]
@@ -145,6 +155,8 @@ def attention(rows: pd.DataFrame) -> str:
 
 def whole(rows: pd.DataFrame) -> str:
     """Return the table of everything around attention: layer, step, experiment, tags, memory."""
+    if rows.empty:
+        return ""
     lines = []
     for row in rows[rows["benchmark"] != "attention"].itertuples():
         spread = "" if wording.is_missing(row.ratio_low) else (

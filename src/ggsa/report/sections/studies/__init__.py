@@ -14,13 +14,14 @@ import pandas as pd
 from ggsa.report import progress, style, tables, wording
 from ggsa.report.sections import paragraph
 from ggsa.statistics import FEWEST_SEEDS
-from ggsa.study_cells import PRETRAINED, PROBE, SCRATCH
+from ggsa.study_cells import IMDB, PRETRAINED, PROBE, SCRATCH
 
-CORPUS_OF = {SCRATCH: "sst2", PRETRAINED: "sst2", PROBE: "probe"}
+CORPUS_OF = {SCRATCH: "sst2", PRETRAINED: "sst2", PROBE: "probe", IMDB: "imdb"}
 BASE_NAMES = {
     SCRATCH: "SST-2, encoder from scratch",
     PRETRAINED: "SST-2, the pretrained stand-in bert-tiny-imdb",
     PROBE: "the probe corpus (generated sentences with gold tags, not SST-2), encoder from scratch",
+    IMDB: "IMDB’s film reviews (rows not verified by a checksum), encoder from scratch",
 }
 ARM_ORDER = (
     *("full", "hard", "soft", "soft_released", "random", "shuffled", "window", "separator"),

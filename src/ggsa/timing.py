@@ -1,0 +1,48 @@
+"""Interleaved timing: every round runs each contestant once, in random order."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
+
+
+def interleaved(
+    contestants: Mapping[str, Callable[[], Any]], seconds: float, fewest: int = FEWEST_ROUNDS
+) -> dict[str, np.ndarray]:
+    """Return wall-clock seconds of every contestant in every round, `[round]`.
+
+    Args:
+        contestants: What to run, by name; each is run once unmeasured first.
+        seconds: About how long to go on for, once the fewest rounds are done.
+        fewest: Rounds at least.
+    """
+    order = list(contestants)
+    stream = random.Random(13)
+    for name in order:
+        contestants[name]()
+    times: dict[str, list[float]] = {name: [] for name in order}
+    end = time.perf_counter() + seconds
+    while len(times[order[0]]) < fewest or (
+        time.perf_counter() < end and len(times[order[0]]) < MOST_ROUNDS
+    ):
+        stream.shuffle(order)
+        for name in order:
+            started = time.perf_counter()
+            contestants[name]()
+            times[name].append(time.perf_counter() - started)
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def ratio(ours: np.ndarray, peer: np.ndarray) -> tuple[float, float, float]:
+    """Return the lower quartile, the median and the upper quartile of one time over another.
+
+    Args:
+        ours: Seconds in every round, `[round]`.
+        peer: Likewise, of the same rounds.
+    """
+    low, middle, high = np.quantile(ours / peer, (0.25, 0.5, 0.75))
+    return float(low), float(middle), float(high)

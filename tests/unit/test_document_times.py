@@ -1,0 +1,30 @@
+"""Documents that are timed: as many as asked for, each as long."""
+
+import numpy as np
+import pytest
+
+from ggsa import document_times
+from ggsa.alignment import TaggedPieces
+from ggsa.errors import UserError
+from ggsa.training import Split
+
+
+def split_of(lengths: list[int]) -> Split:
+    rows = [np.arange(length) % 19 for length in lengths]
+    sentences = TaggedPieces(rows, rows, np.arange(len(rows)) + 100)
+    ids = np.array([f"train-{row}" for row in range(len(rows))])
+    return Split(ids, sentences, np.arange(len(rows)) % 2)
+
+
+def test_the_batch_holds_the_first_pieces_of_documents_that_are_long_enough() -> None:
+    split = split_of([10, 2100, 1500, 2048, 3000, 40, 2500])
+    batch = document_times.documents(split, 2048)
+    assert batch.pieces.shape == (document_times.TOKENS // 2048, 2048)
+    assert not batch.is_padding.any()
+    assert batch.identities.tolist() == [101, 103, 104, 106]
+    assert batch.labels.tolist() == [1, 1, 0, 0]
+
+
+def test_a_corpus_without_long_documents_is_refused() -> None:
+    with pytest.raises(UserError, match="Only 1 documents have 2048 pieces, and 4 are timed"):
+        document_times.documents(split_of([10, 2100]), 2048)
