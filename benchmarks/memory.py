@@ -5,7 +5,6 @@ bytes a pair, computed and not measured: from some length on it would not fit.
 """
 
 import multiprocessing
-import resource
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from ggsa.alignment import TaggedPieces
 from ggsa.attention import Mask
 from ggsa.attention.grouped import grouped_attention
 from ggsa.patterns import Pattern
+from ggsa.timing import peak_mib
 
 LENGTHS = (2048, 8192, 16384, 32768)
 HEADS, DIM = 2, 64
@@ -28,8 +28,8 @@ def run(source: TaggedPieces, hard: Pattern) -> Iterator[list[dict[str, Any]]]:
     for length in LENGTHS:
         batch = texts.joined(source, 1, length, texts.REAL)
         with context.Pool(1) as pool:
-            before, after = pool.apply(_peak, (hard, batch))
-        ours, mask = (after - before) / 2**20, length**2 * 4 / 2**20
+            ours = pool.apply(_peak, (hard, batch))
+        mask = length**2 * 4 / 2**20
         yield [
             {
                 **dict.fromkeys(timing.COLUMNS, float("nan")),
@@ -52,14 +52,11 @@ def run(source: TaggedPieces, hard: Pattern) -> Iterator[list[dict[str, Any]]]:
         ]
 
 
-def _peak(hard: Pattern, batch: Any) -> tuple[int, int]:
-    """Return the highest memory of this process before and after one pass, in bytes."""
+def _peak(hard: Pattern, batch: Any) -> float:
+    """Return by how much memory rises in one pass, in MiB, once everything was loaded."""
     torch.set_num_threads(1)
-    small = _first_tokens(batch, 256)
-    _pass(hard, small)  # whatever is loaded at the first call
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    _pass(hard, batch)
-    return before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    _pass(hard, _first_tokens(batch, 256))
+    return peak_mib(lambda: _pass(hard, batch))
 
 
 def _first_tokens(batch: Any, length: int) -> Any:

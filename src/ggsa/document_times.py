@@ -6,7 +6,6 @@ in the same rounds; each is computed as `attention.implementation: auto` chooses
 """
 
 import multiprocessing
-import resource
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,7 @@ from ggsa.batches import Batch
 from ggsa.config import Params
 from ggsa.errors import UserError
 from ggsa.patterns import Pattern
-from ggsa.timing import interleaved, ratio
+from ggsa.timing import interleaved, peak_mib, ratio
 from ggsa.training import Split
 
 LENGTHS = (256, 512, 1024, 2048)
@@ -119,10 +118,7 @@ def _density(pattern: Pattern, batch: Batch) -> float:
 
 
 def _peak(params: Params, pattern: Pattern, batch: Batch) -> float:
-    """Return the peak memory of a training step above that of a short one, in MiB.
-
-    In a process of its own, since a peak never falls.
-    """
+    """Return by how much memory rises in a training step, in MiB, in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_peak_of_a_step, (params, pattern, batch))
 
@@ -132,6 +128,4 @@ def _peak_of_a_step(params: Params, pattern: Pattern, batch: Batch) -> float:
     short = {name: getattr(batch, name)[:1, :16] for name in ("pieces", "tags", "is_padding")}
     rest = {name: getattr(batch, name)[:1] for name in ("labels", "identities", "rows")}
     _call(params, pattern, Batch(**short, **rest), TRAINING)()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    _call(params, pattern, batch, TRAINING)()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return peak_mib(_call(params, pattern, batch, TRAINING))

@@ -1,8 +1,10 @@
-"""Interleaved timing: every round runs each contestant once, in random order."""
+"""Seconds and memory: interleaved timing, where contestants take turns, and a call's peak memory."""
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,3 +48,28 @@ def ratio(ours: np.ndarray, peer: np.ndarray) -> tuple[float, float, float]:
     """
     low, middle, high = np.quantile(ours / peer, (0.25, 0.5, 0.75))
     return float(low), float(middle), float(high)
+
+
+def peak_mib(call: Callable[[], Any]) -> float:
+    """Return by how much this process's memory rose at its highest during a call, in MiB.
+
+    The kernel's high-water mark is set back before the call (Linux, proc(5), `clear_refs`); NaN where
+    there is no such mark.
+    """
+    process = Path("/proc/self")
+    try:
+        (process / "clear_refs").write_text("5")
+        before = _status(process, "VmRSS")
+        call()
+        return (_status(process, "VmHWM") - before) / 1024
+    except OSError:
+        call()
+        return float("nan")
+
+
+def _status(process: Path, field: str) -> int:
+    """Return a field of a process's status, in KiB."""
+    found = re.search(rf"^{field}:\s+(\d+) kB", (process / "status").read_text(), re.MULTILINE)
+    if found is None:
+        raise OSError(f"{process}/status holds no {field}")
+    return int(found[1])

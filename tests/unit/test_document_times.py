@@ -1,11 +1,14 @@
 """Documents that are timed: as many as asked for, each as long."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from ggsa import document_times
 from ggsa.alignment import TaggedPieces
 from ggsa.errors import UserError
+from ggsa.timing import peak_mib
 from ggsa.training import Split
 
 
@@ -28,3 +31,9 @@ def test_the_batch_holds_the_first_pieces_of_documents_that_are_long_enough() ->
 def test_a_corpus_without_long_documents_is_refused() -> None:
     with pytest.raises(UserError, match="Only 1 documents have 2048 pieces, and 4 are timed"):
         document_times.documents(split_of([10, 2100]), 2048)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's high-water mark is Linux's")
+def test_the_peak_of_a_call_is_what_it_held_and_let_go() -> None:
+    assert 60 < peak_mib(lambda: np.ones(8 * 2**20).sum()) < 90  # 64 MiB
+    assert peak_mib(lambda: None) < 8  # an earlier peak does not count

@@ -185,7 +185,7 @@ def whole(rows: pd.DataFrame) -> str:
         "Experiment: full, hard and soft under the recipe of the released code (batch 8, three "
         "epochs, tagging included), extrapolated from a few batches; the peer tags every batch anew "
         "and builds masks by Python loops in every layer. Tagging: the ratio is of seconds a word. "
-        "Memory: peak above a short text’s, forward and backward, beside the bytes of a dense mask "
+        "Memory: by how much it rises, forward and backward, beside the bytes of a dense mask "
         "alone (computed, not measured)."
     )
     text = ("what", "ours", "peer", "unit")

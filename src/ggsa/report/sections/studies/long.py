@@ -132,8 +132,8 @@ def times(material: Studies) -> str:
     )
     caption = (
         "The first pieces of real reviews of at least that length, with fresh weights of the study’s "
-        "encoder; each mode as attention.implementation: auto computes it. Memory: of a training "
-        "step above that of a short one."
+        "encoder; each mode as attention.implementation: auto computes it. Memory: by how much it "
+        "rises in a training step."
     )
     return tables.as_html(
         shown,
