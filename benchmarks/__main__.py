@@ -26,7 +26,7 @@ def main() -> None:
     table = timing.table(rows)
     artifacts.write_table(paths.BENCHMARK / "results.csv", table)
     artifacts.write_json(paths.BENCHMARK / "machine.json", _machine() | {"seconds": seconds})
-    publish.write_manifest(paths.BENCHMARK / "SHA256SUMS", publish.benchmark_files())
+    publish.write_manifest(paths.BENCHMARK / paths.MANIFEST.name, publish.benchmark_files())
     timing.show(table)
     print(f"{len(table)} lines in {seconds / 60:.1f} minutes: {paths.BENCHMARK / 'results.csv'}")
 

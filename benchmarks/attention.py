@@ -59,7 +59,8 @@ def run(source: TaggedPieces, hard: Pattern, window: Pattern) -> Iterator[list[d
         about = {"length": length, "batch": 1, "heads": 12, "tags": texts.REAL}
         about |= {"direction": BOTH, "threads": 1}
         texts_ = texts.joined(source, 1, length, texts.REAL)
-        yield case(texts_, {"hard": hard, "window": window}, 12, True, about)
+        lines = case(texts_, {"hard": hard, "window": window}, 12, True, about)
+        yield [line for line in lines if line["case"] == "window"]  # hard has lines already
 
 
 def case(

@@ -268,7 +268,7 @@ def select(train: Sequence[Sentence], count: int, seed: int) -> Selection:
     """
     rows = [row.words for row in train]
     whole = whole_sentences(rows)
-    chosen = balanced(train, whole, count, seed)
+    chosen = balanced(train, whole, count, seed, "selection_sentences", "whole sentences")
     return Selection(tuple(whole), tuple(chosen), leaking_rows(rows, whole, chosen))
 
 
@@ -278,16 +278,30 @@ def select_documents(train: Sequence[Sentence], count: int, seed: int) -> Select
     Raises:
         UserError: If there are fewer documents of a label than are wanted.
     """
-    chosen = balanced(train, range(len(train)), count, seed)
+    everything = range(len(train))
+    chosen = balanced(train, everything, count, seed, "selection_sentences", "reviews")
     words = {train[row].words for row in chosen}
     leaking = frozenset(row for row, (same, _) in enumerate(train) if same in words)
     return Selection(tuple(range(len(train))), tuple(chosen), leaking)
 
 
 def balanced(
-    train: Sequence[Sentence], candidates: Sequence[int], count: int, seed: int
+    train: Sequence[Sentence],
+    candidates: Sequence[int],
+    count: int,
+    seed: int,
+    key: str,
+    kind: str,
 ) -> list[int]:
     """Return as many of the candidates, in ascending order, half of each label.
+
+    Args:
+        train: The rows.
+        candidates: Positions to draw from.
+        count: How many to draw.
+        seed: Draws them.
+        key: Of params.yaml's block `corpus`, that asks for so many; for the message.
+        kind: What a row is called there.
 
     Raises:
         UserError: If there are fewer of a label than are wanted.
@@ -298,8 +312,8 @@ def balanced(
         known = [row for row in candidates if train[row].label == label]
         if share > len(known):
             raise UserError(
-                f"corpus.selection_sentences: {count} need {share} whole sentences with the label "
-                f"{label}, but train has {len(known)}. Lower it."
+                f"corpus.{key}: {count} need {share} {kind} with the label {label}, but train has "
+                f"{len(known)}. Lower it."
             )
         chosen += stream.sample(known, share)
     return sorted(chosen)

@@ -47,6 +47,7 @@ def measure(params: Params, patterns: dict[str, Pattern]) -> pd.DataFrame:
         UserError: If no document is as long.
     """
     torch.set_num_threads(1)
+    params = _on_cpu(params)
     split = training.read_split("train", encoder.tokenizer(paths.ENCODER), params)
     lines = []
     for length in LENGTHS:
@@ -74,6 +75,13 @@ def measure(params: Params, patterns: dict[str, Pattern]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def _on_cpu(params: Params) -> Params:
+    """Return the parameters with which times are taken, whatever device trains."""
+    train = params.train.model_copy(update={"device": "cpu", "precision": "float32"})
+    attention = params.attention.model_copy(update={"implementation": "auto"})
+    return params.model_copy(update={"train": train, "attention": attention})
+
+
 def documents(split: Split, length: int) -> Batch:
     """Return a batch of the first pieces of documents that have as many and more.
 
@@ -97,9 +105,12 @@ def documents(split: Split, length: int) -> Batch:
 
 
 def _call(params: Params, pattern: Pattern, batch: Batch, what: str) -> Callable[[], Any]:
-    recipe = params.train.recipes[training.recipe_for(params)]
+    name, device = training.recipe_for(params), torch.device("cpu")
+    recipe = params.train.recipes[name]
     model = encoder.build(paths.ENCODER, recipe, 13, False)
-    mask = Mask(pattern, torch.device("cpu"), params.attention.implementation, model.config)
+    mask = Mask(
+        pattern, device, training.implementation_for(params, recipe, name, device), model.config
+    )
     if what == TRAINING:
         optimiser = optimisation.optimiser_for(model, recipe)
         return lambda: training.train_step(model, mask, optimiser, batch, params, recipe)
@@ -107,7 +118,7 @@ def _call(params: Params, pattern: Pattern, batch: Batch, what: str) -> Callable
     def infer() -> None:
         model.eval()
         with torch.inference_mode():
-            model(**mask.inputs(batch))
+            training.logits_of(model, mask, batch, params)
 
     return infer
 

@@ -51,6 +51,7 @@ def plan(name: str, corpus: str) -> None:
         UserError: If the study or a needed file is wrong.
     """
     study = load(name)
+    _require_corpus(corpus)
     folder = results(name, corpus) / "plan"
     rows = []
     for arm, seed in study.cells(corpus):
@@ -79,6 +80,20 @@ def plan(name: str, corpus: str) -> None:
     for stale in folder.glob("*.json"):
         if stale.name not in expected:
             stale.unlink()
+
+
+def _require_corpus(corpus: str) -> None:
+    """Refuse to plan or train on another corpus than the one that results will be named after.
+
+    Raises:
+        UserError: If a substitute stands in the place of the corpus.
+    """
+    there = artifacts.read_json(paths.provenance())["corpus"]["name"]
+    if there != corpus:
+        raise UserError(
+            f"{paths.CORPUS} holds {there}, and the study asks for {corpus}: nothing was run. Obtain "
+            f"{corpus} (assets in params.yaml: the Hub, or a mirror), or choose CORPUS=probe."
+        )
 
 
 def settings(params: Params) -> dict[str, Any]:

@@ -8,6 +8,7 @@ corpus tags only what is new.
 import hashlib
 import multiprocessing
 import os
+import re
 import sqlite3
 import sys
 import threading
@@ -33,7 +34,9 @@ CHUNK_WORDS = 20_000
 LONGEST_SENTENCE, LONGEST_PASSAGE = 64, 200
 """In words. No sentence of SST-2 or of the probe corpus has more than the first."""
 
-FULL_STOPS = (".", "!", "?", "...")
+FULL_STOP = re.compile(r"\.+|[!?]+")
+CLOSING = ("''", ")")
+"""Stand after a full stop and belong to its sentence."""
 
 Words = tuple[str, ...]
 _worker: dict[str, Any] = {}  # of a process that tags: its folder, batch size and pipeline
@@ -73,11 +76,14 @@ def passages(words: Words) -> list[Words]:
     if len(words) <= LONGEST_SENTENCE:
         return [words]
     parts, start = [], 0
-    for end, word in enumerate(words, 1):
-        if word in FULL_STOPS or end - start == LONGEST_PASSAGE:
-            parts.append(words[start:end])
-            start = end
-    return [*parts, words[start:]] if start < len(words) else parts
+    ended = False
+    for place, word in enumerate(words):
+        full = place - start == LONGEST_PASSAGE
+        if full or (ended and word not in CLOSING):
+            parts.append(words[start:place])
+            start = place
+        ended = bool(FULL_STOP.fullmatch(word)) or (ended and word in CLOSING and not full)
+    return [*parts, words[start:]]
 
 
 def _text_tags(store: sqlite3.Connection, words: Words) -> list[str]:

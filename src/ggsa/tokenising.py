@@ -45,7 +45,7 @@ ABBREVIATIONS = frozenset(
 )
 """Words after whose full stop a sentence goes on."""
 
-_MARKUP = re.compile(r"<[^<>]{1,30}>")
+_MARKUP = re.compile(r"</?[A-Za-z][^<>]{0,30}>")
 _BREAK = re.compile(r"</?(br|p|hr)\b[^<>]{0,20}>", re.IGNORECASE)
 _GLUED = re.compile(r"(?<=[a-z)\"'])([.!?]+)(?=[A-Z])")  # "awful.The": no space between sentences
 

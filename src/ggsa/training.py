@@ -126,7 +126,7 @@ def trained(params: Params, pattern: patterns.Pattern, seed: int, name: str, stu
         torch.set_num_threads(params.train.threads)
     recipe_name = recipe_for(params)
     recipe = params.train.recipes[recipe_name]
-    implementation = implementation_for(params, recipe, recipe_name)
+    implementation = implementation_for(params, recipe, recipe_name, device)
     tokenizer = encoder.tokenizer(paths.ENCODER)
     splits = {
         split: read_split(split, tokenizer, params, seed) for split in ("train", *PREDICTED_SPLITS)
@@ -184,13 +184,21 @@ def recipe_for(params: Params) -> str:
     return "pretrained" if provenance["encoder"]["pretrained"] else "from_scratch"
 
 
-def implementation_for(params: Params, recipe: Recipe, recipe_name: str) -> str:
+def implementation_for(
+    params: Params, recipe: Recipe, recipe_name: str, device: torch.device
+) -> str:
     """Return the implementation of attention: under dropout the dense one, which alone has it.
 
     Raises:
-        UserError: If another was asked for by name and the recipe drops attention weights.
+        UserError: If another was asked for by name and the recipe drops attention weights, or the
+            device cannot train with it.
     """
     wanted = params.attention.implementation
+    if wanted == "flex" and device.type != "cuda":
+        raise UserError(
+            f"params.yaml: attention.implementation is flex, which trains on CUDA alone, and the "
+            f"device is {device.type}. Choose auto or dense."
+        )
     if not recipe.attention_dropout:
         return wanted
     if wanted in ("grouped", "flex"):
@@ -248,11 +256,11 @@ def predict(model: PreTrainedModel, mask: Mask, split: Split, params: Params) ->
     with torch.inference_mode():
         for rows in batches.evaluation_order(split.lengths, EVALUATION_BATCH):
             batch = batches.collate(split.sentences, split.labels, rows)
-            logits[batch.rows] = _logits(model, mask, batch, params).float().cpu()
+            logits[batch.rows] = logits_of(model, mask, batch, params).float().cpu()
     return logits.numpy()
 
 
-def _logits(model: PreTrainedModel, mask: Mask, batch: batches.Batch, params: Params) -> Tensor:
+def logits_of(model: PreTrainedModel, mask: Mask, batch: batches.Batch, params: Params) -> Tensor:
     """Return the logits of a batch, `[batch, 2]`; the pattern is laid over it once."""
     inputs = mask.inputs(batch)
     half = params.train.precision == "bfloat16"
@@ -323,7 +331,7 @@ def train_step(
 ) -> Tensor:
     """Change the weights by one batch and return its loss, on the device: nothing waits for it."""
     model.train()
-    logits = _logits(model, mask, batch, params).float()
+    logits = logits_of(model, mask, batch, params).float()
     loss = cross_entropy(logits, batch.labels.to(mask.device))
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)

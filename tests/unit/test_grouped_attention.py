@@ -264,3 +264,19 @@ def loss_curve(pattern: Pattern, batches: list[Batch], implementation: str) -> l
         optimiser.zero_grad()
         losses.append(loss.item())
     return losses
+
+
+def test_full_attention_pays_for_no_mask_and_gives_what_it_gave_under_one() -> None:
+    random = np.random.default_rng(9)
+    full = Pattern("full", TAGS, np.zeros((SIZE, SIZE), np.float32))
+    mask = attention.Mask(full, CPU)
+    torch.manual_seed(2)
+    for rows in (sentences(random, 3, 12, 8), sentences(random, 1, 12, 8)):
+        length = rows.tags.shape[1]
+        inputs = [torch.randn(len(rows.tags), 2, length, 8) for _ in range(3)]
+        laid = mask.inputs(rows)["attention_mask"]
+        assert laid is None or laid.shape == (len(rows.tags), 1, 1, length)
+        assert (laid is None) == (not rows.is_padding.any())
+        real = ~rows.is_padding[:, None, :, None]
+        found, wanted = (dense_attention(*inputs, bias) * real for bias in (laid, mask.bias(rows)))
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)

@@ -393,3 +393,12 @@ def test_the_command_line_ends_a_failure_without_a_traceback(
     monkeypatch.setattr(sys, "argv", ["study", "tiny"])
     with pytest.raises(SystemExit, match="plan_sst2 failed"):
         study_runner.main()
+
+
+def test_a_substitute_is_never_planned_under_the_name_of_the_corpus(data: Path) -> None:
+    path = paths.provenance()
+    provenance = json.loads(path.read_text())
+    provenance["corpus"]["name"] = "probe"
+    path.write_text(json.dumps(provenance))
+    with pytest.raises(UserError, match="holds probe, and the study asks for sst2"):
+        study_training.plan("tiny", "sst2")

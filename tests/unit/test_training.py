@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig
 
-from ggsa import attention, batches, encoder, optimisation
+from ggsa import attention, batches, config, encoder, optimisation, training
 from ggsa.config import Recipe
+from ggsa.errors import UserError
 from ggsa.vocabulary_subset import VocabularySubset
 
 RECIPE = Recipe(
@@ -129,3 +130,16 @@ def test_a_subset_of_the_vocabulary_trains_as_the_whole_does() -> None:
     assert whole.keys() == small.keys()
     for name in whole:
         torch.testing.assert_close(small[name], whole[name], atol=1e-6, rtol=1e-5)
+
+
+def test_flex_on_a_device_that_cannot_train_with_it_and_dropout_without_dense_are_refused() -> None:
+    params = config.load(overrides={"attention.implementation": "flex"})
+    with pytest.raises(UserError, match="flex, which trains on CUDA alone"):
+        training.implementation_for(params, RECIPE, "probe", torch.device("cpu"))
+    dropping = RECIPE.model_copy(update={"attention_dropout": 0.1})
+    params = config.load(overrides={"attention.implementation": "grouped"})
+    with pytest.raises(UserError, match=r"grouped, which has no dropout.*train\.recipes\.x\."):
+        training.implementation_for(params, dropping, "x", torch.device("cpu"))
+    auto = config.load()
+    assert training.implementation_for(auto, dropping, "x", torch.device("cpu")) == "dense"
+    assert training.implementation_for(auto, RECIPE, "x", torch.device("cpu")) == "auto"

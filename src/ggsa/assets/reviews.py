@@ -121,7 +121,10 @@ def with_validation(splits: Corpus, count: int, seed: int) -> Corpus:
     Raises:
         UserError: If train has too few of a label.
     """
-    chosen = corpus.balanced(splits["train"], range(len(splits["train"])), count, seed)
+    everything = range(len(splits["train"]))
+    chosen = corpus.balanced(
+        splits["train"], everything, count, seed, "validation_reviews", "reviews"
+    )
     validation = [splits["train"][row] for row in chosen]
     known = {row.words for row in validation}
     rest = [row for row in splits["train"] if row.words not in known]

@@ -3,7 +3,8 @@
 Controls must not lose the comparison of time because nobody skipped their blocked pairs. Tokens
 keep their order; the queries of a sentence are cut into blocks, and each block computes the band of
 keys that any of its queries may attend, under a mask of its own. What a block computes in vain is
-the corners of its band, so that the work stays close to the allowed pairs. `random` has no such
+the corners of its band, so that the work stays close to the allowed pairs. The masks hold a byte for
+each pair of a band: unlike a table's rectangles, which need none, they grow with the pairs. `random` has no such
 structure: no plan can skip its pairs, and it is computed densely.
 """
 
@@ -140,7 +141,7 @@ def _blocks(places: Places, sentence: int, length: int, base: int) -> list[Block
             if len(gathered)
             else ((base + low, base + high),)
         )
-        blocks.append(Block(base + start, base + stop, keys, mask=_additive(allowed)))
+        blocks.append(Block(base + start, base + stop, keys, mask=_partial(allowed)))
     return blocks
 
 
@@ -182,8 +183,6 @@ def _partial_ring(
     return ring
 
 
-def _additive(allowed: np.ndarray) -> Tensor | None:
-    if allowed.all():
-        return None
-    mask = torch.zeros(allowed.shape)
-    return mask.masked_fill_(torch.from_numpy(~allowed), -torch.inf)
+def _partial(allowed: np.ndarray) -> Tensor | None:
+    """Return a block's mask, or None where every pair of it is allowed."""
+    return None if allowed.all() else torch.from_numpy(allowed)

@@ -2,7 +2,7 @@
 
 Every block of a plan is one call of PyTorch's fused attention on a dense rectangle; only where a
 token attends itself besides its keys is one more score folded in. Outputs and gradients are those
-of dense attention under the same mask; memory grows with the number of tokens, not with its square.
+of dense attention under the same mask; under a table, memory grows with the number of tokens, not with its square.
 """
 
 import math
@@ -142,7 +142,11 @@ def _add(total: Tensor, block: Block, part: Tensor) -> None:
 
 
 def _mask(block: Block, dtype: torch.dtype) -> Tensor | None:
-    return None if block.mask is None else block.mask.to(dtype)[None, None]
+    """Return a block's mask as it is added to scores, `[1, 1, query, key]`."""
+    if block.mask is None:
+        return None
+    bias = torch.zeros(block.mask.shape, dtype=dtype)
+    return bias.masked_fill_(~block.mask, -torch.inf)[None, None]
 
 
 def _own_score(q: Tensor, k: Tensor, rows: slice, scaling: float) -> Tensor:

@@ -53,7 +53,7 @@ class Mask:
             if device.type != "cpu":
                 raise UserError(
                     f"params.yaml: attention.implementation is grouped, which runs on a CPU, and "
-                    f"the device is {device.type}. Choose auto or flex."
+                    f"the device is {device.type}. Choose auto or dense."
                 )
             if not blocks or not self._planned:
                 raise UserError(
@@ -68,6 +68,7 @@ class Mask:
             )
         self._compiled = compile_table(pattern.allowed)
         self._groups = blocks and self._planned
+        self._full = bool((pattern.bias == 0).all()) and pattern.positional is None
 
     def inputs(self, batch: Batch) -> dict[str, Any]:
         """Return what the model is called with: the pieces and the pattern laid over them.
@@ -77,7 +78,7 @@ class Mask:
         """
         chosen = self._choose(batch)
         if chosen == "dense":
-            return {"input_ids": batch.pieces.to(self.device), "attention_mask": self.bias(batch)}
+            return {"input_ids": batch.pieces.to(self.device), "attention_mask": self._laid(batch)}
         laid = self.plan(batch) if chosen == "grouped" or self.pattern.positional is None else None
         order = torch.arange(batch.tags.shape[1]).expand(batch.tags.shape)
         order = (order if laid is None else laid.order).to(self.device)
@@ -108,10 +109,11 @@ class Mask:
         """Return the implementation for a batch."""
         if self.implementation != "auto":
             return self.implementation
+        if self.device.type == "cuda":
+            long = batch.tags.shape[1] >= choice.FLEX_TOKENS
+            return "flex" if self._planned and long else "dense"
         if self.device.type != "cpu":
-            return (
-                "flex" if self._planned and batch.tags.shape[1] >= choice.FLEX_TOKENS else "dense"
-            )
+            return "dense"
         if not self._groups or self._sizes is None:
             return "dense"
         tags, is_padding = np.asarray(batch.tags), np.asarray(batch.is_padding)
@@ -119,6 +121,17 @@ class Mask:
             return "grouped" if choice.band_is_faster(is_padding) else "dense"
         faster = choice.grouped_is_faster(self._compiled, tags, is_padding, *self._sizes)
         return "grouped" if faster else "dense"
+
+    def _laid(self, batch: Batch) -> Tensor | None:
+        """Return the dense mask: the pattern's bias; of full attention only where a sentence ends.
+
+        Full attention must not pay for a mask that blocks nothing, or a comparison with it is unfair.
+        """
+        if not self._full:
+            return self.bias(batch)
+        if not batch.is_padding.any():
+            return None
+        return ~batch.is_padding.to(self.device)[:, None, None, :]  # [batch, 1, 1, key]
 
     def _ranked_bias(self) -> Tensor:
         """Return the table in the order of ranks, `[rank, rank]`."""

@@ -4,7 +4,7 @@ All queries of one tag share one set of keys. Sorted by tag, the tokens of a sen
 over tag pairs a few dense rectangles: the queries of one tag by the keys of the tags that it may
 attend. A table is *compiled* once (the tags are ordered so that allowed tags stand side by side and
 a rectangle's keys are few runs), a batch is *planned* once (shared by every layer and head), and
-nothing of the size of length x length ever exists.
+nothing of the size of length x length ever exists. (What goes by place is planned in `banded.py`.)
 """
 
 import functools
@@ -28,7 +28,7 @@ class Block(NamedTuple):
         stop: After the last query.
         keys: Rows of the keys: ranges, or an index where they stand apart.
         itself: Every query attends itself besides, being in none of its keys.
-        mask: Added to the scores, `[query, key]`, where not every pair is allowed.
+        mask: Which pairs are allowed, bool `[query, key]`; None where all are.
     """
 
     start: int

@@ -49,8 +49,12 @@ def machine(folder: str) -> str:
         f"Measured by <code>make bench</code> on {about['processor']} ({about['cores']} cores), "
         f"PyTorch {about['torch']}, in {about['seconds'] / 60:.0f} minutes. All contestants of a "
         f"line take turns in random order in one process; a ratio is the median over rounds, its "
-        f"range the quartiles. Numbers of another machine differ: run it there. No GPU was at hand; "
-        f"<code>python -m benchmarks.gpu</code> measures one."
+        f"range the quartiles. Numbers of another machine differ: run it there. "
+        + (
+            "What a GPU did stands in <code>gpu.csv</code> beside."
+            if (Path(folder) / "gpu.csv").is_file()
+            else "On a GPU nothing was measured yet; <code>python -m benchmarks.gpu</code> does."
+        )
     )
 
 
@@ -183,7 +187,7 @@ def whole(rows: pd.DataFrame) -> str:
         "Layer: one encoder layer of BERT-base’s width, forward and backward. Step: the seconds of "
         "an epoch, from training steps over batches spread evenly over the lengths of the corpus. "
         "Experiment: full, hard and soft under the recipe of the released code (batch 8, three "
-        "epochs, tagging included), extrapolated from a few batches; the peer tags every batch anew "
+        "epochs, tagging included), extrapolated from some batches of each; the peer tags every batch anew "
         "and builds masks by Python loops in every layer. Tagging: the ratio is of seconds a word. "
         "Memory: by how much it rises, forward and backward, beside the bytes of a dense mask "
         "alone (computed, not measured)."
@@ -228,9 +232,10 @@ def _crossing(rows: pd.DataFrame) -> str:
     parts = []
     for heads, (label, _) in WIDTHS.items():
         part = _narrowest(ours[ours["heads"] == heads])
-        pays = part[part["ratio"] < 1]
         if part.empty:
             continue
+        slower = part.loc[part["ratio"] >= 1, "length"]
+        pays = part[part["length"] > (slower.max() if len(slower) else 0)]
         last = part.iloc[-1]
         text = (
             f"attention with {label} is faster than full attention from "
