@@ -25,8 +25,8 @@ from ggsa.timing import interleaved
 from ggsa.vocabulary_subset import VocabularySubset
 
 BATCHES = 24
-NAIVE_BATCHES = 10
-SECONDS = 12.0
+NAIVE_BATCHES = 6
+SECONDS = 8.0
 
 AttentionMaskInterface.register(naive.NAME, eager_mask)
 

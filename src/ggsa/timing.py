@@ -13,18 +13,22 @@ FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
 
 
 def interleaved(
-    contestants: Mapping[str, Callable[[], Any]], seconds: float, fewest: int = FEWEST_ROUNDS
+    contestants: Mapping[str, Callable[[], Any]],
+    seconds: float,
+    fewest: int = FEWEST_ROUNDS,
+    warm_up: bool = True,
 ) -> dict[str, np.ndarray]:
     """Return wall-clock seconds of every contestant in every round, `[round]`.
 
     Args:
-        contestants: What to run, by name; each is run once unmeasured first.
+        contestants: What to run, by name.
         seconds: About how long to go on for, once the fewest rounds are done.
         fewest: Rounds at least.
+        warm_up: Whether each is run once unmeasured first; calls of many seconds need none.
     """
     order = list(contestants)
     stream = random.Random(13)
-    for name in order:
+    for name in order if warm_up else ():
         contestants[name]()
     times: dict[str, list[float]] = {name: [] for name in order}
     end = time.perf_counter() + seconds
