@@ -16,6 +16,7 @@ from ggsa.report.sections import paragraph
 GROUPED, DENSE, AUTO = "hard, grouped", "hard, dense mask", "hard, auto"
 WINDOW = "window, grouped"
 BOTH, REAL = "forward and backward", "joined sentences"
+RATIOS = (0.25, 0.5, 1, 2, 4)
 WIDTHS = {
     12: ("12 heads (BERT-base’s width)", "s-"),
     2: ("2 heads (the encoder trained here)", "o--"),
@@ -93,8 +94,13 @@ def figure(rows: pd.DataFrame, figures: Path) -> str:
     lengths = sorted(set(ours["length"]))
     axes.set_xticks(lengths, [wording.count(length) for length in lengths])
     axes.minorticks_off()
-    axes.set(xlabel="length in word pieces (log scale)", ylabel="time over full attention’s")
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log", base=2)
+    axes.set_yticks(RATIOS, [f"{ratio:g}" for ratio in RATIOS])
+    axes.set(
+        xlabel="length in word pieces (log scale)",
+        ylabel="time over full attention’s (log scale)",
+        ylim=(RATIOS[0], None),
+    )
     axes.legend()
     said = "; ".join(
         f"{label}: "
@@ -130,11 +136,11 @@ def attention(rows: pd.DataFrame) -> str:
             {
                 "pattern": row.case,
                 "pieces": row.length,
-                "batch": str(row.batch),
-                "heads": str(row.heads),
+                "batch": _whole_number(row.batch),
+                "heads": _whole_number(row.heads),
                 "tags": row.tags,
                 "pass": row.direction,
-                "threads": str(row.threads),
+                "threads": _whole_number(row.threads),
                 "full (ms)": f"{1000 * row.value_peer:,.1f}",
                 "grouped (ms)": f"{1000 * row.value_ours:,.1f}",
                 "ratio": f"{row.ratio:.2f} ({row.ratio_low:.2f} to {row.ratio_high:.2f})",
