@@ -16,7 +16,7 @@ import yaml
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("dvc.yaml", "params.yaml", "DEVIATIONS.md", ".dvcignore", ".gitignore", "stages", "src",
-          "notebooks", "studies", "reports/published/studies")  # fmt: skip
+          "notebooks", "studies", "reports/published/benchmark", "reports/published/studies")  # fmt: skip
 
 
 def environment() -> dict[str, str]:

@@ -318,6 +318,16 @@ def test_a_missing_manifest_is_said(fresh):
     assert [d.file for d in differences()] == [str(paths.MANIFEST)]
 
 
+def test_a_benchmark_is_held_against_the_hashes_that_were_taken_when_it_was_measured(fresh):
+    paths.BENCHMARK.mkdir()
+    results = paths.BENCHMARK / "results.csv"
+    results.write_text("length,ratio\n512,0.5\n")
+    publish.write_manifest(paths.BENCHMARK / "SHA256SUMS", publish.benchmark_files())
+    assert not differences()
+    results.write_text("length,ratio\n512,0.4\n")
+    assert [d.file for d in differences()] == [str(results)]
+
+
 def test_answers_are_written_again_and_compared(fresh, monkeypatch):
     folder = paths.RESULTS / "answers/sst2/tables"
 

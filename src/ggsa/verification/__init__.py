@@ -21,7 +21,7 @@ def verify() -> list[Check]:
     """Return every group of checks over the published results of this repository."""
     return [
         *verify_core(),
-        recorded.check_benchmark(),
+        *recorded.check_benchmark(),
         *recorded.check_studies(),
         *rederived.check_all_answers(),
     ]
