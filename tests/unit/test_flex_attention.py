@@ -72,7 +72,7 @@ CASES = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(**CASES, tile=st.sampled_from([8, 16]))
 def test_every_pair_is_allowed_as_under_the_dense_mask_and_lies_in_a_tile_that_says_so(
     seed, kind, density, length, reach, tile
