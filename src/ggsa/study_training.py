@@ -83,7 +83,9 @@ def plan(name: str, corpus: str) -> None:
 
 
 def _require_corpus(corpus: str) -> None:
-    """Refuse to plan or train on another corpus than the one that results will be named after.
+    """Refuse to plan on another corpus than the one that results will be named after.
+
+    A cell needs its plan, so that nothing is trained either.
 
     Raises:
         UserError: If a substitute stands in the place of the corpus.

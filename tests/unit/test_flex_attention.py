@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tagged_batches import sentences
 from torch.nn.attention.flex_attention import flex_attention
 
 from ggsa import attention
@@ -17,24 +18,10 @@ from ggsa.errors import UserError
 from ggsa.patterns import Pattern
 from ggsa.positional import Positional
 from ggsa.rules import blocked_outside
-from ggsa.vocabulary import CLS, SEP, TAGS
+from ggsa.vocabulary import CLS, TAGS
 
 SIZE = len(TAGS)
 CPU = torch.device("cpu")
-
-
-def sentences(random: np.random.Generator, batch: int, length: int, kinds: int) -> Batch:
-    """Sentences of a few tags, `[CLS]` first and `[SEP]` last, padded to one length."""
-    some = random.choice(SIZE - 2, size=kinds, replace=False)
-    tags = random.choice(some, size=(batch, length))
-    ends = random.integers(2, length + 1, batch)
-    ends[random.integers(batch)] = length
-    tags[:, 0] = TAGS.index(CLS)
-    tags[np.arange(batch), ends - 1] = TAGS.index(SEP)
-    labels = torch.zeros(batch, dtype=torch.int64)
-    is_padding = torch.from_numpy(np.arange(length)[None] >= ends[:, None])
-    tags = torch.from_numpy(tags)
-    return Batch(tags, tags, is_padding, labels, torch.arange(batch) * 7919 + 13, labels)
 
 
 def pattern_of(random: np.random.Generator, kind: str, density: float, reach: int) -> Pattern:

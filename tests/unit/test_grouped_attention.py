@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tagged_batches import sentences
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 from ggsa import attention, positional
@@ -16,28 +17,10 @@ from ggsa.errors import UserError
 from ggsa.patterns import Pattern
 from ggsa.positional import Positional
 from ggsa.rules import blocked_outside
-from ggsa.vocabulary import CLS, SEP, TAGS
+from ggsa.vocabulary import CLS, TAGS
 
 SIZE = len(TAGS)
 CPU = torch.device("cpu")
-
-
-def batch_of(tags: np.ndarray, is_padding: np.ndarray) -> Batch:
-    labels = torch.zeros(len(tags), dtype=torch.int64)
-    identities = torch.arange(len(tags)) * 7919 + 13
-    arrays = (torch.from_numpy(tags), torch.from_numpy(is_padding))
-    return Batch(torch.from_numpy(tags), *arrays, labels, identities, labels)
-
-
-def sentences(random: np.random.Generator, batch: int, length: int, kinds: int) -> Batch:
-    """Sentences of few or many tags, `[CLS]` first and `[SEP]` last, padded to one length."""
-    some = random.choice(SIZE - 2, size=kinds, replace=False)
-    tags = random.choice(some, size=(batch, length))
-    ends = random.integers(2, length + 1, batch)
-    ends[random.integers(batch)] = length
-    tags[:, 0] = TAGS.index(CLS)
-    tags[np.arange(batch), ends - 1] = TAGS.index(SEP)
-    return batch_of(tags, np.arange(length)[None] >= ends[:, None])
 
 
 def both(
