@@ -216,6 +216,18 @@ def test_auto_takes_the_mask_for_short_sentences_and_rectangles_for_long_ones() 
     assert "plan" in mask.inputs(sentences(random, 4, 1024, 12))
 
 
+def test_auto_counts_nothing_where_counting_would_be_felt(monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("counted")
+
+    monkeypatch.setattr(choice, "work", refuse)
+    table = plan.compile_table(np.eye(SIZE, dtype=bool))
+    short, long = (sentences(np.random.default_rng(8), 1, length, 12) for length in (128, 1024))
+    assert not choice.grouped_is_faster(table, short.tags.numpy(), short.is_padding.numpy(), 768, 1)
+    with pytest.raises(AssertionError, match="counted"):
+        choice.grouped_is_faster(table, long.tags.numpy(), long.is_padding.numpy(), 768, 1)
+
+
 def test_a_model_learns_the_same_under_grouped_and_under_dense_attention() -> None:
     random = np.random.default_rng(5)
     pattern = pattern_of(random.random((SIZE, SIZE)) < 0.3)

@@ -17,7 +17,11 @@ FLEX_TOKENS = 512
 BAND_TOKENS = 384
 """Shortest sentences, in tokens, for which a band is faster than a mask, on a CPU."""
 
-IMPLEMENTATIONS = ("auto", "dense", "grouped", "flex")
+FELT_SECONDS = 4.5e-3
+"""Predicted time of the mask, over all layers, below which counting rectangles would be felt.
+
+Counting takes about 0.15 ms. So short a batch is computed under the mask, whatever its tags.
+"""
 
 
 class Work(NamedTuple):
@@ -75,10 +79,12 @@ def grouped_is_faster(
         width: Heads times their dimension.
         layers: Over which the planning is shared.
     """
+    dense = COSTS.masked_pair * width * tags.shape[0] * tags.shape[1] ** 2
+    if dense * layers < FELT_SECONDS:
+        return False
     found = work(table, counts_by_rank(table, tags, is_padding)[:, :-1])
     grouped = COSTS.call * found.calls + COSTS.batch / layers
     grouped += width * (COSTS.row * found.rows + COSTS.pair * found.pairs)
-    dense = COSTS.masked_pair * width * tags.shape[0] * tags.shape[1] ** 2
     return grouped < CAUTION * dense
 
 
