@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ggsa import batches, encoder, optimisation, paths, training
+from ggsa import batches, encoder, inference, optimisation, paths, training
 from ggsa.alignment import TaggedPieces
 from ggsa.attention import Mask
 from ggsa.batches import Batch
@@ -118,7 +118,7 @@ def _call(params: Params, pattern: Pattern, batch: Batch, what: str) -> Callable
     def infer() -> None:
         model.eval()
         with torch.inference_mode():
-            training.logits_of(model, mask, batch, params)
+            inference.batch_logits(model, mask, batch, training.half(params))
 
     return infer
 

@@ -148,6 +148,8 @@ def tag_sentences(pipeline: Any, sentences: Sequence[Words]) -> list[list[str]]:
     Raises:
         UserError: If the tagger's tags are not the universal ones.
     """
+    if not sentences:
+        return []
     document = pipeline([list(words) for words in sentences])
     tags = [[word.upos for word in sentence.words] for sentence in document.sentences]
     for words, row in zip(sentences, tags, strict=True):
@@ -157,6 +159,24 @@ def tag_sentences(pipeline: Any, sentences: Sequence[Words]) -> list[list[str]]:
                 f"per word was wanted. Use a tagger trained on Universal Dependencies."
             )
     return tags
+
+
+def tag_texts(pipeline: Any, texts: Sequence[Words]) -> list[list[str]]:
+    """Return one universal tag per word of texts of any length, as `tag_corpus` would give them.
+
+    Args:
+        pipeline: From `load_tagger`.
+        texts: Split into words.
+
+    Raises:
+        UserError: If the tagger's tags are not the universal ones.
+    """
+    parts = [passage for words in texts for passage in passages(tuple(words)) if passage]
+    order = sorted(range(len(parts)), key=lambda place: len(parts[place]))  # batches of like length
+    tagged = tag_sentences(pipeline, [parts[place] for place in order])
+    tags = dict(zip(order, tagged, strict=True))
+    found = iter(tag for place in range(len(parts)) for tag in tags[place])
+    return [[next(found) for _ in words] for words in texts]
 
 
 def open_store(folder: Path, tagger_sha256: str) -> sqlite3.Connection:

@@ -24,9 +24,11 @@ from ggsa import (
     alignment,
     artifacts,
     batches,
+    classifier,
     corruption,
     devices,
     encoder,
+    inference,
     optimisation,
     paths,
     patterns,
@@ -36,7 +38,6 @@ from ggsa.config import Params, Recipe
 from ggsa.errors import UserError
 from ggsa.vocabulary_subset import VocabularySubset
 
-EVALUATION_BATCH = 256
 PREDICTED_SPLITS = ("selection", "validation", "test", "examples")
 
 
@@ -80,7 +81,7 @@ def train_cell(params: Params, mode: str, seed: int) -> None:
     cell = trained(params, patterns.read(paths.rule_table(mode)), seed, f"{mode}-{seed}", "core")
     folder = paths.cell("core", mode, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    cell.model.save_pretrained(folder)
+    classifier.save(folder, cell.model, encoder.tokenizer(paths.ENCODER), params.train.max_pieces)
     artifacts.write_table(folder / "history.csv", cell.history)
     artifacts.write_table(folder / "predictions.parquet", cell.predictions)
     artifacts.write_json(folder / "training.json", {"mode": mode, "seed": seed, **cell.summary})
@@ -158,6 +159,7 @@ def trained(params: Params, pattern: patterns.Pattern, seed: int, name: str, stu
         ]
     )
     subset.restore(model, whole_table, padding)
+    classifier.carry(model, pattern)
     return Cell(
         model=model,
         predictions=predictions,
@@ -250,22 +252,13 @@ def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Spl
 
 
 def predict(model: PreTrainedModel, mask: Mask, split: Split, params: Params) -> np.ndarray:
-    """Return the two logits of every sentence, float32 `[sentence, 2]`, in the split's order."""
-    model.eval()
-    logits = torch.empty(len(split.ids), 2)
-    with torch.inference_mode():
-        for rows in batches.evaluation_order(split.lengths, EVALUATION_BATCH):
-            batch = batches.collate(split.sentences, split.labels, rows)
-            logits[batch.rows] = logits_of(model, mask, batch, params).float().cpu()
-    return logits.numpy()
+    """Return the logits of every sentence, float32 `[sentence, class]`, in the split's order."""
+    return inference.logits(model, mask, split.sentences, half(params))
 
 
-def logits_of(model: PreTrainedModel, mask: Mask, batch: batches.Batch, params: Params) -> Tensor:
-    """Return the logits of a batch, `[batch, 2]`; the pattern is laid over it once."""
-    inputs = mask.inputs(batch)
-    half = params.train.precision == "bfloat16"
-    with torch.autocast(mask.device.type, dtype=torch.bfloat16, enabled=half):
-        return model(**inputs).logits
+def half(params: Params) -> bool:
+    """Return whether forward passes are computed in bfloat16."""
+    return params.train.precision == "bfloat16"
 
 
 def _optimise(
@@ -331,7 +324,7 @@ def train_step(
 ) -> Tensor:
     """Change the weights by one batch and return its loss, on the device: nothing waits for it."""
     model.train()
-    logits = logits_of(model, mask, batch, params).float()
+    logits = inference.batch_logits(model, mask, batch, half(params)).float()
     loss = cross_entropy(logits, batch.labels.to(mask.device))
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
