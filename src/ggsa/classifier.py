@@ -188,7 +188,9 @@ def load(run: str | Path, device: str = "cpu", implementation: str = "auto") -> 
             folder, attn_implementation=attention.NAME
         )
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # every library has a class of its own per kind of damage
         raise UserError(
             f"{folder} cannot be loaded ({error}). It is damaged: train it again, or export it anew."
         ) from error
