@@ -24,9 +24,8 @@ $(BIN)/.ready: requirements.lock pyproject.toml
 check: setup ## refuse a wrong params.yaml, without running anything
 	@$(RUN) python3 -m stages.check
 
-repro: check ## run the pipeline, then print the result table and where the report is
-	$(RUN) dvc repro
-	@$(RUN) python3 -m ggsa.report.summary
+repro: check ## run the pipeline, then print results, the time per stage and where the report is
+	@since=$$(date +%s); $(RUN) dvc repro && $(RUN) python3 -m ggsa.report.summary --since $$since
 
 verify: setup ## re-derive every published number from the published predictions; trains nothing
 	@$(RUN) python3 -m ggsa.verification

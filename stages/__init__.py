@@ -63,13 +63,16 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _note_seconds(seconds: float) -> None:
-    """Add what a stage took to .cache/stages.csv: no output of a stage may hold a wall-clock time."""
+    """Add what a stage took, and when it ended, to .cache/stages.csv.
+
+    No output of a stage may hold a wall-clock time.
+    """
     from ggsa import paths
 
     paths.CACHE.mkdir(exist_ok=True)
     name = " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]]).replace(",", " ")
     with paths.STAGE_SECONDS.open("a", encoding="utf-8") as file:
-        file.write(f"{name},{seconds:.1f}\n")
+        file.write(f"{name},{seconds:.1f},{time.time():.0f}\n")
 
 
 def base_params(description: str | None) -> "Params":
