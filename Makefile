@@ -7,7 +7,7 @@ UNSHOWN := (Created|State|Executor|.*\.(py|json|md|yaml)$$|data|runs|src|noteboo
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro verify test lint check study publish bench ablate compare clean-runs
+.PHONY: help setup repro verify test lint check study publish bench experiment ablate compare clean-runs
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,9 +24,8 @@ $(BIN)/.ready: requirements.lock pyproject.toml
 check: setup ## refuse a wrong params.yaml, without running anything
 	@$(RUN) python3 -m stages.check
 
-repro: check ## run the pipeline, then print the result table and where the report is
-	$(RUN) dvc repro
-	@$(RUN) python3 -m ggsa.report.summary
+repro: check ## run the pipeline, then print results, the time per stage and where the report is
+	@since=$$(date +%s); $(RUN) dvc repro && $(RUN) python3 -m ggsa.report.summary --since $$since
 
 verify: setup ## re-derive every published number from the published predictions; trains nothing
 	@$(RUN) python3 -m ggsa.verification
@@ -43,8 +42,11 @@ bench: setup ## time attention, steps and tagging against their peers; publish t
 	$(RUN) dvc repro rules
 	@$(RUN) python3 -m benchmarks
 
+experiment: setup ## try parameters in a copy: make experiment SET='rules.drop=["ADJ->NOUN"] train.threads=2' [NAME=...]
+	@$(RUN) python3 -m ggsa.experiments run "$$SET" --name "$$NAME"
+
 ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' names some
-	$(RUN) python3 -m ggsa.ablation $(RULES)
+	@$(RUN) python3 -m ggsa.experiments ablate "$$RULES"
 	@$(MAKE) --no-print-directory compare
 
 compare: setup ## show the experiments of this workspace side by side

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ggsa import batches, encoder, inference, optimisation, paths, training
+from ggsa import bars, batches, encoder, inference, optimisation, paths, training
 from ggsa.alignment import TaggedPieces
 from ggsa.attention import Mask
 from ggsa.batches import Batch
@@ -50,7 +50,7 @@ def measure(params: Params, patterns: dict[str, Pattern]) -> pd.DataFrame:
     params = _on_cpu(params)
     split = training.read_split("train", encoder.tokenizer(paths.ENCODER), params)
     lines = []
-    for length in LENGTHS:
+    for length in bars.over(LENGTHS, len(LENGTHS), "time", "length"):
         batch = documents(split, length)
         for what in (TRAINING, INFERENCE):
             calls = {mode: _call(params, p, batch, what) for mode, p in patterns.items()}

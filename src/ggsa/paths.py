@@ -21,6 +21,7 @@ RULES = DATA / "rules"  # rules: <mode>.json and statistics/*.csv
 RUNS = Path(os.environ.get("GGSA_RUNS", "runs"))  # train: <study>/<mode>-<seed>/
 METRICS = Path("reports/metrics.json")  # evaluate
 TABLES = Path("reports/tables")  # evaluate: every number that the report shows
+PLOTS = Path("reports/plots")  # evaluate: what DVC draws
 FIGURES = Path("reports/figures")  # report
 REPORT = Path("reports/report.html")  # report
 

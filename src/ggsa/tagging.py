@@ -21,9 +21,8 @@ from typing import Any
 import pandas as pd
 import stanza
 import torch
-from tqdm import tqdm
 
-from ggsa import artifacts, paths, probe
+from ggsa import artifacts, bars, interruption, paths, probe
 from ggsa.config import Params, Tagger
 from ggsa.errors import UserError
 from ggsa.vocabulary import UNIVERSAL_TAGS
@@ -221,17 +220,11 @@ def fill_store(
     missing = [chunk for chunk in chunks if chunk]
     words = sum(len(sentence) for chunk in missing for sentence in chunk)
     workers = len(os.sched_getaffinity(0)) if options.workers == "auto" else options.workers
-    bar = tqdm(
-        total=words,
-        desc="tagging",
-        unit="word",
-        unit_scale=True,
-        file=sys.stderr,
-        disable=not missing,
-        mininterval=1.0 if sys.stderr.isatty() else 60.0,
-    )
+    if not missing:
+        return 0
+    total, done = sum(len(chunk) for chunk in missing), 0
     with (
-        bar,
+        bars.bar("tag", words, "word") as bar,
         ProcessPoolExecutor(
             max_workers=max(1, min(workers, len(missing))),
             mp_context=multiprocessing.get_context("spawn"),
@@ -243,9 +236,13 @@ def fill_store(
             for chunk, rows in zip(missing, pool.map(_tag_chunk, missing), strict=True):
                 _commit(store, chunk, rows)
                 bar.update(sum(len(sentence) for sentence in chunk))
+                done += len(chunk)
+                interruption.keeps(
+                    f"Of {total:,} sentences that had no tags yet, {done:,} are tagged and kept."
+                )
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-    return sum(len(chunk) for chunk in missing)
+    return total
 
 
 def _start_worker(folder: Path, batch_size: int) -> None:

@@ -17,18 +17,19 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ggsa import (
     alignment,
     artifacts,
+    bars,
     batches,
     classifier,
     corruption,
     devices,
     encoder,
     inference,
+    interruption,
     optimisation,
     paths,
     patterns,
@@ -281,15 +282,8 @@ def _optimise(
     epoch_steps = -(-len(lengths) // recipe.batch_size)
     total_steps = epoch_steps * recipe.epochs
     require_open_rows(_shortest_bias(train, mask))
-    bar = tqdm(
-        total=total_steps,
-        initial=progress.step,
-        desc=name,
-        unit="step",
-        file=sys.stderr,
-        mininterval=1.0 if sys.stderr.isatty() else 60.0,
-        dynamic_ncols=True,
-    )
+    bar = bars.bar(f"train {name}", total_steps, "step", progress.step)
+    interruption.keeps(_kept(name, progress.step, total_steps))
     for epoch in range(progress.step // epoch_steps, recipe.epochs):
         order = batches.training_order(lengths, recipe.batch_size, seed, epoch)
         for rows in order[progress.step - epoch * epoch_steps :]:
@@ -304,14 +298,20 @@ def _optimise(
             bar.update()
             if progress.step % params.train.evaluate_every == 0 or progress.step == total_steps:
                 _look(progress, model, mask, judge, params, epoch_steps, name)
-                bar.set_postfix(
-                    loss=f"{progress.history[-1]['loss']:.3f}",
-                    selection=f"{progress.history[-1]['selection_accuracy']:.4f}",
+                seen = progress.history[-1]
+                bar.set_postfix_str(
+                    f"loss {seen['loss']:.3f}, selection {seen['selection_accuracy']:.4f}"
                 )
                 if progress.step < total_steps:
                     _save(checkpoint, model, optimiser, progress)
+                    interruption.keeps(_kept(name, progress.step, total_steps))
     bar.close()
     return progress
+
+
+def _kept(name: str, step: int, total: int) -> str:
+    upto = f"up to step {step:,} of {total:,}" if step else "from no step yet"
+    return f"The cell {name} is kept {upto}, and finished cells are kept whole."
 
 
 def train_step(

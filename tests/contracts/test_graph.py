@@ -10,7 +10,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-PLUMBING = {"config", "paths", "artifacts", "errors", "problems", "vocabulary"}
+PLUMBING = {
+    *("config", "paths", "artifacts", "errors", "problems", "vocabulary"),
+    *("bars", "interruption"),  # what a stage says of itself while it runs
+}
 """Modules whose edits must not retrain anything: they decide no number that a stage writes."""
 
 

@@ -1,0 +1,63 @@
+"""The tables that the plots of `dvc.yaml` are drawn from, in the shape that DVC wants.
+
+Place in the data flow: the end of the evaluate stage. Reads `reports/tables/` and the cells'
+predictions; writes `reports/plots/`, which `dvc plots show`, `dvc plots diff` and the editors draw.
+DVC makes one curve of a column, so that a table has a column for every mode of the grid; it sees no
+text of the corpus. The report has figures of its own and does not read these tables.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ggsa import artifacts, paths
+from ggsa.config import Params
+from ggsa.outcomes import Outcome, read_outcomes
+
+LABELS = np.array(["negative", "positive"])
+SPLIT = "validation"
+
+
+def write_tables(params: Params, study: str = "core") -> None:
+    """Write the tables of reports/plots, after `evaluation.evaluate`.
+
+    Raises:
+        UserError: If a table or a cell of the grid is missing or damaged.
+    """
+    history = artifacts.read_table(paths.TABLES / "history.csv", ("mode", "step", "loss"))
+    runs = artifacts.read_table(paths.TABLES / "runs.csv", ("mode", "seed", "split", "accuracy"))
+    costs = artifacts.read_table(paths.TABLES / "cost.csv", ("mode", "split", "density"))
+    outcome = read_outcomes(params, study)[SPLIT]
+    tables = {
+        "loss": curves(history, "loss"),
+        "selection_accuracy": curves(history, "selection_accuracy"),
+        "accuracy_by_density": accuracy_by_density(runs, costs),
+        "confusion": confusion(outcome),
+    }
+    for name, table in tables.items():
+        artifacts.write_table(paths.PLOTS / f"{name}.csv", table)
+
+
+def curves(history: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the mean over seeds at every step, one column a mode, in the order of the grid.
+
+    Steps that not every mode has are left out: DVC would draw what is missing as 0.
+    """
+    means = history.groupby(["mode", "step"], sort=False)[column].mean().unstack("mode")
+    return means[list(history["mode"].unique())].sort_index().dropna().reset_index()
+
+
+def accuracy_by_density(runs: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracy and density of every cell on the validation split."""
+    densities = costs.loc[costs["split"] == SPLIT, ["mode", "density"]]
+    accuracies = runs.loc[runs["split"] == SPLIT, ["mode", "seed", "accuracy"]]
+    return accuracies.merge(densities, on="mode", validate="many_to_one").reset_index(drop=True)
+
+
+def confusion(outcome: Outcome) -> pd.DataFrame:
+    """Return the label of every sentence, once for each seed, and what every mode predicted."""
+    rows = {
+        "seed": np.repeat(outcome.seeds, len(outcome.labels)),
+        "label": LABELS[np.tile(outcome.labels, len(outcome.seeds))],
+    }
+    predicted = {mode: LABELS[classes.ravel()] for mode, classes in outcome.predicted.items()}
+    return pd.DataFrame(rows | predicted)
