@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from ggsa import classifier, explaining, tagging
+from ggsa import bars, classifier, explaining, tagging
 from ggsa.classifier import Classifier, Prediction
 from ggsa.errors import UserError
 from ggsa.problems import unknown
@@ -74,7 +74,7 @@ def predict_file(
     tagger = None if found.tags else explaining.tagger()
     ending = (target or source).suffix
     done = 0
-    with _opened(target) as file:
+    with _opened(target) as file, bars.bar("predict", None, "row") as shown:
         write = _writer(file, ending)
         for chunk in _chunks(itertools.chain([first], rows)):
             texts = [words_in(row, found, source, number) for number, row in chunk]
@@ -88,10 +88,9 @@ def predict_file(
             for (_, row), prediction in zip(chunk, model.predict(texts, tags), strict=True):
                 write({**row, **_added(prediction)})
             done += len(chunk)
-            if target is not None:
-                print(f"\r{done:,} rows", end="", file=sys.stderr, flush=True)
+            shown.update(len(chunk))
     if target is not None:
-        print(f"\r{done:,} rows. Written: {Path(target).resolve()}", file=sys.stderr)
+        print(f"{done:,} rows. Written: {Path(target).resolve()}", file=sys.stderr)
     return done
 
 
