@@ -126,8 +126,7 @@ def form(shown: dict[str, Any]) -> str:
 
 
 def _counted(number: int, name: str) -> Options:
-    last = f" {name} {number}, the last" if name == "layer" and number > 1 else f" {name} {number}"
-    return [(str(i), f"{name} {i + 1}" if i + 1 < number else last.strip()) for i in range(number)]
+    return [(str(i), f"{name} {i + 1}") for i in range(number)]
 
 
 def _select(name: str, options: Options) -> str:

@@ -31,7 +31,7 @@
     const rows = sentence.pieces.map((_, query) => sentence.pieces.map((_, key) => weight(query, key)));
     const named = ["mode", "layer", "head"].map((name) => control(name).selectedOptions[0].text);
     return { sentence, size, rows, allowed, colours: data.modes.find((one) => one.name === mode),
-      top: Math.max(...rows.flat()), label: `mode ${named[0]}, ${named[1]}, ${named[2]}` };
+      top: Math.max(...rows.flat()), label: `Mode ${named.join(", ")}` };
   }
 
   function build() {
@@ -46,8 +46,9 @@
         element("span", { class: "share" }),
         element("span", { class: "bar" }))));
     part("matrix").replaceChildren(head(view), body(view));
-    part("caption").textContent = `${view.label}, seed ${data.seed}. Rows look, columns are ` +
-      "looked at; a number is the percentage of the row’s attention, rounded. Hatched: blocked.";
+    part("caption").textContent = `“${view.sentence.text}” ${view.label}, seed ${data.seed}. Rows ` +
+      "look, columns are looked at; a number is the percentage of the row’s attention, rounded. " +
+      "Hatched: blocked.";
     select(state.chosen);
   }
 
