@@ -27,9 +27,11 @@ def page(opened):
         yield page
 
 
-def choose(page, *values) -> None:
-    for name, value in zip(CHOICES, values, strict=True):
-        page.select_option(f"#explorer select[name={name}]", str(value))
+def choose(page, *values, before: tuple = (None,) * len(CHOICES)) -> None:
+    """Set the controls; those that hold the same value as before are left alone."""
+    for name, old, value in zip(CHOICES, before, values, strict=True):
+        if value != old:
+            page.select_option(f"#explorer select[name={name}]", str(value))
 
 
 def matrix(table: pd.DataFrame, sentence, mode, layer, head, column: str) -> list[list]:
@@ -45,8 +47,10 @@ def percentage(text: str) -> float:
 def test_the_matrix_is_that_of_the_table_for_every_choice(page, table):
     heads = [*table["head"].unique().tolist(), "mean"]
     columns = [table[name].unique().tolist() for name in ("sentence", "mode", "layer")]
+    before = (None,) * len(CHOICES)
     for choice in itertools.product(*columns, heads):
-        choose(page, *choice)
+        choose(page, *choice, before=before)
+        before = choice
         weights = matrix(table, *choice, "weight")
         allowed = matrix(table, *choice, "allowed")
         cells = page.evaluate(CELLS)
