@@ -113,7 +113,7 @@ def share_by_length(material: Material) -> str:
             100 * part["attention_share"],
             LINES[number % len(LINES)],
             marker="o",
-            color=("#1c1c1c", "#cc79a7", "#009e73")[number % 3],
+            color=style.NEUTRAL[number % len(style.NEUTRAL)],
             label=_architecture(name),
         )
         first, last = part.iloc[0], part.iloc[-1]
