@@ -25,8 +25,10 @@ def browser():
 
 
 @pytest.fixture
-def opened(browser, report_page: Path) -> Callable[..., Iterator]:
+def opened(browser, request) -> Callable[..., Iterator]:
     """Open the report; fail if it asks for anything or says anything on the console."""
+    # Asked for here and not among the arguments: without a browser, none need be rendered.
+    report_page: Path = request.getfixturevalue("report_page")
 
     @contextmanager
     def open_page(width: int = 1280, height: int = 900, script: str = "", **options):

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.browser
+
 BLOCKS = """() => {
   const kinds = "header > *, nav, main h2, main h3, main h4, main p, main ul, main .table, " +
     "main figure, .strips, .explorer, .deviations .wide";

@@ -5,6 +5,8 @@ import itertools
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.browser
+
 CHOICES = ("sentence", "mode", "layer", "head")
 CELLS = """() => [...document.querySelectorAll("#explorer .matrix tbody tr")].map((row) =>
   [...row.querySelectorAll("td")].map((cell) => [cell.className, cell.title, cell.textContent]))"""
