@@ -3,9 +3,13 @@
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from ggsa.report import style
+
+SECTIONS = Path(__file__).parents[2] / "src/ggsa/report/sections"
 VOID = {"meta", "link", "img", "br", "hr", "input", "col"}
 
 
@@ -78,3 +82,11 @@ def test_the_policy_of_the_page_forbids_every_request(html):
     assert policy.startswith("default-src 'none'; img-src data:;") and "http" not in policy
     assert not [attributes for tag, attributes in Tags(html).found
                 if tag in ("script", "iframe", "object", "embed") and "src" in attributes]  # fmt: skip
+
+
+def test_only_the_style_names_a_colour_and_no_two_modes_share_one():
+    for path in SECTIONS.rglob("*.py"):
+        assert not re.findall(r"[\"']#[0-9a-fA-F]{6}", path.read_text(encoding="utf-8")), path
+    colours = list(style.MODE_COLOURS.values())
+    assert len(set(colours)) == len(colours) == len(set(style.MODE_MARKERS.values()))
+    assert not set(colours) & {style.REFERENCE, *style.NEUTRAL}

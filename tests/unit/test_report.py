@@ -193,6 +193,23 @@ def test_a_minus_sign_never_stands_before_nought():
     assert wording.points(float("nan")) == wording.NONE
 
 
+def test_the_abstract_names_every_verdict_once():
+    results = pd.DataFrame(
+        {"mode": ["full", "hard", "soft", "full"], "split": ["validation"] * 3 + ["test"],
+         "verdict": ["reproduced", "not reproduced", "reproduced", ""]}
+    )  # fmt: skip
+    claims = pd.DataFrame(
+        {"statement": ["accuracy, full", "attention is easier to interpret", "work is lower"],
+         "verdict": ["reproduced", "not measured", "partly supported"]}
+    )  # fmt: skip
+    assert wording.verdicts(results, claims) == (
+        "By the rules fixed beforehand, the published accuracy is reproduced for full and soft and "
+        "not reproduced for hard, that attention is easier to interpret is not measured and that "
+        "work is lower is partly supported."
+    )
+    assert wording.verdicts(results.assign(verdict=""), claims.assign(verdict="")) == ""
+
+
 def test_the_abstract_says_not_shown_where_equivalence_failed(tmp_path):
     write_run(tmp_path)
     read = {name: pd.read_csv(tmp_path / paths.TABLES / f"{name}.csv")

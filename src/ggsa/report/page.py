@@ -55,13 +55,7 @@ def build(params: Params, sections: Mapping[str, str]) -> str:
         run=run_line(params, provenance),
         rows=verdict_rows(found["results"]),
         rows_note=rows_note(found["results"]),
-        abstract=wording.abstract(
-            found["results"],
-            found["comparisons"],
-            found["equivalence"],
-            found["cost"],
-            provenance,
-        ),
+        abstract=abstract(found, provenance),
         claims=Markup(claims_table(found["claims"])),
         content=content,
         methods=methods(params, provenance, found),
@@ -176,6 +170,13 @@ def rows_note(results: pd.DataFrame) -> str:
         f"before the first run; see Methods."
     )
     return f"{text} {wording.descriptive(int(row['seeds']))}".strip()
+
+
+def abstract(found: Mapping[str, pd.DataFrame], provenance: dict) -> list[str]:
+    """Return the abstract as sentences: what was measured, then the verdicts."""
+    sources = ("results", "comparisons", "equivalence", "cost")
+    measured = wording.abstract(*(found[name] for name in sources), provenance)
+    return [*measured, wording.verdicts(found["results"], found["claims"])]
 
 
 def claims_table(claims: pd.DataFrame) -> str:

@@ -80,6 +80,7 @@ def tag_frequencies(material: Material) -> str:
         )
     else:
         caption += "The hard table lets every tag look at some other tag."
+    caption += f" {wording.COUNTED}"
     return style.publish(
         figure, "tag_frequencies", material.figures, caption, "Dot plot of the share of each tag."
     )
@@ -117,7 +118,7 @@ def lengths(material: Material) -> str:
     known = [f"{mean[split]:.1f} in {split}" for split in splits if split in mean]
     caption = (
         f"The commonest length is, in {'; in '.join(commonest)}. The mean is "
-        f"{wording.listing(known)} word pieces. The groups are of unequal width."
+        f"{wording.listing(known)} word pieces. The groups are of unequal width. {wording.COUNTED}"
     )
     return style.publish(
         figure, "sentence_lengths", material.figures, caption, "Bar chart of sentence lengths."

@@ -295,6 +295,7 @@ def confusion(material: Material) -> str:
         f"{mode} wrongly calls {first:.1f}% positive and {second:.1f}% negative"
         for mode, first, second in said
     )
+    caption += " (means over seeds; spreads stand in the table of accuracies)."
     return style.publish(
-        figure, "confusion", material.figures, f"{caption} (means over seeds).", "Confusion tables."
+        figure, "confusion", material.figures, caption, "Heat maps of labels against predictions."
     )

@@ -96,7 +96,7 @@ def rule_savings(material: Material) -> str:
     caption = (
         f"{top['rule']} costs most: without it the density on train would fall by "
         f"{100 * top['saving_if_dropped']:.2f} percentage points. Shown are {listed} of "
-        f"{len(rules)} rules in force."
+        f"{len(rules)} rules in force. {wording.COUNTED}"
     )
     return style.publish(
         figure, "rule_savings", material.figures, caption, "Bar chart of the saving of each rule."
