@@ -15,7 +15,6 @@ NONE = "\N{EN DASH}"
 FEWEST_SEEDS = 5
 SMALL_SHARE = 0.10
 SPLIT_NAMES = {"pooled": "validation and test together"}
-
 COUNTED = "Counted over everything, not sampled: there are no error bars."
 
 
