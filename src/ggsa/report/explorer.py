@@ -138,4 +138,5 @@ def _select(name: str, options: Options) -> str:
         f"{html.escape(text)}</option>"
         for value, text in options
     )
-    return f'<label class="{name}"><span>{name}</span> <select name="{name}">{entries}</select></label>'
+    control = f'<select name="{name}">{entries}</select>'
+    return f'<label class="{name}"><span>{name}</span> {control}</label>'

@@ -28,7 +28,8 @@
     const weight = (query, key) =>
       used.reduce((sum, one) => sum + one[query * size + key], 0) / used.length / data.unit;
     const allowed = (query, key) => data.allowed[mode][number][query][key] === "1";
-    const rows = sentence.pieces.map((_, query) => sentence.pieces.map((_, key) => weight(query, key)));
+    const places = [...sentence.pieces.keys()];
+    const rows = places.map((query) => places.map((key) => weight(query, key)));
     const named = ["mode", "layer", "head"].map((name) => control(name).selectedOptions[0].text);
     return { sentence, size, rows, allowed, colours: data.modes.find((one) => one.name === mode),
       top: Math.max(...rows.flat()), label: `Mode ${named.join(", ")}` };
@@ -46,14 +47,15 @@
         element("span", { class: "share" }),
         element("span", { class: "bar" }))));
     part("matrix").replaceChildren(head(view), body(view));
-    part("caption").textContent = `“${view.sentence.text}” ${view.label}, seed ${data.seed}. Rows ` +
-      "look, columns are looked at; a number is the percentage of the row’s attention, rounded. " +
+    part("caption").textContent = `“${view.sentence.text}” ${view.label}, seed ${data.seed}. ` +
+      "Rows look, columns are looked at; a number is the percentage of the row’s attention, rounded. " +
       "Hatched: blocked.";
     select(state.chosen);
   }
 
   function head({ sentence }) {
-    const names = sentence.pieces.map((piece) => element("th", { scope: "col" }, element("span", {}, piece)));
+    const names = sentence.pieces.map((piece) =>
+      element("th", { scope: "col" }, element("span", {}, piece)));
     return element("thead", {}, element("tr", {}, element("td"), ...names));
   }
 
@@ -93,7 +95,8 @@
 
   function sentenceOn(query) {
     const { sentence, rows, allowed, size } = state.view;
-    const keys = rows[query].map((share, key) => ({ share, key })).filter(({ key }) => allowed(query, key));
+    const keys = rows[query].map((share, key) => ({ share, key }))
+      .filter(({ key }) => allowed(query, key));
     const most = [...keys].sort((a, b) => b.share - a.share).slice(0, 3)
       .map(({ share, key }) => `“${sentence.pieces[key]}” ${percent(share)}`);
     return `“${sentence.pieces[query]}” (${sentence.tags[query]}) may attend ${keys.length} of ` +
@@ -141,7 +144,8 @@
   // Open on the first piece of a word that may not attend everything, if there is one.
   const first = chosenView();
   state.chosen = Math.max(0, first.rows.findIndex((row, query) =>
-    !first.sentence.tags[query].startsWith("[") && row.some((_, key) => !first.allowed(query, key))));
+    !first.sentence.tags[query].startsWith("[") &&
+    row.some((_, key) => !first.allowed(query, key))));
   build();
   part("body").hidden = false;
 })();
