@@ -1,7 +1,8 @@
 """The page around the sections: first screen, contents, methods, deviations, provenance, runs.
 
 Place in the data flow: called by `ggsa.report.rendering` with the HTML of the notebooks. The page
-loads nothing from anywhere: styles, figures and text are in the one file.
+loads nothing from anywhere: styles, scripts (kept in the folder `web`), figures and text are in the
+one file, and its content security policy makes the browser refuse anything else.
 """
 
 import re
@@ -18,7 +19,9 @@ from ggsa import artifacts, paths
 from ggsa.config import Params
 from ggsa.report import progress, tables, wording
 
-TEMPLATE = Path(__file__).with_name("page.html.j2")
+WEB = Path(__file__).with_name("web")
+STYLES = ("page.css", "explorer.css", "print.css")
+SCRIPTS = ("page.js", "explorer.js")
 DEVIATIONS = Path("DEVIATIONS.md")
 HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
 
@@ -42,20 +45,17 @@ def build(params: Params, sections: Mapping[str, str]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    template = environment.from_string(in_line("page.html.j2"))
     page = template.render(
+        styles=in_line(*STYLES),
+        theme=in_line("theme.js"),
+        scripts=in_line(*SCRIPTS),
         banner=banner(params, provenance),
         alarm=wording.alarm(provenance),
         run=run_line(params, provenance),
         rows=verdict_rows(found["results"]),
         rows_note=rows_note(found["results"]),
-        abstract=wording.abstract(
-            found["results"],
-            found["comparisons"],
-            found["equivalence"],
-            found["cost"],
-            provenance,
-        ),
+        abstract=abstract(found, provenance),
         claims=Markup(claims_table(found["claims"])),
         content=content,
         methods=methods(params, provenance, found),
@@ -67,6 +67,13 @@ def build(params: Params, sections: Mapping[str, str]) -> str:
     )
     # The contents are read off the finished page, so that no heading is missing from them.
     return with_contents(page, contents(page))
+
+
+def in_line(*names: str) -> Markup:
+    """Return files of the folder `web`, joined, as they stand."""
+    return Markup("\n").join(
+        Markup((WEB / name).read_text(encoding="utf-8").rstrip()) for name in names
+    )
 
 
 def with_anchors(name: str, section: str) -> str:
@@ -165,6 +172,13 @@ def rows_note(results: pd.DataFrame) -> str:
     return f"{text} {wording.descriptive(int(row['seeds']))}".strip()
 
 
+def abstract(found: Mapping[str, pd.DataFrame], provenance: dict) -> list[str]:
+    """Return the abstract as sentences: what was measured, then the verdicts."""
+    sources = ("results", "comparisons", "equivalence", "cost")
+    measured = wording.abstract(*(found[name] for name in sources), provenance)
+    return [*measured, wording.verdicts(found["results"], found["claims"])]
+
+
 def claims_table(claims: pd.DataFrame) -> str:
     """Return the table of the paper's claims as HTML."""
     return tables.as_html(claims, "claims-table", text=tuple(claims.columns))
@@ -245,7 +259,7 @@ def deviations() -> str:
     if not DEVIATIONS.is_file():
         return "<p>DEVIATIONS.md does not exist in this workspace.</p>"
     text = re.sub(r"\A# .*\n", "", DEVIATIONS.read_text(encoding="utf-8"))
-    text = re.sub(r"^##+ ", "#### ", text, flags=re.MULTILINE)
+    text = re.sub(r"^##+ ", "### ", text, flags=re.MULTILINE)
     body = markdown2html_mistune(text).replace(
         '<a class="anchor-link"', '<a hidden class="anchor-link"'
     )

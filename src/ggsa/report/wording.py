@@ -15,6 +15,7 @@ NONE = "\N{EN DASH}"
 FEWEST_SEEDS = 5
 SMALL_SHARE = 0.10
 SPLIT_NAMES = {"pooled": "validation and test together"}
+COUNTED = "Counted over everything, not sampled: there are no error bars."
 
 
 def is_missing(value: Any) -> bool:
@@ -156,6 +157,19 @@ def abstract(
         )
         if sentence
     ]
+
+
+def verdicts(results: pd.DataFrame, claims: pd.DataFrame) -> str:
+    """Return every verdict in one sentence: on the published accuracies, then claim by claim."""
+    judged = results[(results["split"] == "validation") & (results["verdict"] != "")]
+    accuracies = listing(
+        f"{verdict} for {listing(rows['mode'])}"
+        for verdict, rows in judged.groupby("verdict", sort=False)
+    )
+    others = claims[~claims["statement"].str.startswith("accuracy") & (claims["verdict"] != "")]
+    parts = [f"the published accuracy is {accuracies}"] if accuracies else []
+    parts += [f"that {row.statement} is {row.verdict}" for row in others.itertuples()]
+    return f"By the rules fixed beforehand, {listing(parts)}." if parts else ""
 
 
 def _accuracies(results: pd.DataFrame, provenance: dict) -> str:
