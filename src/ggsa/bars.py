@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 60.0
 Item = TypeVar("Item")
+_open: list[tqdm] = []
 
 
 class Lines:
@@ -80,7 +81,7 @@ def bar(name: str, total: int | None, unit: str, done: int = 0) -> Any:
     """
     if not sys.stderr.isatty():
         return Lines(name, total, unit, done)
-    return tqdm(
+    shown = tqdm(
         total=total,
         initial=done,
         desc=name,
@@ -90,6 +91,14 @@ def bar(name: str, total: int | None, unit: str, done: int = 0) -> Any:
         mininterval=0.5,
         dynamic_ncols=True,
     )
+    _open.append(shown)
+    return shown
+
+
+def close() -> None:
+    """Close the bars that are open, so that the last words of a stage stand below them."""
+    for shown in _open:
+        shown.close()
 
 
 def over(items: Iterable[Item], total: int | None, name: str, unit: str) -> Iterator[Item]:
