@@ -31,6 +31,7 @@ class Lines:
         self.name, self.total, self.unit = name, total, unit
         self.done = self._done_before = done
         self._clock = clock
+        self._file = sys.stderr
         self._started = self._said = clock()
 
     def update(self, count: int = 1) -> None:
@@ -58,7 +59,7 @@ class Lines:
 
     def _say(self, rest: str) -> None:
         count = f"{self.done:,}" if self.total is None else f"{self.done:,} of {self.total:,}"
-        print(f"{self.name}: {count} {self.unit}s, {rest}", file=sys.stderr, flush=True)
+        print(f"{self.name}: {count} {self.unit}s, {rest}", file=self._file, flush=True)
 
     def __enter__(self) -> Self:
         """Return itself."""
