@@ -2,8 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Columns of `dvc exp show` that hold no result and no parameter, or too many digits of one.
-UNSHOWN := (Created|State|Executor|.*\.(py|json|md|yaml)$$|data|runs|src|notebooks|reports|stages|corpus|encoder|.*\.(verdict|sd|f1|cost|test_accuracy)$$)
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
 
 .DEFAULT_GOAL := help
@@ -47,10 +45,9 @@ experiment: setup ## try parameters in a copy: make experiment SET='rules.drop=[
 
 ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' names some
 	@$(RUN) python3 -m ggsa.experiments ablate "$$RULES"
-	@$(MAKE) --no-print-directory compare
 
-compare: setup ## show the experiments of this workspace side by side
-	@$(RUN) dvc exp show --only-changed --hide-workspace --md --drop '$(UNSHOWN)'
+compare: setup ## show the experiments on this commit side by side
+	@$(RUN) python3 -m ggsa.experiments compare
 
 study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 42"] [JOBS=2]
 	@test -n "$(NAME)" || { echo "Which study? make study NAME=..., one of: $$(ls -d studies/*/ | xargs -n1 basename | tr '\n' ' ')"; exit 2; }

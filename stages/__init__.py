@@ -40,9 +40,10 @@ def _say_last_words(kind: type, error: BaseException, traceback: "TracebackType 
     if not issubclass(kind, KeyboardInterrupt):
         return sys.__excepthook__(kind, error, traceback)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience shall not cut the sentence short
-    from ggsa import interruption
+    from ggsa import bars, interruption
 
-    print(f"\n\n{interruption.last_words()}\n", file=sys.stderr)
+    bars.close()
+    print(f"\n{interruption.last_words()}\n", file=sys.stderr)
 
 
 sys.excepthook = _say_last_words

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 60.0
 Item = TypeVar("Item")
+_open: list[tqdm] = []
 
 
 class Lines:
@@ -30,6 +31,7 @@ class Lines:
         self.name, self.total, self.unit = name, total, unit
         self.done = self._done_before = done
         self._clock = clock
+        self._file = sys.stderr
         self._started = self._said = clock()
 
     def update(self, count: int = 1) -> None:
@@ -57,7 +59,7 @@ class Lines:
 
     def _say(self, rest: str) -> None:
         count = f"{self.done:,}" if self.total is None else f"{self.done:,} of {self.total:,}"
-        print(f"{self.name}: {count} {self.unit}s, {rest}", file=sys.stderr, flush=True)
+        print(f"{self.name}: {count} {self.unit}s, {rest}", file=self._file, flush=True)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -80,7 +82,7 @@ def bar(name: str, total: int | None, unit: str, done: int = 0) -> Any:
     """
     if not sys.stderr.isatty():
         return Lines(name, total, unit, done)
-    return tqdm(
+    shown = tqdm(
         total=total,
         initial=done,
         desc=name,
@@ -90,6 +92,14 @@ def bar(name: str, total: int | None, unit: str, done: int = 0) -> Any:
         mininterval=0.5,
         dynamic_ncols=True,
     )
+    _open.append(shown)
+    return shown
+
+
+def close() -> None:
+    """Close the bars that are open, so that the last words of a stage stand below them."""
+    for shown in _open:
+        shown.close()
 
 
 def over(items: Iterable[Item], total: int | None, name: str, unit: str) -> Iterator[Item]:

@@ -8,18 +8,30 @@ itself takes a misspelt key.
 
 import argparse
 import hashlib
+import io
 import json
 import re
 import subprocess
 import sys
+import textwrap
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from ggsa import config
 from ggsa.errors import UserError
 
-LONGEST_NAME = 60
+LONGEST_NAME = 48
+WIDTH = 100
+UNFINISHED = ("Queued", "Running", "Failed")
+WIDEST_VALUE = 36
+HIDDEN = re.compile(
+    r"^(Experiment|rev|typ|Created|parent|State|Executor)$"
+    r"|/|\.(py|json|md|yaml)$|^(data|notebooks|runs|src|studies)$"
+    r"|\.(cost|f1|sd|test_accuracy|verdict)$"
+)
+"""Columns of `dvc exp show` that are no parameter, and results that say little beside the others."""
 SPOKEN = {"rules.drop": "without", "rules.add": "with"}
 
 
@@ -82,10 +94,11 @@ def ablations(rules: config.Rules, only: list[str]) -> list[dict[str, Any]]:
 def arguments(changed: dict[str, Any], name: str) -> list[str]:
     """Return the arguments of `dvc exp run` that name an experiment and set its parameters.
 
-    JSON, because DVC's override grammar (Hydra's) does not take a bare arrow.
+    JSON, because DVC's override grammar (Hydra's) does not take a bare arrow. Without `--force`,
+    which would also train again what the change does not touch.
     """
     settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in changed.items()]
-    return ["--force", "--name", name, *(f"--set-param={setting}" for setting in settings)]
+    return ["--name", name, *(f"--set-param={setting}" for setting in settings)]
 
 
 def run(text: str, name: str = "") -> None:
@@ -96,26 +109,77 @@ def run(text: str, name: str = "") -> None:
         name: Of the experiment; by default what is changed.
 
     Raises:
-        UserError: If params.yaml would be wrong with the changes.
+        UserError: If params.yaml would be wrong with the changes, or the name is taken.
     """
     changed = changes(text)
     config.load(overrides=changed)
-    _dvc("exp", "run", "--temp", *arguments(changed, name or name_of(changed)))
+    name = name or name_of(changed)
+    if name in _existing():
+        raise UserError(
+            f"There is an experiment {name} already: `make compare` shows it. To run it again, "
+            f"`dvc exp remove {name}` first, or give it another name with NAME=."
+        )
+    _dvc("exp", "run", "--temp", *arguments(changed, name))
 
 
 def ablate(rules: list[str]) -> None:
     """Run one experiment per rule, each without it and in a copy, one after the other.
 
-    Not through DVC's queue, whose worker goes on after Ctrl-C and fails without a word.
+    Those that are there already are passed over. Not through DVC's queue, whose worker goes on
+    after Ctrl-C and fails without a word.
 
     Raises:
         UserError: See `ablations`.
     """
-    wanted = ablations(config.load().rules, rules)
+    wanted, existing = ablations(config.load().rules, rules), _existing()
     for number, changed in enumerate(wanted, start=1):
         name = name_of(changed)
-        print(f"\nExperiment {number} of {len(wanted)}: {name}", file=sys.stderr)
-        _dvc("exp", "run", "--temp", *arguments(changed, name))
+        there = " is there already" if name in existing else ""
+        print(f"\nExperiment {number} of {len(wanted)}: {name}{there}", file=sys.stderr)
+        if not there:
+            _dvc("exp", "run", "--temp", *arguments(changed, name))
+
+
+def compare() -> None:
+    """Print the experiments of this commit below the commit itself."""
+    shown = subprocess.run(
+        ["dvc", "exp", "show", "--csv", "--hide-workspace"],
+        check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    print(table(pd.read_csv(io.StringIO(shown.stdout), dtype=str, keep_default_na=False)))
+
+
+def table(shown: pd.DataFrame, width: int = WIDTH) -> str:
+    """Return `dvc exp show --csv` as text: every accuracy, other results and parameters that differ.
+
+    Only what is finished. What does not fit beside the names stands in further blocks below.
+    """
+    shown = shown[~shown["State"].isin(UNFINISHED)]
+    kept = [
+        name
+        for name in shown
+        if name.endswith(".accuracy") or (not HIDDEN.search(name) and shown[name].nunique() > 1)
+    ]
+    names = shown["Experiment"].where(shown["Experiment"] != "", shown["rev"])
+    body = shown[kept].map(_shown).set_axis(names.rename(None), axis="index")
+    if len(body) < 2:
+        return "There is no experiment on this commit yet; `make experiment` makes one."
+    return body.to_string(line_width=width)
+
+
+def _shown(value: str) -> str:
+    """Return a value of the table, numbers to four digits, in a column that stays narrow."""
+    if re.fullmatch(r"-?\d+\.\d{5,}", value):
+        return f"{float(value):.4f}"
+    return textwrap.shorten(value, WIDEST_VALUE, placeholder=" ...")
+
+
+def _existing() -> set[str]:
+    """Return the names of the experiments on this commit."""
+    listed = subprocess.run(
+        ["dvc", "exp", "list", "--name-only"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return set(listed.stdout.split())
 
 
 def _words(key: str, value: Any) -> str:
@@ -147,16 +211,19 @@ def main() -> None:
     one.add_argument("--name", default="", help="by default what is changed")
     every = kinds.add_parser("ablate", help="one experiment per rule")
     every.add_argument("rules", help="rules, by spaces; all of them where empty")
+    kinds.add_parser("compare", help="all of this commit side by side")
     wanted = parser.parse_args()
     try:
         if wanted.kind == "run":
             run(wanted.changes, wanted.name)
-        else:
+        elif wanted.kind == "ablate":
             ablate(wanted.rules.split())
+        if wanted.kind != "run":
+            compare()
     except UserError as error:
         sys.exit(f"\n{error}\n")
     except subprocess.CalledProcessError:
-        sys.exit("\nThe experiment failed; what DVC and the stage say of it stands above.\n")
+        sys.exit("\nThat failed; what DVC and the stage say of it stands above.\n")
     except KeyboardInterrupt:
         sys.exit("\nInterrupted. Finished experiments are kept: `make compare` shows them.\n")
 

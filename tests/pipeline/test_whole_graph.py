@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -71,6 +72,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "init", "--quiet")
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
     run(folder, "git", "add", ".")
     run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
     run(folder, "dvc", "repro")
@@ -108,6 +110,24 @@ def test_dropping_a_rule_retrains_hard_and_soft_and_nothing_of_full(clone: Path)
     assert "Running stage 'train@full-1'" not in output
     assert "Running stage 'tag'" not in output
     assert predictions(clone, "full-1") == before
+
+
+def test_the_table_of_experiments_fits_100_columns(clone: Path) -> None:
+    output = run(clone, "env", "PYTHONPATH=src", "python3", "-m", "ggsa.experiments", "compare")
+    assert "no-verb-noun" in output and "hard.accuracy" in output
+    assert max(map(len, output.splitlines())) <= 100
+
+
+def test_every_plot_has_a_curve_or_a_matrix_for_every_mode(clone: Path) -> None:
+    output = run(clone, "dvc", "plots", "show", "--json")
+    shown = json.JSONDecoder().raw_decode(output)[0]["data"]
+    assert set(shown) == {"loss", "selection accuracy", "accuracy by density", "confusion"}
+    for name, (plot,) in shown.items():
+        drawn = plot["content"]
+        assert drawn["title"]["text"] and "<DVC" not in json.dumps(drawn)
+        series = "mode" if name == "accuracy by density" else "field"
+        assert {point[series] for point in drawn["data"]["values"]} == {"full", "hard", "soft"}
+        assert not any("words" in point for point in drawn["data"]["values"])
 
 
 @pytest.mark.parametrize(
@@ -156,6 +176,30 @@ def test_a_killed_training_ends_with_the_same_predictions(clone: Path) -> None:
     assert "going on from step" in again.stderr
     assert predictions(clone, "hard-2") == expected
     assert not list(checkpoints.glob("hard-2-*.pt"))
+
+
+def test_an_interrupted_training_says_what_is_kept_and_goes_on_from_there(clone: Path) -> None:
+    expected = predictions(clone, "soft-2")
+    command = [sys.executable, "-m", "stages.train", "--mode", "soft", "--seed", "2"]
+    surroundings = environment() | {"PYTHONPATH": "src"}
+    process = subprocess.Popen(
+        command, cwd=clone, env=surroundings, stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 120
+    while not list((clone / ".cache/checkpoints/core").glob("soft-2-*.pt")):
+        assert process.poll() is None, "the training ended before it could be interrupted"
+        assert time.monotonic() < end, "no checkpoint was written"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode != 0 and "Traceback" not in said
+    kept = re.search(r"Interrupted. The cell soft-2 is kept up to step (\d+) of 30", said)
+    assert kept, said
+    again = subprocess.run(
+        command, cwd=clone, env=surroundings, capture_output=True, text=True, check=True
+    )
+    assert f"going on from step {kept[1]}." in again.stderr
+    assert predictions(clone, "soft-2") == expected
 
 
 def test_a_killed_tagging_resumes_and_gives_the_same_tags(clone: Path) -> None:

@@ -9,12 +9,14 @@ import contextlib
 import io
 import logging
 import random
+import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from ggsa import artifacts
+from ggsa import artifacts, bars
 from ggsa.errors import UserError
 from ggsa.probe.sentences import ProbeSentence, sentences
 
@@ -77,7 +79,11 @@ def train_tagger(folder: Path, seed: int) -> Path:
         flush=True,
     )
     model = folder / "pos.pt"
-    with tempfile.TemporaryDirectory() as scratch, _quietly():
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        bars.bar("train tagger", STEPS, "step") as bar,
+        _quietly(_Steps(bar)),
+    ):
         files = {}
         for split, text in treebank(seed).items():
             files[split] = Path(scratch) / f"{split}.conllu"
@@ -109,19 +115,34 @@ def _without_paths(checkpoint: dict) -> bytes:
     return buffer.getvalue()
 
 
+class _Steps(logging.Handler):
+    """Moves a bar by what Stanza's trainer logs whenever it has evaluated: `step 50: ...`."""
+
+    def __init__(self, bar: Any):
+        super().__init__()
+        self.bar, self.done = bar, 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if found := re.match(r"step (\d+):", record.getMessage()):
+            self.bar.update(int(found[1]) - self.done)
+            self.done = int(found[1])
+
+
 @contextlib.contextmanager
-def _quietly():
-    """Silence Stanza and hold PyTorch to one thread while the block runs."""
+def _quietly(heard: logging.Handler):
+    """Silence Stanza, but for one handler, and hold PyTorch to one thread while the block runs."""
     logger = logging.getLogger("stanza")
-    level, threads = logger.level, torch.get_num_threads()
+    threads, before = torch.get_num_threads(), (logger.level, logger.handlers, logger.propagate)
     state = torch.get_rng_state(), random.getstate()
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.INFO)
+    logger.handlers, logger.propagate = [heard], False
     torch.set_num_threads(1)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:
-        logger.setLevel(level)
+        logger.setLevel(before[0])
+        logger.handlers, logger.propagate = before[1:]
         torch.set_num_threads(threads)
         torch.set_rng_state(state[0])
         random.setstate(state[1])
