@@ -8,28 +8,32 @@ together, each with its key, its value and what would be right.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from ggsa import paths
+from ggsa import modes, paths
 from ggsa.errors import UserError
 from ggsa.problems import described, names_a_type, unknown
-from ggsa.vocabulary import MODES, STUDY_MODES, UNIVERSAL_TAGS, parse_rule
+from ggsa.vocabulary import UNIVERSAL_TAGS, parse_rule
 
-Mode = Literal[
-    "full",
-    "hard",
-    "soft",
-    "soft_released",
-    "hard_closed",
-    "self",
-    "diagonal",
-    "random",
-    "window",
-]
-assert {*get_args(Mode), *STUDY_MODES} == set(MODES), "the modes of config and vocabulary differ"
+
+def _known_mode(name: str) -> str:
+    if name not in modes.names():
+        raise ValueError(unknown(name, "mode", modes.names()))
+    return name
+
+
+Mode = Annotated[str, AfterValidator(_known_mode)]
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Table = dict[str, tuple[str, ...]]

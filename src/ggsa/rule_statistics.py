@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ggsa.patterns import Pattern
-from ggsa.rules import INDEX
+from ggsa.tag_tables import INDEX
 from ggsa.vocabulary import TAGS, UNIVERSAL_TAGS
 
 NEAR = 5
