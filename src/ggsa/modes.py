@@ -1,7 +1,7 @@
 """The modes, one function each, registered here and nowhere else.
 
 Between the rules and the patterns: a mode turns the hard table into what is added to the score of
-every pair of tags. `ggsa.config` accepts in `grid.modes` what is registered here, `ggsa.rules` asks
+every pair of tags. `ggsa.blocks` accepts in `grid.modes` what is registered here, `ggsa.rules` asks
 the function of a mode for its pattern, and the report prints the sentence beside it.
 docs/extending.md adds one.
 """
@@ -16,8 +16,8 @@ from ggsa.positional import Positional
 from ggsa.tag_tables import INDEX, blocked_outside, favoured, open_cls, own_tags, pairs
 from ggsa.vocabulary import CLS
 
-if TYPE_CHECKING:  # ggsa.config asks which modes there are
-    from ggsa.config import Rules
+if TYPE_CHECKING:  # ggsa.blocks asks which modes there are
+    from ggsa.blocks import Rules
 
 Bias = np.ndarray
 """float32 `[tag, tag]`, query tag by key tag; 0 is allowed, a number favoured, -inf blocked."""

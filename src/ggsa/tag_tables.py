@@ -10,8 +10,8 @@ import numpy as np
 
 from ggsa.vocabulary import CLS, TAGS
 
-if TYPE_CHECKING:  # ggsa.config asks ggsa.modes which modes there are
-    from ggsa.config import Rules
+if TYPE_CHECKING:  # ggsa.blocks asks ggsa.modes which modes there are
+    from ggsa.blocks import Rules
 
 INDEX = {tag: i for i, tag in enumerate(TAGS)}
 """The row and the column of every tag."""

@@ -24,6 +24,7 @@ from ggsa import (
     alignment,
     artifacts,
     batches,
+    classes,
     corruption,
     devices,
     encoder,
@@ -32,7 +33,8 @@ from ggsa import (
     patterns,
 )
 from ggsa.attention import Mask, require_open_rows
-from ggsa.config import Params, Recipe
+from ggsa.blocks import Recipe
+from ggsa.config import Params
 from ggsa.errors import UserError
 from ggsa.vocabulary_subset import VocabularySubset
 
@@ -132,7 +134,7 @@ def trained(params: Params, pattern: patterns.Pattern, seed: int, name: str, stu
         split: read_split(split, tokenizer, params, seed) for split in ("train", *PREDICTED_SPLITS)
     }
     reset = pattern.mode != "full" and not params.encoder.keep_projections
-    model = encoder.build(paths.ENCODER, recipe, seed, reset).to(device)
+    model = encoder.build(paths.ENCODER, recipe, seed, reset, classes.names()).to(device)
     if params.train.max_pieces > model.config.max_position_embeddings:
         raise UserError(
             f"params.yaml: train.max_pieces is {params.train.max_pieces}, but the encoder has only "
@@ -232,10 +234,11 @@ def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Spl
         kept = ~corpus["leaks_selection"].to_numpy(bool)
         corpus, tags = corpus[kept], tags[kept]
     labels = corpus["label"].to_numpy(np.int64)
-    if split in ("train", "selection") and not np.isin(labels, (0, 1)).all():
+    known = classes.names()
+    if split in ("train", "selection") and not np.isin(labels, range(len(known))).all():
         raise UserError(
-            f"{paths.corpus_split(split)} has rows whose label is neither 0 nor 1. Mend the source "
-            f"and run `dvc repro -f download`."
+            f"{paths.corpus_split(split)} has rows whose label is none of 0 to {len(known) - 1} "
+            f"({', '.join(known)}). Mend the source and run `dvc repro -f download`."
         )
     word_tags = list(tags["tags"])
     if params.train.corrupted_tags:
@@ -250,9 +253,9 @@ def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Spl
 
 
 def predict(model: PreTrainedModel, mask: Mask, split: Split, params: Params) -> np.ndarray:
-    """Return the two logits of every sentence, float32 `[sentence, 2]`, in the split's order."""
+    """Return the logits of every sentence, float32 `[sentence, class]`, in the split's order."""
     model.eval()
-    logits = torch.empty(len(split.ids), 2)
+    logits = torch.empty(len(split.ids), model.config.num_labels)
     with torch.inference_mode():
         for rows in batches.evaluation_order(split.lengths, EVALUATION_BATCH):
             batch = batches.collate(split.sentences, split.labels, rows)
@@ -261,7 +264,7 @@ def predict(model: PreTrainedModel, mask: Mask, split: Split, params: Params) ->
 
 
 def logits_of(model: PreTrainedModel, mask: Mask, batch: batches.Batch, params: Params) -> Tensor:
-    """Return the logits of a batch, `[batch, 2]`; the pattern is laid over it once."""
+    """Return the logits of a batch, `[batch, class]`; the pattern is laid over it once."""
     inputs = mask.inputs(batch)
     half = params.train.precision == "bfloat16"
     with torch.autocast(mask.device.type, dtype=torch.bfloat16, enabled=half):
