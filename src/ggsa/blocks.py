@@ -88,6 +88,12 @@ class Assets(Block):
         return folder if folder.is_dir() else None
 
 
+def watched(path: str) -> bool:
+    """Return whether a path lies in the folder on which the download stage depends."""
+    parts = Path(path).parts
+    return parts[:1] == paths.CORPORA.parts and ".." not in parts
+
+
 class Files(Block):
     """The user's own sentences, under `corpus.name: files`."""
 
@@ -113,7 +119,7 @@ class Files(Block):
                 f"{paths.CORPORA}/mine/train.csv"
             )
         for split, path in self.paths().items():
-            if Path(path).parts[:1] != paths.CORPORA.parts or ".." in Path(path).parts:
+            if not watched(path):
                 found.append(
                     f"corpus.files.{split} is {path}; it must lie beneath {paths.CORPORA}/, the "
                     f"folder that is watched for changes"
@@ -124,9 +130,9 @@ class Files(Block):
                     f"{', '.join(CORPUS_ENDINGS)}"
                 )
         if (self.text is None) == (self.words is None):
-            given = "neither" if self.text is None else "both"
+            both, link = ("neither", "nor") if self.text is None else ("both", "and")
             found.append(
-                f"{given} corpus.files.text and corpus.files.words are given; name the column of "
+                f"{both} corpus.files.text {link} corpus.files.words is given; name the column of "
                 f"one and set the other to null"
             )
         return found
@@ -174,9 +180,30 @@ class Tagger(Block):
 
     language: str
     package: str
+    mapping: dict[str, str]
     gold: bool
     batch_size: Count
     workers: Annotated[int, Field(ge=1)] | Literal["auto"]
+
+    @field_validator("package")
+    @classmethod
+    def _file_is_watched(cls, package: str) -> str:
+        if package.endswith(".pt") and not watched(package):
+            raise ValueError(
+                f"{package} is a file; it must lie beneath {paths.CORPORA}/, the folder that is "
+                f"watched for changes"
+            )
+        return package
+
+    @field_validator("mapping")
+    @classmethod
+    def _known_tags(cls, mapping: dict[str, str]) -> dict[str, str]:
+        wrong = [(own, tag) for own, tag in mapping.items() if tag not in UNIVERSAL_TAGS]
+        if wrong:
+            raise ValueError(
+                " ".join(f"of {own}, {unknown(tag, 'tag', UNIVERSAL_TAGS)}" for own, tag in wrong)
+            )
+        return mapping
 
 
 class Encoder(Block):

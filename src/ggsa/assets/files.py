@@ -97,13 +97,13 @@ def class_names(
     if len(train) < 2:
         raise UserError(
             f"{files['train']}: every row is of the class {_shown(next(iter(train)))}; two or more "
-            f"classes were expected. Is corpus.files.label the right column?"
+            f"classes were expected. Name another column as corpus.files.label, or another file."
         )
     for split, classes in found.items():
         strange = sorted(set(classes) - set(train))
         if strange:
             raise UserError(
-                f"{files[split]}: {classes[strange[0]]:,} rows are of the class "
+                f"{files[split]}: rows ({classes[strange[0]]:,}) are of the class "
                 f"{_shown(strange[0])}, which {files['train']} does not have; it has "
                 f"{', '.join(sorted(train))}. Correct the label, or add such rows to train."
             )

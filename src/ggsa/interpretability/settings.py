@@ -6,7 +6,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from ggsa import paths
-from ggsa.blocks import Block
+from ggsa.config import Block
 from ggsa.errors import UserError
 
 Count = Annotated[int, Field(ge=1)]

@@ -16,6 +16,7 @@ SOURCES = {
     "hub": "the Hugging Face Hub",
     "mirror": "a local mirror",
     "embedded": "this package, which generates it",
+    "files": "the folder corpora",
 }
 SPLIT_STYLES = {"train": ("#9a9a9a", "o"), "validation": ("#1c1c1c", "D")}
 
@@ -35,7 +36,7 @@ def origin(material: Material) -> str:
     )
     return (
         paragraph(
-            f"The run is on {wording.corpus_name(about)}, obtained from "
+            f"The run is on {html.escape(wording.corpus_name(about))}, obtained from "
             f"{SOURCES.get(corpus['source'], corpus['source'])}. Universal part-of-speech tags "
             f"come from {tagger_name(tagger)}. Every word has one tag, "
             f"and every word piece takes that of its word, so no piece is without one."
