@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+CORPORA = Path("corpora")  # the user's own files; the download stage depends on all of it
 
 # Written by stages and kept by DVC. A study on other assets keeps them in a folder of its own,
 # which its dvc.yaml names by $GGSA_DATA, and models by $GGSA_RUNS.

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ggsa import artifacts, paths
 from ggsa.patterns import Pattern
-from ggsa.rules import INDEX
+from ggsa.tag_tables import INDEX
 from ggsa.vocabulary import TAGS, UNIVERSAL_TAGS
 
 NEAR = 5

@@ -24,6 +24,7 @@ from ggsa import (
     artifacts,
     bars,
     batches,
+    classes,
     classifier,
     corruption,
     devices,
@@ -35,7 +36,8 @@ from ggsa import (
     patterns,
 )
 from ggsa.attention import Mask, require_open_rows
-from ggsa.config import Params, Recipe
+from ggsa.blocks import Recipe
+from ggsa.config import Params
 from ggsa.errors import UserError
 from ggsa.vocabulary_subset import VocabularySubset
 
@@ -134,7 +136,7 @@ def trained(params: Params, pattern: patterns.Pattern, seed: int, name: str, stu
         split: read_split(split, tokenizer, params, seed) for split in ("train", *PREDICTED_SPLITS)
     }
     reset = pattern.mode != "full" and not params.encoder.keep_projections
-    model = encoder.build(paths.ENCODER, recipe, seed, reset).to(device)
+    model = encoder.build(paths.ENCODER, recipe, seed, reset, classes.names()).to(device)
     if params.train.max_pieces > model.config.max_position_embeddings:
         raise UserError(
             f"params.yaml: train.max_pieces is {params.train.max_pieces}, but the encoder has only "
@@ -235,10 +237,11 @@ def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Spl
         kept = ~corpus["leaks_selection"].to_numpy(bool)
         corpus, tags = corpus[kept], tags[kept]
     labels = corpus["label"].to_numpy(np.int64)
-    if split in ("train", "selection") and not np.isin(labels, (0, 1)).all():
+    known = classes.names()
+    if split in ("train", "selection") and not np.isin(labels, range(len(known))).all():
         raise UserError(
-            f"{paths.corpus_split(split)} has rows whose label is neither 0 nor 1. Mend the source "
-            f"and run `dvc repro -f download`."
+            f"{paths.corpus_split(split)} has rows whose label is none of 0 to {len(known) - 1} "
+            f"({', '.join(known)}). Mend the source and run `dvc repro -f download`."
         )
     word_tags = list(tags["tags"])
     if params.train.corrupted_tags:

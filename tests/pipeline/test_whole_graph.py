@@ -16,7 +16,7 @@ import yaml
 
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("dvc.yaml", "params.yaml", "DEVIATIONS.md", ".dvcignore", ".gitignore", "stages", "src",
+COPIED = ("dvc.yaml", "params.yaml", "DEVIATIONS.md", "corpora/README.md", ".dvcignore", ".gitignore", "stages", "src",
           "notebooks", "studies", "reports/published/benchmark", "reports/published/studies")  # fmt: skip
 
 
@@ -49,15 +49,30 @@ def predictions(folder: Path, cell: str) -> str:
     return table.to_json()
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clone")
+def copy_to(folder: Path) -> None:
+    """Copy what a run needs of the repository."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(source, folder / name)
+
+
+def commit(folder: Path) -> None:
+    """Make a copy a repository of Git and DVC."""
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
+    run(folder, "git", "add", ".")
+    run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clone")
+    copy_to(folder)
     content = yaml.safe_load((folder / "params.yaml").read_text())
     content["train"]["recipes"]["probe"] |= {"epochs": 1, "warmup_steps": 4}
     content["train"]["evaluate_every"] = 5
@@ -70,11 +85,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         evaluate__bootstrap_samples=200,
         report__figure_dpi=60,
     )
-    run(folder, "git", "init", "--quiet")
-    run(folder, "dvc", "init", "--quiet")
-    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
-    run(folder, "git", "add", ".")
-    run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
+    commit(folder)
     run(folder, "dvc", "repro")
     return folder
 

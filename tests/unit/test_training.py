@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig
 
 from ggsa import attention, batches, config, encoder, optimisation, training
-from ggsa.config import Recipe
+from ggsa.blocks import Recipe
 from ggsa.errors import UserError
 from ggsa.vocabulary_subset import VocabularySubset
 

@@ -11,6 +11,7 @@ import logging
 import random
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from ggsa import artifacts, bars
 from ggsa.errors import UserError
 from ggsa.probe.sentences import ProbeSentence, sentences
 
+LANGUAGE = "en"
 SIZES = {"train": 1200, "dev": 200}  # sentences
 STEPS = 250
 
 # Small, since the vocabulary has a few hundred words. The seed, the files and the name are added.
 OPTIONS = {
-    "lang": "en",
-    "shorthand": "en_probe",
+    "lang": LANGUAGE,
+    "shorthand": f"{LANGUAGE}_probe",
     "hidden_dim": 64,
     "char_hidden_dim": 32,
     "char_emb_dim": 16,
@@ -64,34 +66,50 @@ def treebank(seed: int) -> dict[str, str]:
 def train_tagger(folder: Path, seed: int) -> Path:
     """Train a Stanza tagger on the treebank of a seed and return the path of its model.
 
+    The folder receives `pos.pt` alone.
+
+    Raises:
+        UserError: If Stanza stops without leaving a model.
+    """
+    print(
+        f"Training a part-of-speech tagger on {SIZES['train']} sentences of the probe grammar.",
+        flush=True,
+    )
+    model = Path(folder) / "pos.pt"
+    trained_on(treebank(seed), model, seed, OPTIONS)
+    return model
+
+
+def trained_on(texts: Mapping[str, str], model: Path, seed: int, options: Mapping) -> None:
+    """Train a Stanza tagger on any treebank and write it as one file.
+
     Stanza's own trainer does the work, on one thread, so that one machine gives the same bits each
-    time. The folder receives `pos.pt` alone.
+    time.
+
+    Args:
+        texts: CoNLL-U of `train` and `dev`.
+        model: Where the tagger goes.
+        seed: Of Stanza's trainer.
+        options: Of Stanza's trainer, language and number of steps among them.
 
     Raises:
         UserError: If Stanza stops without leaving a model.
     """
     from stanza.models import tagger  # heavy, and needed here only
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    print(
-        f"Training a part-of-speech tagger on {SIZES['train']} sentences of the probe grammar.",
-        flush=True,
-    )
-    model = folder / "pos.pt"
     with (
         tempfile.TemporaryDirectory() as scratch,
-        bars.bar("train tagger", STEPS, "step") as bar,
+        bars.bar("train tagger", options["max_steps"], "step") as bar,
         _quietly(_Steps(bar)),
     ):
         files = {}
-        for split, text in treebank(seed).items():
+        for split, text in texts.items():
             files[split] = Path(scratch) / f"{split}.conllu"
             files[split].write_text(text, encoding="utf-8")
         arguments = ["--mode", "train", "--no_pretrain", "--cpu", "--seed", str(seed)]
         arguments += ["--train_file", str(files["train"]), "--eval_file", str(files["dev"])]
         arguments += ["--save_dir", str(scratch), "--save_name", "pos.pt"]
-        for name, value in OPTIONS.items():
+        for name, value in options.items():
             arguments += [f"--{name}", str(value)]
         tagger.main(arguments)
         trained = Path(scratch) / "pos.pt"
@@ -100,7 +118,6 @@ def train_tagger(folder: Path, seed: int) -> Path:
         content = _without_paths(torch.load(trained, map_location="cpu", weights_only=True))
     with artifacts.written_whole(model) as temporary:
         temporary.write_bytes(content)
-    return model
 
 
 def _without_paths(checkpoint: dict) -> bytes:

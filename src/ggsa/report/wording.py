@@ -109,6 +109,11 @@ def corpus_name(provenance: dict) -> str:
         return "the probe corpus (generated sentences, not SST-2)"
     if provenance["corpus"]["name"] == "imdb":
         return "IMDB’s film reviews (rows not verified by a checksum; not SST-2)"
+    if provenance["corpus"]["name"] == "files":
+        named = [file["name"] for file in provenance["corpus"]["files"].values()]
+        return f"the user’s own {'file' if len(named) == 1 else 'files'} {listing(named)}"
+    if provenance["corpus"]["name"] != "sst2":
+        return f"the corpus {provenance['corpus']['name']} (not SST-2)"
     return "an altered corpus that is not SST-2 by checksum"
 
 

@@ -15,6 +15,7 @@ SOURCES = {
     "hub": "the Hugging Face Hub",
     "mirror": "a local mirror",
     "embedded": "this package, which generates it",
+    "files": "the folder corpora",
 }
 SPLIT_STYLES = {"train": (style.NEUTRAL[1], "o"), "validation": (style.NEUTRAL[0], "D")}
 
@@ -34,7 +35,7 @@ def origin(material: Material) -> str:
     )
     return (
         paragraph(
-            f"The run is on {wording.corpus_name(about)}, obtained from "
+            f"The run is on {html.escape(wording.corpus_name(about))}, obtained from "
             f"{SOURCES.get(corpus['source'], corpus['source'])}. Universal part-of-speech tags "
             f"come from {tagger_name(tagger)}. Every word has one tag, "
             f"and every word piece takes that of its word, so no piece is without one."

@@ -1,13 +1,14 @@
 """The section on the results: accuracy, differences, equivalence, training and errors."""
 
+import html
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from ggsa import classes
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import Material, modes_of, splits_of
-
-LABELS = ("negative", "positive")
 
 
 def accuracy(material: Material) -> str:
@@ -84,7 +85,10 @@ def summary(material: Material) -> str:
         }
     )
     forms = dict.fromkeys(("accuracy", "SD", "lowest", "highest", "F1", "F1 SD"), wording.accuracy)
-    caption = "Accuracy and F1 (of the positive class) over seeds; SD is the sample’s."
+    names = classes.names_in(material.provenance())
+    kind = f"of the class {names[1]}" if len(names) == 2 else f"mean of the {len(names)} classes"
+    kind = "of the positive class" if names == classes.SENTIMENT else html.escape(kind)
+    caption = f"Accuracy and F1 ({kind}) over seeds; SD is the sample’s."
     return tables.as_html(
         shown, "results-all", caption, forms | {"n": wording.count}, text=("mode", "split")
     )
@@ -259,6 +263,7 @@ def training(material: Material) -> str:
 
 def confusion(material: Material) -> str:
     """Return the figure of which label is taken for which, on validation."""
+    names = classes.names_in(material.provenance())
     table = material.table("confusion")
     table = table[table["split"] == "validation"]
     modes = modes_of(table)
@@ -279,23 +284,35 @@ def confusion(material: Material) -> str:
         share = table[table["mode"] == mode].pivot(
             index="label", columns="predicted", values="share"
         )
-        values = 100 * share.reindex(index=[0, 1], columns=[0, 1]).to_numpy()
+        places = range(len(names))
+        values = 100 * share.reindex(index=places, columns=places).to_numpy()
         axes.imshow(values, cmap=style.SEQUENTIAL, vmin=0, vmax=60)
         for (label, predicted), value in np.ndenumerate(values):
             ink = "white" if value > 33 else style.INK
             axes.text(predicted, label, f"{value:.1f}%", ha="center", va="center", color=ink)
-        axes.set_xticks((0, 1), LABELS)
-        axes.set_yticks((0, 1), LABELS, rotation=90, va="center")
+        axes.set_xticks(places, names)
+        axes.set_yticks(places, names, rotation=90, va="center")
         axes.set_title(mode, color=style.colour(mode), fontweight="bold")
         axes.set_xlabel("predicted")
         style.no_grid(axes)
-        said.append((mode, values[0, 1], values[1, 0]))
+        said.append((mode, values))
     panels[0][0].set_ylabel("label")
-    caption = "Errors on validation, as shares of all sentences: " + wording.listing(
-        f"{mode} wrongly calls {first:.1f}% positive and {second:.1f}% negative"
-        for mode, first, second in said
+    caption = "Errors on validation, as shares of all sentences: " + html.escape(
+        wording.listing(f"{mode} {_mistaken(values, names)}" for mode, values in said)
     )
     caption += " (means over seeds; spreads stand in the table of accuracies)."
     return style.publish(
         figure, "confusion", material.figures, caption, "Heat maps of labels against predictions."
+    )
+
+
+def _mistaken(values: np.ndarray, names: tuple[str, ...]) -> str:
+    """Return what a mode gets wrong, from its shares in percent by label and prediction."""
+    if len(names) == 2:
+        return f"wrongly calls {values[0, 1]:.1f}% {names[1]} and {values[1, 0]:.1f}% {names[0]}"
+    wrong = np.where(np.eye(len(names), dtype=bool), -1.0, values)
+    label, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
+    return (
+        f"errs on {100 - np.trace(values):.1f}%, most often by calling {names[label]} "
+        f"{names[predicted]} ({wrong.max():.1f}%)"
     )
