@@ -40,7 +40,7 @@ bench: setup ## time attention, steps and tagging against their peers; publish t
 	$(RUN) dvc repro rules
 	@$(RUN) python3 -m benchmarks
 
-experiment: setup ## try parameters in a copy: make experiment SET='rules.drop=["ADJ->NOUN"] train.threads=2' [NAME=...]
+experiment: setup ## try parameters in a copy: make experiment SET='rules.drop=["ADJ->NOUN"]' [NAME=...]
 	@$(RUN) python3 -m ggsa.experiments run "$$SET" --name "$$NAME"
 
 ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' names some

@@ -70,7 +70,7 @@ def _note_seconds(seconds: float) -> None:
     """
     from ggsa import paths
 
-    paths.CACHE.mkdir(exist_ok=True)
+    paths.STAGE_SECONDS.parent.mkdir(exist_ok=True)
     name = " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]]).replace(",", " ")
     with paths.STAGE_SECONDS.open("a", encoding="utf-8") as file:
         file.write(f"{name},{seconds:.1f},{time.time():.0f}\n")

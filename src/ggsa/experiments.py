@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ggsa import config
+from ggsa import config, paths
 from ggsa.errors import UserError
 
 LONGEST_NAME = 48
@@ -199,7 +200,9 @@ def _number(value: Any) -> Any:
 
 
 def _dvc(*arguments: str) -> None:
-    subprocess.run(["dvc", *arguments], check=True)
+    """Run DVC; checkpoints go to this workspace, where an experiment that was killed finds them."""
+    kept = os.environ | {"GGSA_CACHE": str(paths.CACHE.resolve())}
+    subprocess.run(["dvc", *arguments], check=True, env=kept)
 
 
 def main() -> None:
@@ -225,7 +228,7 @@ def main() -> None:
     except subprocess.CalledProcessError:
         sys.exit("\nThat failed; what DVC and the stage say of it stands above.\n")
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted. Finished experiments are kept: `make compare` shows them.\n")
+        sys.exit("\nFinished experiments are kept (`make compare`); the same command goes on.\n")
 
 
 if __name__ == "__main__":

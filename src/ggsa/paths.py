@@ -38,10 +38,11 @@ STUDIES_MANIFEST = RESULTS / "SHA256SUMS"  # of every file there; the report dep
 NOTEBOOKS = Path("notebooks")
 
 # What survives a killed stage, and what may be deleted at any time at the price of time.
-CACHE = Path(".cache")
+# An experiment's copy of the repository vanishes when it is killed: $GGSA_CACHE names the workspace's.
+CACHE = Path(os.environ.get("GGSA_CACHE", ".cache"))
 TAG_STORE = CACHE / "tags"  # one SQLite file per tagger
 CHECKPOINTS = CACHE / "checkpoints"  # one folder per unfinished cell
-STAGE_SECONDS = CACHE / "stages.csv"  # what each stage took, as it ran
+STAGE_SECONDS = Path(".cache/stages.csv")  # what each stage took, as it ran here
 FAILED_NOTEBOOKS = CACHE / "notebooks"  # partial output of a notebook that failed
 
 SPLITS = ("train", "selection", "validation", "test", "examples")

@@ -1,9 +1,8 @@
-"""The tables that the plots of `dvc.yaml` are drawn from, in the shape that DVC wants.
+"""Tables for the plots of `dvc.yaml` that no table of the report serves.
 
 Place in the data flow: the end of the evaluate stage. Reads `reports/tables/` and the cells'
 predictions; writes `reports/plots/`, which `dvc plots show`, `dvc plots diff` and the editors draw.
-DVC makes one curve of a column, so that a table has a column for every mode of the grid; it sees no
-text of the corpus. The report has figures of its own and does not read these tables.
+No table holds text of the corpus. The report has figures of its own and reads none of these.
 """
 
 import numpy as np
@@ -23,27 +22,15 @@ def write_tables(params: Params, study: str = "core") -> None:
     Raises:
         UserError: If a table or a cell of the grid is missing or damaged.
     """
-    history = artifacts.read_table(paths.TABLES / "history.csv", ("mode", "step", "loss"))
     runs = artifacts.read_table(paths.TABLES / "runs.csv", ("mode", "seed", "split", "accuracy"))
     costs = artifacts.read_table(paths.TABLES / "cost.csv", ("mode", "split", "density"))
     outcome = read_outcomes(params, study)[SPLIT]
     tables = {
-        "loss": curves(history, "loss"),
-        "selection_accuracy": curves(history, "selection_accuracy"),
         "accuracy_by_density": accuracy_by_density(runs, costs),
         "confusion": confusion(outcome),
     }
     for name, table in tables.items():
         artifacts.write_table(paths.PLOTS / f"{name}.csv", table)
-
-
-def curves(history: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the mean over seeds at every step, one column a mode, in the order of the grid.
-
-    Steps that not every mode has are left out: DVC would draw what is missing as 0.
-    """
-    means = history.groupby(["mode", "step"], sort=False)[column].mean().unstack("mode")
-    return means[list(history["mode"].unique())].sort_index().dropna().reset_index()
 
 
 def accuracy_by_density(runs: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:

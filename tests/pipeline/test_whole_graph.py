@@ -136,7 +136,7 @@ def test_every_plot_has_a_curve_or_a_matrix_for_every_mode(clone: Path) -> None:
     for name, (plot,) in shown.items():
         drawn = plot["content"]
         assert drawn["title"]["text"] and "<DVC" not in json.dumps(drawn)
-        series = "mode" if name == "accuracy by density" else "field"
+        series = "field" if name == "confusion" else "mode"
         assert {point[series] for point in drawn["data"]["values"]} == {"full", "hard", "soft"}
         assert not any("words" in point for point in drawn["data"]["values"])
 
