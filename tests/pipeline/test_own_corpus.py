@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from test_whole_graph import commit, copy_to, run
+from workspace import commit, copy_to, run
 
 from ggsa import probe
 
