@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workspace import commit, copy_to, edit, run
+from workspace import commit, copy_to, edit, keep, make
 
 from ggsa import probe
 from ggsa.probe.treebank import OPTIONS
@@ -37,5 +37,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         report__figure_dpi=60,
     )
     commit(folder)
-    run(folder, "dvc", "repro")
+    make(folder, "repro")
+    keep(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def experiment(clone: Path) -> str:
+    """What the README's experiment without VERB->NOUN prints."""
+    return make(clone, "experiment", 'SET=rules.drop=["VERB->NOUN"]')

@@ -10,7 +10,8 @@ import pandas as pd
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("dvc.yaml", "params.yaml", "DEVIATIONS.md", "corpora/README.md", ".dvcignore", ".gitignore", "stages", "src",
+COPIED = (
+    "Makefile","dvc.yaml", "params.yaml", "DEVIATIONS.md", "corpora/README.md", ".dvcignore", ".gitignore", "stages", "src",
           "notebooks", "studies", "reports/published/benchmark", "reports/published/studies")  # fmt: skip
 
 
@@ -38,6 +39,11 @@ def edit(folder: Path, **changes: object) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
+def make(folder: Path, *arguments: str, ok: bool = True) -> str:
+    """Run a target as the README has it; the environment is this interpreter's."""
+    return run(folder, "make", "-o", ".venv/bin/.ready", *arguments, ok=ok)
+
+
 def predictions(folder: Path, cell: str) -> str:
     table = pd.read_parquet(folder / "runs/core" / cell / "predictions.parquet")
     return table.to_json()
@@ -59,5 +65,10 @@ def commit(folder: Path) -> None:
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "init", "--quiet")
     shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
+    keep(folder)
+
+
+def keep(folder: Path) -> None:
+    """Commit everything, a run's lock file too."""
     run(folder, "git", "add", ".")
-    run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
+    run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "all")
