@@ -155,7 +155,8 @@ def table(shown: pd.DataFrame, width: int = WIDTH) -> str:
 
     Only what is finished. What does not fit beside the names stands in further blocks below.
     """
-    shown = shown[~shown["State"].isin(UNFINISHED)]
+    left_out = {name: "" for name in ("Experiment", "State") if name not in shown}  # where empty
+    shown = shown.assign(**left_out).query("State not in @UNFINISHED")
     kept = [
         name
         for name in shown
