@@ -7,7 +7,7 @@ workspace as they do with repeated `dvc exp run -S`.
 import subprocess
 import sys
 
-from ggsa import config
+from ggsa import config, paths
 from ggsa.errors import UserError
 
 
@@ -32,13 +32,20 @@ def experiments(rules: config.Rules, only: list[str]) -> dict[str, str]:
     return {f"drop-{rule.replace('->', '-').lower()}": rule for rule in only or known}
 
 
+def own_files() -> list[str]:
+    """Return the options that bring the user's own files, which Git ignores, into the copies."""
+    there = sorted(path for path in paths.CORPORA.glob("*") if path.name != "README.md")
+    return [option for path in there for option in ("--copy-paths", str(path))]
+
+
 def main(arguments: list[str]) -> None:
     """Queue one experiment per rule and run them; rules may be named on the command line."""
     rules = config.load().rules
     for name, rule in experiments(rules, arguments).items():
         # Quoted, because DVC's override grammar (Hydra's) does not take a bare arrow.
         dropped = "rules.drop=[" + ",".join(f'"{r}"' for r in [*rules.drop, rule]) + "]"
-        _dvc("exp", "run", "--queue", "--force", "--name", name, "--set-param", dropped)
+        named = ("--force", "--name", name, "--set-param", dropped)
+        _dvc("exp", "run", "--queue", *own_files(), *named)
     _dvc("exp", "run", "--run-all")
 
 
