@@ -99,7 +99,13 @@ def arguments(changed: dict[str, Any], name: str) -> list[str]:
     which would also train again what the change does not touch.
     """
     settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in changed.items()]
-    return ["--name", name, *(f"--set-param={setting}" for setting in settings)]
+    return ["--name", name, *(f"--set-param={setting}" for setting in settings), *own_files()]
+
+
+def own_files() -> list[str]:
+    """Return the options that bring the user's own files, which Git ignores, into the copy."""
+    there = sorted(path for path in paths.CORPORA.glob("*") if path.name != "README.md")
+    return [option for path in there for option in ("--copy-paths", str(path))]
 
 
 def run(text: str, name: str = "") -> None:

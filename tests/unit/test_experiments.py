@@ -116,3 +116,11 @@ def test_without_experiments_the_table_says_how_to_make_one() -> None:
         {"rev": ["main"], "full.accuracy": ["0.8"]}
     )  # DVC leaves out what is empty
     assert "make experiment" in experiments.table(shown)
+
+
+def test_an_experiment_takes_the_users_own_files_along(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpora/mine").mkdir(parents=True)
+    (tmp_path / "corpora/README.md").touch()
+    given = experiments.arguments({"train.threads": 2}, "two")
+    assert given[-2:] == ["--copy-paths", "corpora/mine"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ggsa import config, corpus
@@ -14,6 +14,7 @@ from ggsa.corpus import Sentence
 from ggsa.errors import UserError
 
 ROOT = Path(__file__).parents[2]
+ENDINGS = st.sampled_from(("csv", "tsv", "jsonl"))
 CLASSES = ("bad", "fine", "so-so")
 ROWS = [(f"This film, number {n}, isn't {CLASSES[n % 3]}.", CLASSES[n % 3]) for n in range(60)]
 
@@ -175,6 +176,26 @@ def test_a_malformed_csv_is_refused_in_one_paragraph(content: bytes, said: str) 
 def test_a_malformed_json_line_is_refused_with_its_row(line: str, said: str) -> None:
     Path("corpora/train.jsonl").write_text('{"text": "a", "label": 1}\n' + line + "\n")
     assert said in refusal(train="corpora/train.jsonl")
+
+
+@given(content=st.binary(max_size=80) | st.text(max_size=80).map(str.encode), ending=ENDINGS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_file_holds_it_is_read_or_refused_in_one_paragraph(
+    content: bytes, ending: str
+) -> None:
+    path = Path(f"corpora/any.{ending}")
+    path.write_bytes(content)
+    try:
+        rows = files.labelled(path, params(train=str(path)).corpus.files)
+    except UserError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+    else:
+        assert rows and all(words and label for words, label in rows)
+
+
+def test_half_a_character_is_refused() -> None:
+    Path("corpora/train.jsonl").write_text('{"text": "a \\ud800", "label": 1}\n')
+    assert "row 1: half a character" in refusal(train="corpora/train.jsonl")
 
 
 def test_a_word_with_a_space_in_it_is_refused() -> None:

@@ -187,10 +187,22 @@ def labelled(path: Path, files: blocks.Files) -> list[Labelled]:
             raise UserError(
                 f"{place}: the column {column} is empty. Write a text there, or remove the row."
             )
-        found.append((words, _label(values[files.label], place, files.label)))
+        row = words, _label(values[files.label], place, files.label)
+        _require_characters(row, place)
+        found.append(row)
     if not found:
         raise UserError(f"{path} has no rows. Write some, or name another file in corpus.files.")
     return found
+
+
+def _require_characters(row: Labelled, place: str) -> None:
+    try:
+        "".join((*row[0], row[1])).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{place}: half a character stands there ({_shown(error.object[error.start])}). Write "
+            f"the whole one, or remove it."
+        ) from error
 
 
 def _text(path: Path) -> str:

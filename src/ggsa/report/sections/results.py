@@ -290,8 +290,9 @@ def confusion(material: Material) -> str:
         for (label, predicted), value in np.ndenumerate(values):
             ink = "white" if value > 33 else style.INK
             axes.text(predicted, label, f"{value:.1f}%", ha="center", va="center", color=ink)
-        axes.set_xticks(places, names)
-        axes.set_yticks(places, names, rotation=90, va="center")
+        ticks = [name.replace("$", r"\$") for name in names]  # no formula
+        axes.set_xticks(places, ticks)
+        axes.set_yticks(places, ticks, rotation=90, va="center")
         axes.set_title(mode, color=style.colour(mode), fontweight="bold")
         axes.set_xlabel("predicted")
         style.no_grid(axes)
