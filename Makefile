@@ -28,8 +28,8 @@ repro: check ## run the pipeline, then print results, the time per stage and whe
 verify: setup ## re-derive every published number from the published predictions; trains nothing
 	@$(RUN) python3 -m ggsa.verification
 
-test: setup ## run every test that needs no network
-	$(RUN) python3 -m pytest -m "not network"
+test: setup ## run every test that needs no network, as many at a time as there are cores, up to four
+	$(RUN) OMP_NUM_THREADS=1 python3 -m pytest -m "not network" -n auto --maxprocesses 4 --dist loadgroup
 
 lint: setup ## run the linters
 	$(RUN) ruff check .

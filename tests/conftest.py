@@ -12,6 +12,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+TOGETHER = {"test_documented_commands": "clone", "test_whole_graph": "clone"}
+"""Files that share what is costly to make, and so a worker; any other file has one to itself."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests together where several run at a time, those that take longest first."""
+    for item in items:
+        name = item.path.stem
+        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name, name)))
+    items.sort(
+        key=lambda item: (item.path.parent.name != "pipeline", item.path.stem not in TOGETHER)
+    )
+
+
 @pytest.fixture
 def root() -> Path:
     return ROOT
