@@ -190,19 +190,24 @@ def methods(params: Params, provenance: dict, found: Mapping[str, pd.DataFrame])
     name = found["cells"]["recipe"].iloc[0]
     recipe = train.recipes[name]
     rows = provenance["corpus"]["rows"]
+    phrases = provenance["corpus"]["name"] in ("sst2", "probe")  # elsewhere rows stand alone
+    kind = "whole sentences" if phrases else "rows"
     selection = (
-        f"Checkpoints are chosen on the selection split ({wording.count(rows['selection'])} whole "
-        f"sentences cut from train), never on rows that are reported."
+        f"Checkpoints are chosen on the selection split ({wording.count(rows['selection'])} {kind} "
+        f"cut from train), never on rows that are reported."
         if train.select_on == "selection"
         else "Checkpoints are chosen on the validation rows that are reported, as in the released "
         "code (defect D3): the validation figures are optimistic."
     )
     leaking = provenance["corpus"].get("leaking_rows")
     number = "" if leaking is None else f" ({wording.count(leaking)} rows)"
+    leaking_kind = (
+        "phrases of selection sentences" if phrases else "rows with the words of a selection row"
+    )
     leaks = (
-        "All rows of train are trained on, also phrases of selection sentences."
+        f"All rows of train are trained on, also {leaking_kind}."
         if train.use_leaking_rows
-        else f"Phrases of selection sentences{number} are left out of training."
+        else f"{leaking_kind.capitalize()}{number} are left out of training."
     )
     start = (
         "Every mode starts from the same weights for a given seed."
