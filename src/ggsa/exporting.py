@@ -10,8 +10,8 @@ from jinja2 import Environment, StrictUndefined
 from ggsa import artifacts, classifier, paths
 from ggsa.classifier import Classifier
 from ggsa.errors import UserError
+from ggsa.modes import MODES
 from ggsa.report import wording
-from ggsa.vocabulary import MODES
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 
@@ -55,7 +55,7 @@ def card(model: Classifier) -> str:
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         mode=training["mode"],
-        meaning=MODES[training["mode"]],
+        meaning=MODES[training["mode"]].allows,
         seed=training["seed"],
         training=training,
         corpus=wording.corpus_name(provenance),
