@@ -104,7 +104,7 @@ def load(path: Path = paths.PARAMS, overrides: Mapping[str, Any] | None = None) 
         raise UserError(f"{path} does not exist. Run from the root of the repository.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
-    source = f"{path} as a study changes it" if overrides else str(path)
+    source = f"{path} with the changes asked for" if overrides else str(path)
     for key, value in (overrides or {}).items():
         _override(content, key, value, source)
     return parse(content, source)
