@@ -33,6 +33,7 @@ def losses(implementation: str, steps: int, batch_size: int) -> np.ndarray:
     """
     params = studies.load(STUDY).params(ARM)
     plain = {"dropout": 0.0, "attention_dropout": 0.0, "batch_size": batch_size}
+    plain |= {"warmup_steps": steps // 10}  # so that something is learned
     recipe = params.train.recipes[training.recipe_for(params)].model_copy(update=plain)
     split = training.read_split("train", encoder.tokenizer(paths.ENCODER), params)
     model = encoder.build(paths.ENCODER, recipe, SEED, False)
