@@ -12,8 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-TOGETHER = {"test_documented_commands": "clone", "test_whole_graph": "clone"}
-"""Files that share what is costly to make, and so a worker; any other file has one to itself."""
+TOGETHER = {"test_whole_graph": "clone", "test_documented_commands": "clone"}
+"""Files that share what is costly to make, and so a worker, in the order in which they run; any
+other file has a worker to itself."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
