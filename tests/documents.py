@@ -26,6 +26,6 @@ def all_commands() -> list[str]:
 
 EXECUTED = re.compile(
     r"ggsa (?!verify)|make compare|make experiment SET='rules.drop=\[\"VERB->NOUN\"\]'$"
-    r"|dvc (plots|checkout|exp (apply|remove))|git checkout"
+    r"|dvc (plots|exp (branch|remove))"
 )
 """Commands that tests/pipeline executes in a finished copy, in the order of the pages."""
