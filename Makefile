@@ -50,7 +50,7 @@ compare: setup ## show the experiments on this commit side by side
 	@$(RUN) python3 -m ggsa.experiments compare
 
 study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 42"] [JOBS=2]
-	@test -n "$(NAME)" || { echo "Which study? make study NAME=..., one of: $$(ls -d studies/*/ | xargs -n1 basename | tr '\n' ' ')"; exit 2; }
+	@test -n "$(NAME)" || { echo "Which study? make study NAME=..., one of: $$(ls studies | grep -v -e answers -e assets | tr '\n' ' ')"; exit 2; }
 	@$(RUN) python3 -m ggsa.study_runner $(NAME) $(if $(CORPUS),--corpus $(CORPUS)) --jobs $(or $(JOBS),2) $(if $(SEEDS),--seeds $(SEEDS))
 
 publish: check ## copy the latest run to reports/published and its table into README.md

@@ -299,7 +299,8 @@ class Rules(Block):
             if absent:
                 raise ValueError(
                     f"drop names {', '.join(absent)}, which is no rule of the hard table; "
-                    f"its rules stand under rules.hard, e.g. {min(rules)}"
+                    f"its rules stand under rules.hard, e.g. {_example(self.hard)}, and of each tag "
+                    f"its own, e.g. NOUN->NOUN, where rules.self is true"
                 )
         return self
 
@@ -358,3 +359,9 @@ class Report(Block):
 
     figure_dpi: Annotated[int, Field(ge=50, le=600)]
     timeout_seconds: Count
+
+
+def _example(table: Table) -> str:
+    """Return a rule of a table."""
+    query, row = next((item for item in table.items() if item[1]), ("ADJ", ("NOUN",)))
+    return f"{query}->{row[0]}"

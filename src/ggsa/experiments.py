@@ -123,10 +123,12 @@ def run(text: str, name: str = "") -> None:
     name = name or name_of(changed)
     if name in _existing():
         raise UserError(
-            f"There is an experiment {name} already: `make compare` shows it. To run it again, "
-            f"`dvc exp remove {name}` first, or give it another name with NAME=."
+            f"There is an experiment {name} already, perhaps on other parameters than params.yaml "
+            f"holds now: `make compare` shows it. To run it again, `dvc exp remove {name}` first, or "
+            f"give it another name with NAME=."
         )
     _dvc("exp", "run", "--temp", *arguments(changed, name))
+    print(f"`make compare` shows {name} beside what it started from.", file=sys.stderr)
 
 
 def ablate(rules: list[str]) -> None:
@@ -148,11 +150,14 @@ def ablate(rules: list[str]) -> None:
 
 
 def compare() -> None:
-    """Print the experiments of this commit below the commit itself."""
-    shown = subprocess.run(
-        ["dvc", "exp", "show", "--csv", "--hide-workspace"],
-        check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    """Print the experiments of this commit below the commit itself.
+
+    Where params.yaml was changed since, experiments started from the workspace, which is shown too.
+    """
+    command = ["dvc", "exp", "show", "--csv"]
+    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", str(paths.PARAMS)]).returncode == 0:
+        command.append("--hide-workspace")
+    shown = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     print(table(pd.read_csv(io.StringIO(shown.stdout), dtype=str, keep_default_na=False)))
 
 

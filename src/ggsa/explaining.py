@@ -49,7 +49,7 @@ class Explanation:
     Attributes:
         tokens: `[CLS]`, the words, `[SEP]`.
         tags: One for each.
-        pieces: Word pieces, special tokens included.
+        pieces: Word pieces of every token.
         lookouts: One for each mode.
         run: Folder of the model that was asked, if one was.
         prediction: What it says.
@@ -59,11 +59,19 @@ class Explanation:
 
     tokens: tuple[str, ...]
     tags: tuple[str, ...]
-    pieces: tuple[str, ...]
+    pieces: tuple[tuple[str, ...], ...]
     lookouts: tuple[Lookout, ...]
     run: Path | None = None
     prediction: Prediction | None = None
     weights: np.ndarray | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tokens, those that occur twice and more numbered: `is`, `is(2)`."""
+        return tuple(
+            token if (place := self.tokens[: i + 1].count(token)) == 1 else f"{token}({place})"
+            for i, token in enumerate(self.tokens)
+        )
 
 
 def explain(
@@ -108,7 +116,7 @@ def explain(
     found = Explanation(
         tokens=(CLS, *words, SEP),
         tags=(CLS, *given, SEP),
-        pieces=tuple(tokenizer.convert_ids_to_tokens(aligned.pieces[0].tolist())),
+        pieces=_pieces(tokenizer.convert_ids_to_tokens(aligned.pieces[0].tolist()), owner),
         lookouts=tuple(_lookout(pattern, aligned, owner, sizes) for pattern in known.values()),
     )
     return _asked(found, model, words, given, owner) if model else found
@@ -179,6 +187,14 @@ def _owners(tokenizer: Any, words: tuple[str, ...]) -> np.ndarray:
     found = tokenizer(list(words), is_split_into_words=True).word_ids()
     inner = [word + 1 for word in found[1:-1]]
     return np.array([0, *inner, len(words) + 1])
+
+
+def _pieces(names: list[str], owner: np.ndarray) -> tuple[tuple[str, ...], ...]:
+    """Return the pieces of every token."""
+    return tuple(
+        tuple(name for name, token in zip(names, owner, strict=True) if token == place)
+        for place in range(owner[-1] + 1)
+    )
 
 
 def _lookout(

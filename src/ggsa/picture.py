@@ -65,6 +65,7 @@ def png(found: Explanation) -> bytes:
     ):
         axis.imshow(weights, cmap=style.SEQUENTIAL, vmin=0, vmax=1)
         _label(axis, found, f"{found.run.name} looked, layer {layer}")
+    figure.supxlabel("rows look at columns; hatched: blocked, light: allowed, dark: favoured")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -8,11 +8,10 @@ No table holds text of the corpus. The report has figures of its own and reads n
 import numpy as np
 import pandas as pd
 
-from ggsa import artifacts, paths
+from ggsa import artifacts, classes, paths
 from ggsa.config import Params
 from ggsa.outcomes import Outcome, read_outcomes
 
-LABELS = np.array(["negative", "positive"])
 SPLIT = "validation"
 
 
@@ -27,7 +26,7 @@ def write_tables(params: Params, study: str = "core") -> None:
     outcome = read_outcomes(params, study)[SPLIT]
     tables = {
         "accuracy_by_density": accuracy_by_density(runs, costs),
-        "confusion": confusion(outcome),
+        "confusion": confusion(outcome, classes.names()),
     }
     for name, table in tables.items():
         artifacts.write_table(paths.PLOTS / f"{name}.csv", table)
@@ -40,11 +39,17 @@ def accuracy_by_density(runs: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame
     return accuracies.merge(densities, on="mode", validate="many_to_one").reset_index(drop=True)
 
 
-def confusion(outcome: Outcome) -> pd.DataFrame:
-    """Return the label of every sentence, once for each seed, and what every mode predicted."""
+def confusion(outcome: Outcome, names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the label of every sentence, once for each seed, and what every mode predicted.
+
+    Args:
+        outcome: Of the split.
+        names: Of the classes, in the order of the labels.
+    """
+    known = np.array(names)
     rows = {
         "seed": np.repeat(outcome.seeds, len(outcome.labels)),
-        "label": LABELS[np.tile(outcome.labels, len(outcome.seeds))],
+        "label": known[np.tile(outcome.labels, len(outcome.seeds))],
     }
-    predicted = {mode: LABELS[classes.ravel()] for mode, classes in outcome.predicted.items()}
+    predicted = {mode: known[labels.ravel()] for mode, labels in outcome.predicted.items()}
     return pd.DataFrame(rows | predicted)

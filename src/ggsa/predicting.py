@@ -23,7 +23,7 @@ from ggsa.vocabulary import UNIVERSAL_TAGS
 CHUNK = 1000
 """Rows in memory at a time."""
 
-CSV, JSON_LINES = (".csv",), (".jsonl", ".ndjson")
+CSV, JSON_LINES = (".csv", ".tsv"), (".jsonl", ".ndjson", ".json")
 csv.field_size_limit(10**9)
 
 Row = dict[str, Any]
@@ -117,7 +117,7 @@ def numbered(source: Path) -> Iterator[tuple[int, Row]]:
 
 def _rows(file: TextIO, source: Path) -> Iterator[Row]:
     if source.suffix in CSV:
-        for row in csv.DictReader(file, strict=True):
+        for row in csv.DictReader(file, delimiter=_delimiter(source.suffix), strict=True):
             if None in row or None in row.values():
                 raise ValueError("it has another number of fields than the header")
             yield row
@@ -129,6 +129,10 @@ def _rows(file: TextIO, source: Path) -> Iterator[Row]:
         if not isinstance(row, dict):
             raise ValueError("it is no JSON object")
         yield row
+
+
+def _delimiter(ending: str) -> str:
+    return "\t" if ending == ".tsv" else ","
 
 
 def _columns(wanted: Columns, row: Row, source: Path) -> Columns:
@@ -250,7 +254,9 @@ def _writer(file: TextIO, ending: str) -> Callable[[Row], None]:
 
     def write(row: Row) -> None:
         if not writer:
-            writer.append(csv.DictWriter(file, list(row), lineterminator="\n"))
+            writer.append(
+                csv.DictWriter(file, list(row), lineterminator="\n", delimiter=_delimiter(ending))
+            )
             writer[0].writeheader()
         writer[0].writerow(row)
 

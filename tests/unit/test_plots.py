@@ -48,7 +48,7 @@ def test_the_confusion_pairs_every_label_with_what_each_mode_predicted() -> None
         np.array([0, 1]),
         {"full": np.array([[0, 1], [1, 1]]), "hard": np.array([[0, 0], [0, 1]])},
     )
-    assert plots.confusion(outcome).to_dict("list") == {
+    assert plots.confusion(outcome, ("negative", "positive")).to_dict("list") == {
         "seed": [1, 1, 2, 2],
         "label": ["negative", "positive", "negative", "positive"],
         "full": ["negative", "positive", "positive", "positive"],

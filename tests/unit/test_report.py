@@ -183,7 +183,7 @@ def test_a_readme_without_marks_is_refused_before_anything_is_published(tmp_path
 def test_the_summary_shows_banner_table_and_path(tmp_path, monkeypatch):
     monkeypatch.chdir(workspace(tmp_path, is_sst2=False))
     text = summary.text(params_of())
-    assert text.startswith("!!!") and "not comparable" in text
+    assert text.startswith("!!!") and "minus full" in text and "0.8200" not in text
     assert text.endswith(str(Path("reports/report.html").resolve()))
 
 

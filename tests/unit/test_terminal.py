@@ -77,7 +77,7 @@ def test_the_times_are_of_the_last_run_of_each_stage(tmp_path: Path) -> None:
     grid = config.Grid(modes=("full", "hard", "soft"), seeds=(1,))
     table = times.text(grid, times.read(path), since=100)
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in table.splitlines()}
-    assert rows["download"] == "not noted here not rerun"
+    assert rows["download"] == "taken from the cache not rerun"
     assert rows["tag"] == "1 min 39 s not rerun"
     assert rows["rules"] == "3 s ran"
     assert rows["train"] == (

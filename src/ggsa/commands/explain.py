@@ -43,16 +43,17 @@ def text(found: "Explanation") -> str:  # noqa: F821 - imported when needed
     """Return an explanation for a terminal."""
     from tabulate import tabulate
 
+    pieces = sum(map(len, found.pieces))
+    rows = [
+        (name, tag, " ".join(split) if len(split) > 1 else "")
+        for name, tag, split in zip(found.names, found.tags, found.pieces, strict=True)
+    ]
     parts = [
-        tabulate([found.tokens, found.tags], tablefmt="plain")
-        if sum(map(len, found.tokens)) < 70
-        else "\n".join(
-            f"{token}  {tag}" for token, tag in zip(found.tokens, found.tags, strict=True)
-        ),
-        f"{len(found.tokens) - 2} words, {len(found.pieces)} word pieces with [CLS] and [SEP]",
+        tabulate(rows, ("word", "tag", "word pieces, if several"), disable_numparse=True),
+        f"{len(found.tokens) - 2} words, {pieces} word pieces with [CLS] and [SEP]",
     ]
     for lookout in found.lookouts:
-        parts.append("\n".join([_headline(lookout, len(found.pieces)), *_lines(found, lookout)]))
+        parts.append("\n".join([_headline(lookout, pieces), *_lines(found, lookout)]))
     if found.prediction is not None:
         parts.append(_model(found))
     return "\n\n".join(parts)
@@ -73,10 +74,10 @@ def _lines(found: "Explanation", lookout: "Lookout") -> list[str]:  # noqa: F821
         return ["  every token may look at every token"]
     shown = lookout.favoured if lookout.allowed.all() else lookout.allowed
     verb = "favours" if lookout.allowed.all() else "may look at"
-    width = max(map(len, found.tokens))
+    width = max(map(len, found.names))
     return [
-        f"  {token:{width}} {verb} {_named(found.tokens, row)}"
-        for token, row in zip(found.tokens, shown, strict=True)
+        f"  {name:{width}} {verb} {_named(found.names, row)}"
+        for name, row in zip(found.names, shown, strict=True)
     ]
 
 
@@ -98,6 +99,6 @@ def _model(found: "Explanation") -> str:  # noqa: F821
     lines = [f"{found.run} says {label} ({said})."]
     for layer, weights in enumerate(found.weights.mean(axis=1)):  # [query, key], mean over heads
         order = weights[0].argsort()[::-1][:5]
-        looked = ", ".join(f"{found.tokens[key]} {percent(weights[0, key])}" for key in order)
+        looked = ", ".join(f"{found.names[key]} {percent(weights[0, key])}" for key in order)
         lines.append(f"  [CLS] looked in layer {layer + 1}, mean of heads, at {looked}")
     return "\n".join(lines)

@@ -15,7 +15,9 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("file", metavar="FILE", type=Path, help=".csv with a header, or .jsonl")
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help=".csv or .tsv with a header, or .jsonl"
+    )
     parser.add_argument("--run", dest="model", metavar="RUN", required=True, help="a trained run")
     parser.add_argument("--text", metavar="COLUMN", help="of raw text")
     parser.add_argument("--words", metavar="COLUMN", help="of words")

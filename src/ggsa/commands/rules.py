@@ -39,11 +39,12 @@ def run(arguments: argparse.Namespace) -> None:
         )
         for row in table.itertuples()
     ]
-    headers = ("rule", "from", "fires", "sentences", "of all pairs", "saved if dropped")
+    headers = ("rule", "from", "fires", "sentences", "of allowed pairs", "density saved")
     align = ("left", "left", *("right",) * 4)
     print(tabulate(rows, headers, disable_numparse=True, colalign=align))
     print(
         f"\n{len(rows)} rules between word tags, counted on the training split. Fires: pairs of "
-        f"word pieces.\nEvery token may attend itself besides; [CLS] has a row of its own "
+        f"word pieces.\nDensity saved: by how much allowed over all pairs would fall without the "
+        f"rule; a piece keeps itself.\nEvery token may attend itself besides; [CLS] has a row of its own "
         f"(rules.cls_attends_all)."
     )

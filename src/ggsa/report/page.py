@@ -162,14 +162,19 @@ def with_spread(mean: float, deviation: float) -> str:
 def rows_note(results: pd.DataFrame) -> str:
     """Return what the columns of the first table mean."""
     row = results[results["split"] == "validation"].iloc[0]
-    text = (
-        f"Accuracy on {wording.count(row['n'])} validation sentences. Paper: one seed, with the "
-        f"Wilson 95% interval of the published value. Ours: mean ± standard deviation over "
-        f"{wording.seeds(int(row['seeds']))}. Difference: ours minus paper, in percentage points. "
-        f"95% interval: where one further seed of ours is expected. The verdicts were defined "
-        f"before the first run; see Methods."
+    seeds = int(row["seeds"])
+    ours = (
+        "Ours: one seed, so that there is no spread and no interval."
+        if seeds == 1
+        else f"Ours: mean ± standard deviation over {wording.seeds(seeds)}; 95% interval: where one "
+        f"further seed of ours is expected."
     )
-    return f"{text} {wording.descriptive(int(row['seeds']))}".strip()
+    return (
+        f"Accuracy on {wording.count(row['n'])} validation sentences. Paper: one seed, with the "
+        f"Wilson 95% interval of the published value. {ours} Difference: ours minus paper, in "
+        f"percentage points. The verdicts were defined before the first run; see Methods. "
+        f"{wording.descriptive(seeds) if seeds > 1 else ''}"
+    ).strip()
 
 
 def abstract(found: Mapping[str, pd.DataFrame], provenance: dict) -> list[str]:

@@ -38,6 +38,19 @@ def text(params: config.Params, since: float | None = None) -> str:
         wrapped = [textwrap.fill(sentence, WIDTH) for sentence in (headline, *sentences)]
         parts.append("\n".join([rule, *wrapped, rule]))
     parts.append(textwrap.fill(page.run_line(params, provenance), WIDTH))
+    if provenance["is_sst2"]:
+        parts.append(beside_the_paper(results))
+        parts.append(textwrap.fill(page.rows_note(results).replace("; see Methods", ""), WIDTH))
+        parts.append(claims_text(tables.read(paths.TABLES, "claims")))
+    else:
+        parts.append(beside_full(results, tables.read(paths.TABLES, "comparisons")))
+    parts.append(times.text(params.grid, times.read(), since))
+    parts.append(f"Report: {paths.REPORT.resolve()}")
+    return "\n\n".join(parts)
+
+
+def beside_the_paper(results: pd.DataFrame) -> str:
+    """Return the table against the paper."""
     rows = [
         {
             "mode": row["mode"],
@@ -49,12 +62,35 @@ def text(params: config.Params, since: float | None = None) -> str:
         }
         for row in page.verdict_rows(results)
     ]
-    parts.append(tabulate(rows, headers="keys", disable_numparse=True))
-    parts.append(textwrap.fill(page.rows_note(results).replace("; see Methods", ""), WIDTH))
-    parts.append(claims_text(tables.read(paths.TABLES, "claims")))
-    parts.append(times.text(params.grid, times.read(), since))
-    parts.append(f"Report: {paths.REPORT.resolve()}")
-    return "\n\n".join(parts)
+    return tabulate(rows, headers="keys", disable_numparse=True)
+
+
+def beside_full(results: pd.DataFrame, comparisons: pd.DataFrame) -> str:
+    """Return the table of a corpus that the paper says nothing of: every mode beside full."""
+    validation = results[results["split"] == "validation"]
+    against = comparisons[comparisons["split"] == "validation"].set_index("mode")
+    rows = []
+    for row in validation.itertuples():
+        found = against.loc[row.mode] if row.mode in against.index else None
+        rows.append(
+            {
+                "mode": row.mode,
+                "accuracy": page.with_spread(row.accuracy_mean, row.accuracy_sd),
+                "minus full (points)": wording.NONE
+                if found is None
+                else wording.points(found["difference_points"]),
+                "95% interval": wording.NONE
+                if found is None
+                else wording.interval(found["low_points"], found["high_points"], wording.points),
+                "allowed pairs": wording.percent(row.density),
+            }
+        )
+    first = validation.iloc[0]
+    about = (
+        f"Accuracy on {wording.count(first['n'])} validation sentences, "
+        f"{wording.seeds(int(first['seeds']))}."
+    )
+    return f"{tabulate(rows, headers='keys', disable_numparse=True)}\n\n{about}"
 
 
 def claims_text(claims: pd.DataFrame) -> str:

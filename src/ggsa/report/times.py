@@ -62,7 +62,7 @@ def text(grid: Grid, noted: dict[str, Noted], since: float | None = None) -> str
 
 def _took(known: list[Noted], cells: int) -> str:
     if not known:
-        return "not noted here"
+        return "taken from the cache"
     total = sum(each.seconds for each in known)
     if cells == 1:
         return duration(total)
