@@ -2,12 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Columns of `dvc exp show` that hold no result and no parameter, or too many digits of one.
-UNSHOWN := (Created|State|Executor|.*\.(py|json|md|yaml)$$|data|runs|src|notebooks|reports|stages|corpus|encoder|.*\.(verdict|sd|f1|cost|test_accuracy)$$)
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro verify test lint check study publish bench ablate compare clean-runs
+.PHONY: help setup repro verify test lint check study publish bench experiment ablate compare clean-runs
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,15 +22,14 @@ $(BIN)/.ready: requirements.lock pyproject.toml
 check: setup ## refuse a wrong params.yaml, without running anything
 	@$(RUN) python3 -m stages.check
 
-repro: check ## run the pipeline, then print the result table and where the report is
-	$(RUN) dvc repro
-	@$(RUN) python3 -m ggsa.report.summary
+repro: check ## run the pipeline, then print results, the time per stage and where the report is
+	@since=$$(date +%s); $(RUN) dvc repro && $(RUN) python3 -m ggsa.report.summary --since $$since
 
 verify: setup ## re-derive every published number from the published predictions; trains nothing
 	@$(RUN) python3 -m ggsa.verification
 
-test: setup ## run every test that needs no network
-	$(RUN) python3 -m pytest -m "not network"
+test: setup ## run every test that needs no network, as many at a time as there are cores, up to four
+	$(RUN) OMP_NUM_THREADS=1 python3 -m pytest -m "not network" -n auto --maxprocesses 4 --dist loadgroup
 
 lint: setup ## run the linters
 	$(RUN) ruff check .
@@ -43,15 +40,17 @@ bench: setup ## time attention, steps and tagging against their peers; publish t
 	$(RUN) dvc repro rules
 	@$(RUN) python3 -m benchmarks
 
-ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' names some
-	$(RUN) python3 -m ggsa.ablation $(RULES)
-	@$(MAKE) --no-print-directory compare
+experiment: setup ## try parameters in a copy: make experiment SET='rules.drop=["ADJ->NOUN"]' [NAME=...]
+	@$(RUN) python3 -m ggsa.experiments run "$$SET" --name "$$NAME"
 
-compare: setup ## show the experiments of this workspace side by side
-	@$(RUN) dvc exp show --only-changed --hide-workspace --md --drop '$(UNSHOWN)'
+ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' names some
+	@$(RUN) python3 -m ggsa.experiments ablate "$$RULES"
+
+compare: setup ## show the experiments on this commit side by side
+	@$(RUN) python3 -m ggsa.experiments compare
 
 study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 42"] [JOBS=2]
-	@test -n "$(NAME)" || { echo "Which study? make study NAME=..., one of: $$(ls -d studies/*/ | xargs -n1 basename | tr '\n' ' ')"; exit 2; }
+	@test -n "$(NAME)" || { echo "Which study? make study NAME=..., one of: $$(ls studies | grep -v -e answers -e assets | tr '\n' ' ')"; exit 2; }
 	@$(RUN) python3 -m ggsa.study_runner $(NAME) $(if $(CORPUS),--corpus $(CORPUS)) --jobs $(or $(JOBS),2) $(if $(SEEDS),--seeds $(SEEDS))
 
 publish: check ## copy the latest run to reports/published and its table into README.md

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from benchmarks import attention, layer, memory, step, tagging, texts, timing
-from ggsa import artifacts, config, paths, patterns, rules
+from ggsa import artifacts, bars, config, paths, patterns, rules
 from ggsa.errors import UserError
 from ggsa.report import publish
 
@@ -49,7 +48,7 @@ def _run() -> tuple[list[dict[str, Any]], float]:
     }
     rows = list(tagged)
     for name, lines in parts.items():
-        for found in tqdm(lines, desc=name, unit="case", file=sys.stderr):
+        for found in bars.over(lines, None, name, "case"):
             rows += found
     return rows, time.monotonic() - started
 

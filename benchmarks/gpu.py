@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
-from tqdm import tqdm
 
 from benchmarks import texts, timing
-from ggsa import artifacts, config, paths, patterns, rules
+from ggsa import artifacts, bars, config, paths, patterns, rules
 from ggsa.attention import Mask
 from ggsa.attention.flex import flexible_attention
 from ggsa.errors import UserError
@@ -41,7 +40,7 @@ Call = Callable[[], Any]
 def run(source: Any, named: dict[str, Pattern], device: torch.device) -> list[dict[str, Any]]:
     """Return a line for each contestant, peer, length and direction."""
     lines: list[dict[str, Any]] = []
-    for length in tqdm(LENGTHS, desc="lengths", file=sys.stderr):
+    for length in bars.over(LENGTHS, len(LENGTHS), "time", "length"):
         batch = max(1, TOKENS // length)
         text = texts.joined(source, batch, length, texts.REAL)
         for backward in (False, True):

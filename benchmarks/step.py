@@ -18,7 +18,8 @@ from transformers.masking_utils import eager_mask
 from benchmarks import naive, tagging, texts, timing
 from ggsa import artifacts, batches, config, encoder, optimisation, paths, patterns, rules, training
 from ggsa.attention import Mask
-from ggsa.config import Params, Recipe
+from ggsa.blocks import Recipe
+from ggsa.config import Params
 from ggsa.patterns import Pattern
 from ggsa.tagging import load_tagger
 from ggsa.timing import interleaved

@@ -6,7 +6,9 @@ terminal; a traceback means a defect of this project.
 
 import argparse
 import importlib.util
+import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from ggsa.config import Params
 
 NEEDED = ("pydantic", "torch", "transformers", "stanza", "datasets", "pandas", "papermill")
@@ -31,8 +35,24 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 
+def _say_last_words(kind: type, error: BaseException, traceback: "TracebackType | None") -> None:
+    """Print a sentence where Ctrl-C would print a traceback, be it that modules still load."""
+    if not issubclass(kind, KeyboardInterrupt):
+        return sys.__excepthook__(kind, error, traceback)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience shall not cut the sentence short
+    from ggsa import bars, interruption
+
+    bars.close()
+    print(f"\n{interruption.last_words()}\n", file=sys.stderr)
+
+
+sys.excepthook = _say_last_words
+if multiprocessing.parent_process():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a process that tags: its parent will say it
+
+
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; print a user's mistake or an interruption as a sentence, and exit non-zero."""
+    """Run a stage; print a user's mistake as a sentence, and exit non-zero."""
     from ggsa.errors import UserError
 
     started = time.monotonic()
@@ -41,18 +61,19 @@ def run(main: Callable[[], None]) -> None:
         _note_seconds(time.monotonic() - started)
     except UserError as error:
         sys.exit(f"\n{error}\n")
-    except KeyboardInterrupt:
-        sys.exit("\nInterrupted. What was finished is kept; `dvc repro` goes on from there.\n")
 
 
 def _note_seconds(seconds: float) -> None:
-    """Add what a stage took to .cache/stages.csv: no output of a stage may hold a wall-clock time."""
+    """Add what a stage took, and when it ended, to .cache/stages.csv.
+
+    No output of a stage may hold a wall-clock time.
+    """
     from ggsa import paths
 
-    paths.CACHE.mkdir(exist_ok=True)
+    paths.STAGE_SECONDS.parent.mkdir(exist_ok=True)
     name = " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]]).replace(",", " ")
     with paths.STAGE_SECONDS.open("a", encoding="utf-8") as file:
-        file.write(f"{name},{seconds:.1f}\n")
+        file.write(f"{name},{seconds:.1f},{time.time():.0f}\n")
 
 
 def base_params(description: str | None) -> "Params":

@@ -1,14 +1,15 @@
 """Measure accuracy, significance, cost and attention over all cells of the grid."""
 
-from ggsa import attention_maps, config, evaluation
+from ggsa import attention_maps, config, evaluation, plots
 from stages import run
 
 
 def main() -> None:
-    """Write reports/metrics.json and reports/tables."""
+    """Write reports/metrics.json, reports/tables and reports/plots."""
     params = config.load()
     evaluation.evaluate(params)
     attention_maps.write_tables(params)
+    plots.write_tables(params)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,39 @@
-"""Grammatically-guided sparse attention, replicated: corpus, tags, rules, model, measurement."""
+"""Grammatically-guided sparse attention, replicated: corpus, tags, rules, model, measurement.
+
+What is meant to be used outside the pipeline is found here by name, and loaded when it is first
+asked for: `import ggsa` alone costs nothing.
+"""
+
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "Classifier": "classifier",
+    "Pattern": "patterns",
+    "TAGS": "vocabulary",
+    "UserError": "errors",
+    "attach": "attachment",
+    "explain": "explaining",
+    "export": "exporting",
+    "inputs": "attachment",
+    "load": "classifier",
+    "read_pattern": "patterns",
+    "tag": "tagging",
+    "verify": "verification",
+}
+"""Public name -> the module that holds it; `read_pattern` is its `read`, `tag` its `tag_texts`."""
+
+_RENAMED = {"read_pattern": "read", "tag": "tag_texts"}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'ggsa' has no attribute {name!r}")
+    module = importlib.import_module(f"ggsa.{_PUBLIC[name]}")
+    return getattr(module, _RENAMED.get(name, name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -83,8 +83,13 @@ def align(
     return TaggedPieces(
         pieces=pieces,
         tags=[np.asarray(row, dtype=np.int64) for row in tag_rows],
-        identities=np.array([zlib.crc32(row.tobytes()) for row in pieces], dtype=np.int64),
+        identities=np.array([identity(row) for row in pieces], dtype=np.int64),
     )
+
+
+def identity(pieces: np.ndarray) -> int:
+    """Return the checksum of a sentence's pieces, int64 `[token]`, from which its masks are drawn."""
+    return zlib.crc32(pieces.tobytes())
 
 
 def tag_counts(

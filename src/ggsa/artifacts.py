@@ -3,7 +3,11 @@
 Every file is written to a temporary name in the same folder and renamed, so that a killed stage or
 a full disk leaves either the old file or the new one, never half of one. Every table is checked
 against its columns when it is read, so that a malformed file is named where it is met.
+
+Pandas is imported where a table is read: a trained model is loaded without it.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -11,11 +15,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from ggsa.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CORPUS_COLUMNS = ("id", "words", "label")
 TAG_COLUMNS = ("id", "tags")
@@ -93,6 +98,8 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     Raises:
         UserError: If the file is missing, unreadable, empty or lacks a column.
     """
+    import pandas as pd
+
     path = Path(path)
     try:
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)

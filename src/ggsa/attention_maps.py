@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from ggsa import artifacts, batches, encoder, paths, patterns
+from ggsa import artifacts, bars, batches, encoder, paths, patterns
 from ggsa.attention import Mask
 from ggsa.config import Params
 from ggsa.training import Split, read_split
@@ -28,7 +28,7 @@ def write_tables(params: Params, study: str = "core") -> None:
     examples = read_split("examples", tokenizer, params)
     by_tag, shown = [], []
     seed = params.grid.seeds[0]
-    for mode in params.grid.modes:
+    for mode in bars.over(params.grid.modes, len(params.grid.modes), "look at", "mode"):
         model = AutoModelForSequenceClassification.from_pretrained(
             paths.cell(study, mode, seed), attn_implementation="eager"
         ).eval()

@@ -18,7 +18,7 @@ from ggsa.counting import MEASURED_SPLITS, word_tags
 from ggsa.errors import UserError
 from ggsa.patterns import Pattern
 from ggsa.positional import Positional
-from ggsa.rules import INDEX, blocked_outside, open_cls
+from ggsa.tag_tables import INDEX, blocked_outside, open_cls
 from ggsa.vocabulary import TAGS
 
 TOLERANCE = 0.02

@@ -25,7 +25,7 @@ WHOLE_SENTENCE_WORDS = 8
 
 
 class Sentence(NamedTuple):
-    """The words of a row and its label: 1 positive, 0 negative, -1 unknown."""
+    """The words of a row and its label: 1 positive, 0 negative (or more classes), -1 unknown."""
 
     words: tuple[str, ...]
     label: int
@@ -258,7 +258,7 @@ class Selection:
 
 
 def select(train: Sequence[Sentence], count: int, seed: int) -> Selection:
-    """Return about `count` whole sentences of train, half of each label, and what leaks them.
+    """Return about `count` whole sentences of train, as many of each label, and what leaks them.
 
     The rows of SST-2's train split are phrases of the same sentences, so a random split of rows
     would put parts of a held-out sentence into training.
@@ -273,13 +273,13 @@ def select(train: Sequence[Sentence], count: int, seed: int) -> Selection:
 
 
 def select_documents(train: Sequence[Sentence], count: int, seed: int) -> Selection:
-    """Return `count` documents of train, half of each label; those of the same words leak them.
+    """Return `count` documents of train, as many of each label; those of equal words leak them.
 
     Raises:
         UserError: If there are fewer documents of a label than are wanted.
     """
     everything = range(len(train))
-    chosen = balanced(train, everything, count, seed, "selection_sentences", "reviews")
+    chosen = balanced(train, everything, count, seed, "selection_sentences", "rows")
     words = {train[row].words for row in chosen}
     leaking = frozenset(row for row, (same, _) in enumerate(train) if same in words)
     return Selection(tuple(range(len(train))), tuple(chosen), leaking)
@@ -293,7 +293,7 @@ def balanced(
     key: str,
     kind: str,
 ) -> list[int]:
-    """Return as many of the candidates, in ascending order, half of each label.
+    """Return as many of the candidates, in ascending order, equally many of each label.
 
     Args:
         train: The rows.
@@ -308,7 +308,9 @@ def balanced(
     """
     stream = random.Random(seed)
     chosen: list[int] = []
-    for label, share in ((0, count // 2), (1, count - count // 2)):
+    labels = sorted({row.label for row in train})
+    for place, label in enumerate(labels):
+        share = (place + 1) * count // len(labels) - place * count // len(labels)
         known = [row for row in candidates if train[row].label == label]
         if share > len(known):
             raise UserError(

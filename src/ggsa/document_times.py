@@ -6,14 +6,14 @@ in the same rounds; each is computed as `attention.implementation: auto` chooses
 """
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ggsa import batches, encoder, optimisation, paths, training
+from ggsa import bars, batches, encoder, inference, optimisation, paths, training
 from ggsa.alignment import TaggedPieces
 from ggsa.attention import Mask
 from ggsa.batches import Batch
@@ -29,15 +29,20 @@ TOKENS = 8_192
 
 SECONDS = 20.0
 TRAINING, INFERENCE = "training step", "inference"
+WHOLE = "training, documents as they come"
+WHOLE_BATCHES = 12
+FEWEST = {TRAINING: 5, INFERENCE: 5, WHOLE: 3}
+"""Rounds at least."""
+
 PEER = "full"
 
 
 def measure(params: Params, patterns: dict[str, Pattern]) -> pd.DataFrame:
-    """Return a line for each length, pass and mode.
+    """Return a line for each length, pass and mode, and for training on documents as they come.
 
-    Columns: `length, documents` (of a batch)`, what, mode, seconds_per_document, ratio, ratio_low,
-    ratio_high` (to full: median and quartiles over rounds)`, rounds, density, peak_mib` (of a training
-    step above that of a short one).
+    Columns: `length` (pieces; of `WHOLE` their mean)`, documents` (of a pass)`, what, mode,
+    seconds_per_document, ratio, ratio_low, ratio_high` (to full: median and quartiles over
+    rounds)`, rounds, density, peak_mib` (of a training step above that of a short one).
 
     Args:
         params: Those of the study.
@@ -49,30 +54,43 @@ def measure(params: Params, patterns: dict[str, Pattern]) -> pd.DataFrame:
     torch.set_num_threads(1)
     params = _on_cpu(params)
     split = training.read_split("train", encoder.tokenizer(paths.ENCODER), params)
-    lines = []
+    passes = [(WHOLE, typical(split, params))]
     for length in LENGTHS:
         batch = documents(split, length)
-        for what in (TRAINING, INFERENCE):
-            calls = {mode: _call(params, p, batch, what) for mode, p in patterns.items()}
-            times = interleaved(calls, SECONDS)
-            for mode, pattern in patterns.items():
-                low, middle, high = ratio(times[mode], times[PEER])
-                lines.append(
-                    {
-                        "length": length,
-                        "documents": len(batch.rows),
-                        "what": what,
-                        "mode": mode,
-                        "seconds_per_document": float(np.median(times[mode])) / len(batch.rows),
-                        "ratio": middle,
-                        "ratio_low": low,
-                        "ratio_high": high,
-                        "rounds": len(times[mode]),
-                        "density": _density(pattern, batch),
-                        "peak_mib": _peak(params, pattern, batch) if what == TRAINING else np.nan,
-                    }
-                )
+        passes += [(what, [batch]) for what in (TRAINING, INFERENCE)]
+    lines = []
+    for what, made in bars.over(passes, len(passes), "time", "pass"):
+        calls = {mode: _call(params, p, made, what) for mode, p in patterns.items()}
+        times = interleaved(calls, SECONDS, FEWEST[what], warm_up=what != WHOLE)
+        count = sum(len(batch.rows) for batch in made)
+        for mode, pattern in patterns.items():
+            low, middle, high = ratio(times[mode], times[PEER])
+            lines.append(
+                {
+                    "length": round(sum(_pieces(batch) for batch in made) / count),
+                    "documents": count,
+                    "what": what,
+                    "mode": mode,
+                    "seconds_per_document": float(np.median(times[mode])) / count,
+                    "ratio": middle,
+                    "ratio_low": low,
+                    "ratio_high": high,
+                    "rounds": len(times[mode]),
+                    "density": _density(pattern, made),
+                    "peak_mib": _peak(params, pattern, made[0]) if what == TRAINING else np.nan,
+                }
+            )
     return pd.DataFrame(lines)
+
+
+def typical(split: Split, params: Params) -> list[Batch]:
+    """Return some batches of an epoch, spread evenly over its lengths: what a whole run is made of."""
+    size = params.train.recipes[training.recipe_for(params)].batch_size
+    order = batches.training_order(split.lengths, size, 13, 0)
+    order = sorted(order, key=lambda rows: int(split.lengths[rows].max()))
+    places = (np.arange(WHOLE_BATCHES) + 0.5) * len(order) / WHOLE_BATCHES
+    chosen = [order[int(place)] for place in places]
+    return [batches.collate(split.sentences, split.labels, rows) for rows in chosen]
 
 
 def _on_cpu(params: Params) -> Params:
@@ -104,28 +122,45 @@ def documents(split: Split, length: int) -> Batch:
     return batches.collate(cut, split.labels[rows], range(len(rows)))
 
 
-def _call(params: Params, pattern: Pattern, batch: Batch, what: str) -> Callable[[], Any]:
+def _call(params: Params, pattern: Pattern, made: Sequence[Batch], what: str) -> Callable[[], Any]:
+    """Return a pass over some batches, by fresh weights."""
     name, device = training.recipe_for(params), torch.device("cpu")
     recipe = params.train.recipes[name]
     model = encoder.build(paths.ENCODER, recipe, 13, False)
     mask = Mask(
         pattern, device, training.implementation_for(params, recipe, name, device), model.config
     )
-    if what == TRAINING:
-        optimiser = optimisation.optimiser_for(model, recipe)
-        return lambda: training.train_step(model, mask, optimiser, batch, params, recipe)
-
-    def infer() -> None:
+    if what == INFERENCE:
         model.eval()
-        with torch.inference_mode():
-            training.logits_of(model, mask, batch, params)
 
-    return infer
+        def infer() -> None:
+            with torch.inference_mode():
+                for batch in made:
+                    inference.batch_logits(model, mask, batch, training.half(params))
+
+        return infer
+    optimiser = optimisation.optimiser_for(model, recipe)
+
+    def train() -> None:
+        for batch in made:
+            training.train_step(model, mask, optimiser, batch, params, recipe)
+
+    return train
 
 
-def _density(pattern: Pattern, batch: Batch) -> float:
-    allowed = torch.isfinite(Mask(pattern, torch.device("cpu")).bias(batch))
-    return float(allowed.double().mean())
+def _pieces(batch: Batch) -> int:
+    return int((~batch.is_padding).sum())
+
+
+def _density(pattern: Pattern, made: Sequence[Batch]) -> float:
+    """Return allowed over all pairs of some batches, padding excluded."""
+    mask, allowed, pairs = Mask(pattern, torch.device("cpu")), 0, 0
+    for batch in made:
+        there = ~batch.is_padding
+        both = (there[:, :, None] & there[:, None, :])[:, None]
+        allowed += int((torch.isfinite(mask.bias(batch)) & both).sum())
+        pairs += int(both.sum())
+    return allowed / pairs
 
 
 def _peak(params: Params, pattern: Pattern, batch: Batch) -> float:
@@ -138,5 +173,5 @@ def _peak_of_a_step(params: Params, pattern: Pattern, batch: Batch) -> float:
     torch.set_num_threads(1)
     short = {name: getattr(batch, name)[:1, :16] for name in ("pieces", "tags", "is_padding")}
     rest = {name: getattr(batch, name)[:1] for name in ("labels", "identities", "rows")}
-    _call(params, pattern, Batch(**short, **rest), TRAINING)()
-    return peak_mib(_call(params, pattern, batch, TRAINING))
+    _call(params, pattern, [Batch(**short, **rest)], TRAINING)()
+    return peak_mib(_call(params, pattern, [batch], TRAINING))

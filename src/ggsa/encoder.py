@@ -1,5 +1,6 @@
 """The classifier: a stock transformers encoder whose attention takes a pattern."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +13,8 @@ from transformers import (
 )
 
 from ggsa import attention
-from ggsa.config import Recipe
+from ggsa.blocks import Recipe
+from ggsa.classes import SENTIMENT
 from ggsa.errors import UserError
 
 WEIGHTS = "model.safetensors"
@@ -32,8 +34,14 @@ def tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(folder)
 
 
-def build(folder: Path, recipe: Recipe, seed: int, reset_projections: bool) -> PreTrainedModel:
-    """Return a two-class model, pretrained where the folder holds weights, else random.
+def build(
+    folder: Path,
+    recipe: Recipe,
+    seed: int,
+    reset_projections: bool,
+    classes: Sequence[str] = SENTIMENT,
+) -> PreTrainedModel:
+    """Return a classifier, pretrained where the folder holds weights, else random.
 
     The same seed gives the same weights in every mode, so that modes differ by their pattern alone.
 
@@ -42,11 +50,16 @@ def build(folder: Path, recipe: Recipe, seed: int, reset_projections: bool) -> P
         recipe: Gives the dropouts.
         seed: Draws whatever is not pretrained.
         reset_projections: Draw query, key and value projections anew (defect D1).
+        classes: Their names, in the order of the labels.
 
     Raises:
         UserError: If the checkpoint's architecture has no attention that takes a pattern.
     """
-    config = AutoConfig.from_pretrained(folder, num_labels=2)
+    config = AutoConfig.from_pretrained(
+        folder,
+        id2label=dict(enumerate(classes)),
+        label2id={name: number for number, name in enumerate(classes)},
+    )
     for name, source in DROPOUTS.items():
         if hasattr(config, name):
             setattr(config, name, getattr(recipe, source))
@@ -60,10 +73,10 @@ def build(folder: Path, recipe: Recipe, seed: int, reset_projections: bool) -> P
             model = AutoModelForSequenceClassification.from_config(
                 config, attn_implementation=attention.NAME
             )
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RuntimeError) as error:  # the last: weights of other sizes
         raise UserError(
-            f"encoder.checkpoint: the architecture {config.model_type} cannot be trained here "
-            f"({error}). Choose a BERT or DistilBERT checkpoint."
+            f"encoder.checkpoint: the architecture {config.model_type} cannot be trained here on "
+            f"{len(classes)} classes ({error}). Choose a BERT or DistilBERT checkpoint."
         ) from error
     if reset_projections:
         _reset_projections(model)

@@ -151,7 +151,7 @@ def runs_table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
                         "accuracy": correct / n,
                         "wilson_low": low,
                         "wilson_high": high,
-                        "f1": statistics.f1(outcome.labels, classes),
+                        "f1": statistics.f1(outcome.labels, classes, outcome.classes),
                     }
                 )
     return pd.DataFrame(rows)
@@ -253,8 +253,8 @@ def confusion_table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     rows = []
     for outcome in outcomes:
         for mode, predicted in outcome.predicted.items():
-            for label in (0, 1):
-                for guess in (0, 1):
+            for label in range(outcome.classes):
+                for guess in range(outcome.classes):
                     share = np.mean((outcome.labels == label) & (predicted == guess))
                     rows.append((mode, outcome.split, label, guess, share))
     return pd.DataFrame(rows, columns=["mode", "split", "label", "predicted", "share"])
@@ -311,8 +311,10 @@ def encoder_name(provenance: Mapping[str, Any]) -> str:
 
 
 def corpus_name(provenance: Mapping[str, Any]) -> str:
-    """Return the corpus, never plainly `sst2` when its rows are not those of SST-2."""
+    """Return the corpus, never plainly `sst2` when its rows are not those of SST-2; files by name."""
     name = provenance["corpus"]["name"]
+    if name == "files":
+        return f"files: {provenance['corpus']['files']['train']['name']}"
     return f"{name} (changed)" if name == "sst2" and not provenance["is_sst2"] else name
 
 

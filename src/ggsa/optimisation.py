@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from ggsa.config import Recipe
+from ggsa.blocks import Recipe
 
 
 def optimiser_for(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:

@@ -30,6 +30,7 @@ class Outcome:
     seeds: tuple[int, ...]
     labels: npt.NDArray[np.int64]  # [sentence]
     predicted: dict[str, npt.NDArray[np.int64]]  # mode -> [seed, sentence]
+    classes: int = 2
 
     def right(self, mode: str) -> npt.NDArray[np.bool_]:
         """Return which seeds of a mode are right on which sentences, array [seed, sentence]."""
@@ -88,7 +89,8 @@ def outcomes_of(grid: Grid, file: Callable[[str, int], Path]) -> dict[str, Outco
             mode: np.stack([_classes(parts[mode, seed]) for seed in grid.seeds])
             for mode in grid.modes
         }
-        outcomes[split] = Outcome(split, tuple(grid.seeds), labels, predicted)
+        classes = len(first["logits"].iloc[0])
+        outcomes[split] = Outcome(split, tuple(grid.seeds), labels, predicted, classes)
     if all(split in outcomes for split in SCORED_SPLITS):
         outcomes[POOLED] = _pool(*(outcomes[split] for split in SCORED_SPLITS))
     return outcomes
@@ -96,10 +98,11 @@ def outcomes_of(grid: Grid, file: Callable[[str, int], Path]) -> dict[str, Outco
 
 def _read_predictions(path: Path, mode: str, seed: int) -> pd.DataFrame:
     table = artifacts.read_table(path, artifacts.PREDICTION_COLUMNS)
-    if any(len(row) != 2 or not np.isfinite(row).all() for row in table["logits"]):
+    classes = len(table["logits"].iloc[0])
+    if any(len(row) != max(classes, 2) or not np.isfinite(row).all() for row in table["logits"]):
         raise UserError(
-            f"{path} holds logits that are not two finite numbers: the training of this cell went "
-            f"astray. Lower train.recipes' learning_rate in params.yaml, or train it again with "
+            f"{path} holds logits that are not a finite number a class: the training of this cell "
+            f"went astray. Lower train.recipes' learning_rate in params.yaml, or train it again with "
             f"`dvc repro -f train@{mode}-{seed}`."
         )
     return table
@@ -127,7 +130,7 @@ def _pool(first: Outcome, second: Outcome) -> Outcome:
         for mode in first.predicted
     }
     labels = np.concatenate([first.labels, second.labels])
-    return Outcome(POOLED, first.seeds, labels, predicted)
+    return Outcome(POOLED, first.seeds, labels, predicted, first.classes)
 
 
 def cells_table(params: Params, study: str) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+CORPORA = Path("corpora")  # the user's own files; the download stage depends on all of it
 
 # Written by stages and kept by DVC. A study on other assets keeps them in a folder of its own,
 # which its dvc.yaml names by $GGSA_DATA, and models by $GGSA_RUNS.
@@ -21,6 +22,7 @@ RULES = DATA / "rules"  # rules: <mode>.json and statistics/*.csv
 RUNS = Path(os.environ.get("GGSA_RUNS", "runs"))  # train: <study>/<mode>-<seed>/
 METRICS = Path("reports/metrics.json")  # evaluate
 TABLES = Path("reports/tables")  # evaluate: every number that the report shows
+PLOTS = Path("reports/plots")  # evaluate: what DVC draws
 FIGURES = Path("reports/figures")  # report
 REPORT = Path("reports/report.html")  # report
 
@@ -36,10 +38,11 @@ STUDIES_MANIFEST = RESULTS / "SHA256SUMS"  # of every file there; the report dep
 NOTEBOOKS = Path("notebooks")
 
 # What survives a killed stage, and what may be deleted at any time at the price of time.
-CACHE = Path(".cache")
+# An experiment's copy of the repository vanishes when it is killed: $GGSA_CACHE names the workspace's.
+CACHE = Path(os.environ.get("GGSA_CACHE", ".cache"))
 TAG_STORE = CACHE / "tags"  # one SQLite file per tagger
 CHECKPOINTS = CACHE / "checkpoints"  # one folder per unfinished cell
-STAGE_SECONDS = CACHE / "stages.csv"  # what each stage took, as it ran
+STAGE_SECONDS = Path(".cache/stages.csv")  # what each stage took, as it ran here
 FAILED_NOTEBOOKS = CACHE / "notebooks"  # partial output of a notebook that failed
 
 SPLITS = ("train", "selection", "validation", "test", "examples")

@@ -31,7 +31,12 @@ def described(found: list, content: dict, root: Any) -> str:
     if kind == "literal_error":
         known = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return f"{key}: {unknown(str(given), 'choice', known)}"
-    message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
+    message = (
+        problem["msg"]
+        .replace("valid tuple", "list")
+        .removeprefix("Value error, ")
+        .removesuffix(".")
+    )
     if kind == "value_error":
         return f"{key}: {message}." if key else f"{message}."
     return f"{key}: {message[0].lower()}{message[1:]}; there stands {given!r}."

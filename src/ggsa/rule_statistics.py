@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ggsa import artifacts, paths
 from ggsa.patterns import Pattern
-from ggsa.rules import INDEX
+from ggsa.tag_tables import INDEX
 from ggsa.vocabulary import TAGS, UNIVERSAL_TAGS
 
 NEAR = 5
@@ -194,3 +195,13 @@ def allowed_column(pairs: pd.DataFrame, hard: np.ndarray) -> list[bool]:
         bool(hard[INDEX[query], INDEX[key]])
         for query, key in zip(pairs["query_tag"], pairs["key_tag"], strict=True)
     ]
+
+
+def in_force() -> pd.DataFrame:
+    """Return the rules that the rules stage found in force, with how often each fires.
+
+    Raises:
+        UserError: If the stage has not run.
+    """
+    columns = ("rule", "source", "fires", "sentences", "density_share", "saving_if_dropped")
+    return artifacts.read_table(paths.RULES / "statistics" / "rules.csv", columns)

@@ -8,20 +8,19 @@ edited rule reruns only the modes whose table it changes.
 import numpy as np
 import pandas as pd
 
+from ggsa import modes
 from ggsa.config import Rules
 from ggsa.errors import UserError
 from ggsa.patterns import Pattern
-from ggsa.positional import Positional
-from ggsa.vocabulary import CLS, MODES, STUDY_MODES, TAGS, UNIVERSAL_TAGS, parse_rule
-
-INDEX = {tag: i for i, tag in enumerate(TAGS)}
+from ggsa.tag_tables import INDEX, open_cls, own_tags, pairs
+from ggsa.vocabulary import TAGS, UNIVERSAL_TAGS, parse_rule
 
 
 def pattern(mode: str, rules: Rules, hard: np.ndarray, seed: int = 0) -> Pattern:
-    """Return the pattern of a mode; `vocabulary.MODES` says what each allows.
+    """Return the pattern of a mode; `ggsa.modes` says what each allows.
 
     Args:
-        mode: Any but those that a study has to draw or fit; see `ggsa.controls` for these.
+        mode: Any of `modes.names()`; see `ggsa.controls` for those that a study draws or fits.
         rules: The rules block of params.yaml.
         hard: Which tag may attend which, bool `[tag, tag]`; see `hard_table`.
         seed: Draws the random pairs of `random`, and which of the outermost ring `window` allows.
@@ -29,37 +28,11 @@ def pattern(mode: str, rules: Rules, hard: np.ndarray, seed: int = 0) -> Pattern
     Raises:
         ValueError: If there is no such mode, or it takes a study.
     """
-    if mode not in MODES or mode in STUDY_MODES:
+    if mode not in modes.names():
         raise ValueError(f"{mode} is no mode that follows from the rules alone")
-    size = (len(TAGS), len(TAGS))
-    bias, extra = np.zeros(size, np.float32), None
-    if mode == "soft":
-        bias[hard] = rules.soft_strength
-    elif mode == "soft_released":
-        # The released code lets the hard table win where both name a pair.
-        bias[pairs(rules.soft_released) & ~hard] = rules.soft_strength
-    elif mode != "full":
-        bias = blocked_outside(_allowed(mode, rules, hard))
-        if mode in ("random", "window"):
-            extra = Positional(kind=mode, seed=seed, match=hard)
+    made = modes.MODES[mode].table(rules, hard, seed)
+    bias, extra = made if isinstance(made, tuple) else (made, None)
     return Pattern(mode=mode, tags=TAGS, bias=bias, positional=extra)
-
-
-def _allowed(mode: str, rules: Rules, hard: np.ndarray) -> np.ndarray:
-    """Return the table of a mode that blocks, bool `[tag, tag]`."""
-    if mode == "hard":
-        return hard
-    if mode == "hard_closed":
-        closed = hard.copy()
-        closed[INDEX[CLS]] = False
-        return closed
-    own = np.eye(len(TAGS), dtype=bool) & (mode == "self")
-    return own | open_cls(rules)
-
-
-def blocked_outside(allowed: np.ndarray) -> np.ndarray:
-    """Return the bias of a table that allows some pairs and blocks the rest, `[tag, tag]`."""
-    return np.where(allowed, 0.0, -np.inf).astype(np.float32)
 
 
 def hard_table(rules: Rules, statistics: pd.DataFrame, counts: np.ndarray) -> np.ndarray:
@@ -94,23 +67,7 @@ def hard_table(rules: Rules, statistics: pd.DataFrame, counts: np.ndarray) -> np
 
 def special_rows(rules: Rules) -> np.ndarray:
     """Return what `self` and `cls_attends_all` allow, bool `[tag, tag]`."""
-    return (np.eye(len(TAGS), dtype=bool) & rules.self) | open_cls(rules)
-
-
-def open_cls(rules: Rules) -> np.ndarray:
-    """Return the row of `[CLS]` alone, where it may attend everything, bool `[tag, tag]`."""
-    table = np.zeros((len(TAGS), len(TAGS)), bool)
-    table[INDEX[CLS]] = rules.cls_attends_all
-    return table
-
-
-def pairs(table: dict[str, tuple[str, ...]]) -> np.ndarray:
-    """Return a table of `query: keys` as bool `[tag, tag]`."""
-    allowed = np.zeros((len(TAGS), len(TAGS)), bool)
-    for query, keys in table.items():
-        for key in keys:
-            allowed[INDEX[query], INDEX[key]] = True
-    return allowed
+    return (own_tags() & rules.self) | open_cls(rules)
 
 
 def corpus_table(rules: Rules, statistics: pd.DataFrame, counts: np.ndarray) -> np.ndarray:

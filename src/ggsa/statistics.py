@@ -52,9 +52,15 @@ def wilson(correct: int, rows: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def f1(labels: Integers, predicted: Integers) -> float:
-    """Return the F1 of the positive class (label 1); 0 when it is neither present nor predicted."""
-    return float(f1_score(labels, predicted, pos_label=1, zero_division=0))
+def f1(labels: Integers, predicted: Integers, classes: int = 2) -> float:
+    """Return the F1 of the positive class (label 1); of more classes the macro average.
+
+    A class that is neither present nor predicted counts 0.
+    """
+    if classes == 2:
+        return float(f1_score(labels, predicted, pos_label=1, zero_division=0))
+    known = range(classes)
+    return float(f1_score(labels, predicted, labels=known, average="macro", zero_division=0))
 
 
 def standard_deviation(values: Floats) -> float:

@@ -16,9 +16,10 @@ import yaml
 from pydantic import ValidationError, field_validator, model_validator
 
 from ggsa import config, paths
-from ggsa.config import Block, Params
+from ggsa.blocks import Block
+from ggsa.config import Params
 from ggsa.errors import UserError
-from ggsa.vocabulary import MODES
+from ggsa.modes import MODES
 
 CORPORA = ("sst2", "probe", "imdb")
 NOTHING: dict[str, Any] = {"data": "", "arms": (), "seeds": ()}

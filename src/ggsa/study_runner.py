@@ -12,9 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from tqdm import tqdm
-
-from ggsa import paths, studies
+from ggsa import bars, paths, studies
 from ggsa.errors import UserError
 from ggsa.report import publish, readme_claims
 
@@ -74,7 +72,7 @@ def _train(name: str, corpus: str, jobs: int, seeds: list[int] | None) -> None:
     file = paths.STUDIES / name / "dvc.yaml"
     _dvc(f"{name}-{corpus}-plan", f"{file}:plan_{corpus}")
     cells = [f"{arm}-{seed}" for arm, seed in study.cells(corpus) if seeds is None or seed in seeds]
-    bar = tqdm(total=len(cells), desc=f"{name} {corpus}", unit="cell", file=sys.stderr)
+    bar = bars.bar(f"{name} {corpus}", len(cells), "cell")
     failed = threading.Event()
 
     def train(cell: str) -> None:

@@ -22,6 +22,7 @@ from ggsa import (
     controls,
     counting,
     encoder,
+    modes,
     paths,
     patterns,
     rule_statistics,
@@ -34,7 +35,6 @@ from ggsa.config import Params
 from ggsa.errors import UserError
 from ggsa.outcomes import SCORED_SPLITS
 from ggsa.studies import cell_file, load, plan_file, results
-from ggsa.vocabulary import STUDY_MODES
 
 UNSTORED_SPLITS = ("examples",)
 MODULES = (
@@ -130,7 +130,7 @@ def _pattern(mode: str, params: Params, seed: int) -> patterns.Pattern:
     if params.rules.source == "corpus":
         statistics = rule_statistics.tag_pairs(counting.word_tags("train"), counts)
     hard = rules.hard_table(params.rules, statistics, counts)
-    if mode not in STUDY_MODES:
+    if mode in modes.names():
         return rules.pattern(mode, params.rules, hard, seed)
     if mode == "shuffled":
         return controls.shuffled(params.rules, hard, by_split, seed)

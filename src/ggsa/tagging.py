@@ -12,7 +12,8 @@ import re
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -21,9 +22,8 @@ from typing import Any
 import pandas as pd
 import stanza
 import torch
-from tqdm import tqdm
 
-from ggsa import artifacts, paths, probe
+from ggsa import artifacts, bars, interruption, paths, probe
 from ggsa.config import Params, Tagger
 from ggsa.errors import UserError
 from ggsa.vocabulary import UNIVERSAL_TAGS
@@ -33,6 +33,9 @@ CHUNK_WORDS = 20_000
 
 LONGEST_SENTENCE, LONGEST_PASSAGE = 64, 200
 """In words. No sentence of SST-2 or of the probe corpus has more than the first."""
+
+SHOWN_TAGS = 20
+"""Tags that a message lists."""
 
 FULL_STOP = re.compile(r"\.+|[!?]+")
 CLOSING = ("''", ")")
@@ -46,7 +49,8 @@ def tag_corpus(params: Params) -> None:
     """Write the tags of every split.
 
     Raises:
-        UserError: If the tagger cannot be loaded or gives what is no universal tag.
+        UserError: If the tagger cannot be loaded, or `tagger.mapping` leaves a tag of its own that
+            is no universal one.
     """
     corpus = {
         split: artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)
@@ -58,13 +62,46 @@ def tag_corpus(params: Params) -> None:
     with closing(open_store(paths.TAG_STORE, description["sha256"])) as store:
         fill_store(store, sentences, paths.TAGGER, params.tagger)
         gold = gold_tags(params) if params.tagger.gold else {}
-        for split, table in corpus.items():
-            found = (tuple(words) for words in table["words"])
-            tags = [gold.get(words) or _text_tags(store, words) for words in found]
-            artifacts.write_table(
-                paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags})
-            )
+        given = {
+            split: [gold.get(tuple(w)) or _text_tags(store, tuple(w)) for w in table["words"]]
+            for split, table in corpus.items()
+        }
+    tags = universal(given, params.tagger.mapping)
+    for split, table in corpus.items():
+        artifacts.write_table(
+            paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags[split]})
+        )
     artifacts.write_json(paths.TAGS / "tagger.json", {"sha256": description["sha256"]})
+
+
+def universal(
+    given: Mapping[str, Sequence[Sequence[str]]], mapping: Mapping[str, str]
+) -> dict[str, list[list[str]]]:
+    """Return the universal tags that a tagger's own tags stand for, split by split.
+
+    Args:
+        given: The tags of every sentence, by split.
+        mapping: From the tagger's tags to universal ones; what does not stand there is universal.
+
+    Raises:
+        UserError: If a tag is neither; names every one, with how often it occurs.
+    """
+    known = {**dict.fromkeys(UNIVERSAL_TAGS), **mapping}
+    counts = Counter(tag for rows in given.values() for row in rows for tag in row)
+    strange = [(tag, count) for tag, count in counts.most_common() if tag not in known]
+    if strange:
+        tag, others = strange[0][0], len(strange) - SHOWN_TAGS
+        listed = ", ".join(f"{tag} ({count:,} words)" for tag, count in strange[:SHOWN_TAGS])
+        raise UserError(
+            f"params.yaml: the tagger gives what is no universal tag: {listed}"
+            f"{f' and {others} more' if others > 0 else ''}. Say under tagger.mapping which "
+            f"universal tag each stands for, for example {tag}: NOUN, or choose a tagger trained on "
+            f"Universal Dependencies."
+        )
+    return {
+        split: [[mapping.get(tag, tag) for tag in row] for row in rows]
+        for split, rows in given.items()
+    }
 
 
 def passages(words: Words) -> list[Words]:
@@ -143,20 +180,40 @@ def load_tagger(folder: Path, batch_size: int) -> stanza.Pipeline:
 
 
 def tag_sentences(pipeline: Any, sentences: Sequence[Words]) -> list[list[str]]:
-    """Return one universal tag per word of every sentence.
+    """Return one tag per word of every sentence, as the tagger calls it; see `universal`.
+
+    Raises:
+        UserError: If the tagger leaves a word without a tag.
+    """
+    if not sentences:
+        return []
+    document = pipeline([list(words) for words in sentences])
+    tags = [[word.upos for word in sentence.words] for sentence in document.sentences]
+    for words, row in zip(sentences, tags, strict=True):
+        if len(words) != len(row) or not all(row):
+            raise UserError(
+                f"data/tagger gave the tags {row} for the words {list(words)}; one tag per word was "
+                f"wanted, from the column UPOS of a treebank. Use another tagger."
+            )
+    return tags
+
+
+def tag_texts(pipeline: Any, texts: Sequence[Words]) -> list[list[str]]:
+    """Return one universal tag per word of texts of any length, as `tag_corpus` would give them.
+
+    Args:
+        pipeline: From `load_tagger`.
+        texts: Split into words.
 
     Raises:
         UserError: If the tagger's tags are not the universal ones.
     """
-    document = pipeline([list(words) for words in sentences])
-    tags = [[word.upos for word in sentence.words] for sentence in document.sentences]
-    for words, row in zip(sentences, tags, strict=True):
-        if len(words) != len(row) or not set(row) <= set(UNIVERSAL_TAGS):
-            raise UserError(
-                f"data/tagger gave the tags {row} for the words {list(words)}; one universal tag "
-                f"per word was wanted. Use a tagger trained on Universal Dependencies."
-            )
-    return tags
+    parts = [passage for words in texts for passage in passages(tuple(words)) if passage]
+    order = sorted(range(len(parts)), key=lambda place: len(parts[place]))  # batches of like length
+    tagged = tag_sentences(pipeline, [parts[place] for place in order])
+    tags = dict(zip(order, tagged, strict=True))
+    found = iter(tag for place in range(len(parts)) for tag in tags[place])
+    return [[next(found) for _ in words] for words in texts]
 
 
 def open_store(folder: Path, tagger_sha256: str) -> sqlite3.Connection:
@@ -201,17 +258,11 @@ def fill_store(
     missing = [chunk for chunk in chunks if chunk]
     words = sum(len(sentence) for chunk in missing for sentence in chunk)
     workers = len(os.sched_getaffinity(0)) if options.workers == "auto" else options.workers
-    bar = tqdm(
-        total=words,
-        desc="tagging",
-        unit="word",
-        unit_scale=True,
-        file=sys.stderr,
-        disable=not missing,
-        mininterval=1.0 if sys.stderr.isatty() else 60.0,
-    )
+    if not missing:
+        return 0
+    total, done = sum(len(chunk) for chunk in missing), 0
     with (
-        bar,
+        bars.bar("tag", words, "word") as bar,
         ProcessPoolExecutor(
             max_workers=max(1, min(workers, len(missing))),
             mp_context=multiprocessing.get_context("spawn"),
@@ -223,9 +274,13 @@ def fill_store(
             for chunk, rows in zip(missing, pool.map(_tag_chunk, missing), strict=True):
                 _commit(store, chunk, rows)
                 bar.update(sum(len(sentence) for sentence in chunk))
+                done += len(chunk)
+                interruption.keeps(
+                    f"Of {total:,} sentences that had no tags yet, {done:,} are tagged and kept."
+                )
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-    return sum(len(chunk) for chunk in missing)
+    return total
 
 
 def _start_worker(folder: Path, batch_size: int) -> None:

@@ -6,6 +6,7 @@ stop off its word; sentences are found by Punkt with the abbreviations listed he
 trained model.
 """
 
+import importlib.metadata
 import re
 
 from nltk.tokenize import NLTKWordTokenizer
@@ -72,3 +73,8 @@ def words_of(text: str) -> tuple[str, ...]:
         for word in _WORDS.tokenize(sentence)
         if word.strip()
     )
+
+
+def version() -> str:
+    """Return by what raw texts are split, for provenance.json."""
+    return f"NLTK {importlib.metadata.version('nltk')}"

@@ -17,26 +17,30 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ggsa import (
     alignment,
     artifacts,
+    bars,
     batches,
+    classes,
+    classifier,
     corruption,
     devices,
     encoder,
+    inference,
+    interruption,
     optimisation,
     paths,
     patterns,
 )
 from ggsa.attention import Mask, require_open_rows
-from ggsa.config import Params, Recipe
+from ggsa.blocks import Recipe
+from ggsa.config import Params
 from ggsa.errors import UserError
 from ggsa.vocabulary_subset import VocabularySubset
 
-EVALUATION_BATCH = 256
 PREDICTED_SPLITS = ("selection", "validation", "test", "examples")
 
 
@@ -80,7 +84,7 @@ def train_cell(params: Params, mode: str, seed: int) -> None:
     cell = trained(params, patterns.read(paths.rule_table(mode)), seed, f"{mode}-{seed}", "core")
     folder = paths.cell("core", mode, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    cell.model.save_pretrained(folder)
+    classifier.save(folder, cell.model, encoder.tokenizer(paths.ENCODER), params.train.max_pieces)
     artifacts.write_table(folder / "history.csv", cell.history)
     artifacts.write_table(folder / "predictions.parquet", cell.predictions)
     artifacts.write_json(folder / "training.json", {"mode": mode, "seed": seed, **cell.summary})
@@ -132,7 +136,7 @@ def trained(params: Params, pattern: patterns.Pattern, seed: int, name: str, stu
         split: read_split(split, tokenizer, params, seed) for split in ("train", *PREDICTED_SPLITS)
     }
     reset = pattern.mode != "full" and not params.encoder.keep_projections
-    model = encoder.build(paths.ENCODER, recipe, seed, reset).to(device)
+    model = encoder.build(paths.ENCODER, recipe, seed, reset, classes.names()).to(device)
     if params.train.max_pieces > model.config.max_position_embeddings:
         raise UserError(
             f"params.yaml: train.max_pieces is {params.train.max_pieces}, but the encoder has only "
@@ -158,6 +162,7 @@ def trained(params: Params, pattern: patterns.Pattern, seed: int, name: str, stu
         ]
     )
     subset.restore(model, whole_table, padding)
+    classifier.carry(model, pattern)
     return Cell(
         model=model,
         predictions=predictions,
@@ -232,10 +237,11 @@ def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Spl
         kept = ~corpus["leaks_selection"].to_numpy(bool)
         corpus, tags = corpus[kept], tags[kept]
     labels = corpus["label"].to_numpy(np.int64)
-    if split in ("train", "selection") and not np.isin(labels, (0, 1)).all():
+    known = classes.names()
+    if split in ("train", "selection") and not np.isin(labels, range(len(known))).all():
         raise UserError(
-            f"{paths.corpus_split(split)} has rows whose label is neither 0 nor 1. Mend the source "
-            f"and run `dvc repro -f download`."
+            f"{paths.corpus_split(split)} has rows whose label is none of 0 to {len(known) - 1} "
+            f"({', '.join(known)}). Mend the source and run `dvc repro -f download`."
         )
     word_tags = list(tags["tags"])
     if params.train.corrupted_tags:
@@ -250,22 +256,13 @@ def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Spl
 
 
 def predict(model: PreTrainedModel, mask: Mask, split: Split, params: Params) -> np.ndarray:
-    """Return the two logits of every sentence, float32 `[sentence, 2]`, in the split's order."""
-    model.eval()
-    logits = torch.empty(len(split.ids), 2)
-    with torch.inference_mode():
-        for rows in batches.evaluation_order(split.lengths, EVALUATION_BATCH):
-            batch = batches.collate(split.sentences, split.labels, rows)
-            logits[batch.rows] = logits_of(model, mask, batch, params).float().cpu()
-    return logits.numpy()
+    """Return the logits of every sentence, float32 `[sentence, class]`, in the split's order."""
+    return inference.logits(model, mask, split.sentences, half(params))
 
 
-def logits_of(model: PreTrainedModel, mask: Mask, batch: batches.Batch, params: Params) -> Tensor:
-    """Return the logits of a batch, `[batch, 2]`; the pattern is laid over it once."""
-    inputs = mask.inputs(batch)
-    half = params.train.precision == "bfloat16"
-    with torch.autocast(mask.device.type, dtype=torch.bfloat16, enabled=half):
-        return model(**inputs).logits
+def half(params: Params) -> bool:
+    """Return whether forward passes are computed in bfloat16."""
+    return params.train.precision == "bfloat16"
 
 
 def _optimise(
@@ -288,15 +285,8 @@ def _optimise(
     epoch_steps = -(-len(lengths) // recipe.batch_size)
     total_steps = epoch_steps * recipe.epochs
     require_open_rows(_shortest_bias(train, mask))
-    bar = tqdm(
-        total=total_steps,
-        initial=progress.step,
-        desc=name,
-        unit="step",
-        file=sys.stderr,
-        mininterval=1.0 if sys.stderr.isatty() else 60.0,
-        dynamic_ncols=True,
-    )
+    bar = bars.bar(f"train {name}", total_steps, "step", progress.step)
+    interruption.keeps(_kept(name, progress.step, total_steps))
     for epoch in range(progress.step // epoch_steps, recipe.epochs):
         order = batches.training_order(lengths, recipe.batch_size, seed, epoch)
         for rows in order[progress.step - epoch * epoch_steps :]:
@@ -311,14 +301,20 @@ def _optimise(
             bar.update()
             if progress.step % params.train.evaluate_every == 0 or progress.step == total_steps:
                 _look(progress, model, mask, judge, params, epoch_steps, name)
-                bar.set_postfix(
-                    loss=f"{progress.history[-1]['loss']:.3f}",
-                    selection=f"{progress.history[-1]['selection_accuracy']:.4f}",
+                seen = progress.history[-1]
+                bar.set_postfix_str(
+                    f"loss {seen['loss']:.3f}, selection {seen['selection_accuracy']:.4f}"
                 )
                 if progress.step < total_steps:
                     _save(checkpoint, model, optimiser, progress)
+                    interruption.keeps(_kept(name, progress.step, total_steps))
     bar.close()
     return progress
+
+
+def _kept(name: str, step: int, total: int) -> str:
+    upto = f"up to step {step:,} of {total:,}" if step else "from no step yet"
+    return f"The cell {name} is kept {upto}, and finished cells are kept whole."
 
 
 def train_step(
@@ -331,7 +327,7 @@ def train_step(
 ) -> Tensor:
     """Change the weights by one batch and return its loss, on the device: nothing waits for it."""
     model.train()
-    logits = logits_of(model, mask, batch, params).float()
+    logits = inference.batch_logits(model, mask, batch, half(params)).float()
     loss = cross_entropy(logits, batch.labels.to(mask.device))
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from ggsa import config, studies
-from ggsa.rules import INDEX, open_cls, pairs
-from ggsa.vocabulary import MODES
+from ggsa.modes import MODES
+from ggsa.tag_tables import INDEX, open_cls, pairs
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted(path.parent for path in (ROOT / "studies").glob("*/dvc.yaml"))

@@ -1,7 +1,7 @@
 """The whole graph on a tiny probe corpus, in a copy: real DVC, Stanza and training."""
 
 import json
-import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,72 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
+from workspace import edit, environment, make, predictions, run
 
 pytestmark = pytest.mark.pipeline
-ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("dvc.yaml", "params.yaml", "DEVIATIONS.md", ".dvcignore", ".gitignore", "stages", "src",
-          "notebooks", "studies", "reports/published/benchmark", "reports/published/studies")  # fmt: skip
-
-
-def environment() -> dict[str, str]:
-    """The environment of this interpreter, with no mirror and no Hub in reach."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "GGSA_MIRROR": "/nonexistent", "HF_HUB_OFFLINE": "1"}
-
-
-def run(folder: Path, *command: str, ok: bool = True) -> str:
-    done = subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=800
-    )
-    output = done.stdout + done.stderr
-    assert (done.returncode == 0) == ok, output[-6000:]
-    return output
-
-
-def edit(folder: Path, **changes: object) -> None:
-    """Change parameters of a clone; a key is `block__key`."""
-    content = yaml.safe_load((folder / "params.yaml").read_text())
-    for key, value in changes.items():
-        block, name = key.split("__")
-        content[block][name] = value
-    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-
-
-def predictions(folder: Path, cell: str) -> str:
-    table = pd.read_parquet(folder / "runs/core" / cell / "predictions.parquet")
-    return table.to_json()
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clone")
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-    content = yaml.safe_load((folder / "params.yaml").read_text())
-    content["train"]["recipes"]["probe"] |= {"epochs": 1, "warmup_steps": 4}
-    content["train"]["evaluate_every"] = 5
-    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    edit(
-        folder,
-        assets__source="embedded",
-        corpus__limit=600,
-        grid__seeds=[1, 2],
-        evaluate__bootstrap_samples=200,
-        report__figure_dpi=60,
-    )
-    run(folder, "git", "init", "--quiet")
-    run(folder, "dvc", "init", "--quiet")
-    run(folder, "git", "add", ".")
-    run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
-    run(folder, "dvc", "repro")
-    return folder
 
 
 def test_one_command_ends_in_a_report_that_names_its_substitutes(clone: Path) -> None:
@@ -98,16 +37,31 @@ def test_the_summary_prints_the_table_and_the_path_of_the_report(clone: Path) ->
     assert "hard" in output
 
 
-def test_dropping_a_rule_retrains_hard_and_soft_and_nothing_of_full(clone: Path) -> None:
-    before = predictions(clone, "full-1")
-    output = run(
-        clone, "dvc", "exp", "run", "--temp", "--name", "no-verb-noun",
-        "--set-param", 'rules.drop=["VERB->NOUN"]',
-    )  # fmt: skip
-    assert "Running stage 'train@hard-1'" in output
-    assert "Running stage 'train@full-1'" not in output
-    assert "Running stage 'tag'" not in output
-    assert predictions(clone, "full-1") == before
+def test_dropping_a_rule_retrains_hard_and_soft_and_nothing_of_full(
+    clone: Path, experiment: str
+) -> None:
+    assert "Running stage 'train@hard-13'" in experiment
+    assert "Running stage 'train@full-13'" not in experiment
+    assert "Running stage 'tag'" not in experiment
+    assert yaml.safe_load((clone / "params.yaml").read_text())["rules"]["drop"] == []
+
+
+def test_the_table_of_experiments_fits_100_columns(clone: Path, experiment: str) -> None:
+    output = make(clone, "compare")
+    assert "without-VERB-NOUN" in output and "hard.accuracy" in output
+    assert max(map(len, output.splitlines())) <= 100
+
+
+def test_every_plot_has_a_curve_or_a_matrix_for_every_mode(clone: Path) -> None:
+    output = run(clone, "dvc", "plots", "show", "--json")
+    shown = json.JSONDecoder().raw_decode(output)[0]["data"]
+    assert set(shown) == {"loss", "selection accuracy", "accuracy by density", "confusion"}
+    for name, (plot,) in shown.items():
+        drawn = plot["content"]
+        assert drawn["title"]["text"] and "<DVC" not in json.dumps(drawn)
+        series = "field" if name == "confusion" else "mode"
+        assert {point[series] for point in drawn["data"]["values"]} == {"full", "hard", "soft"}
+        assert not any("words" in point for point in drawn["data"]["values"])
 
 
 @pytest.mark.parametrize(
@@ -133,29 +87,56 @@ def test_a_wrong_parameter_gives_one_error_and_starts_nothing(
 
 
 def test_a_killed_training_ends_with_the_same_predictions(clone: Path) -> None:
-    expected = predictions(clone, "hard-2")
+    expected = predictions(clone, "hard-42")
     content = yaml.safe_load((clone / "params.yaml").read_text())
     assert content["train"]["evaluate_every"] == 5
-    command = [sys.executable, "-m", "stages.train", "--mode", "hard", "--seed", "2"]
+    command = [sys.executable, "-m", "stages.train", "--mode", "hard", "--seed", "42"]
     process = subprocess.Popen(
         command, cwd=clone, env=environment() | {"PYTHONPATH": "src"}, stderr=subprocess.DEVNULL
     )
     checkpoints = clone / ".cache/checkpoints/core"
     end = time.monotonic() + 120
-    while not list(checkpoints.glob("hard-2-*.pt")):
+    while not list(checkpoints.glob("hard-42-*.pt")):
         assert process.poll() is None, "the training ended before it could be killed"
         assert time.monotonic() < end, "no checkpoint was written"
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    shutil.rmtree(clone / "runs/core/hard-2")
+    shutil.rmtree(clone / "runs/core/hard-42")
     again = subprocess.run(
         command, cwd=clone, env=environment() | {"PYTHONPATH": "src"}, capture_output=True,
         text=True, check=True,
     )  # fmt: skip
     assert "going on from step" in again.stderr
-    assert predictions(clone, "hard-2") == expected
-    assert not list(checkpoints.glob("hard-2-*.pt"))
+    assert predictions(clone, "hard-42") == expected
+    assert not list(checkpoints.glob("hard-42-*.pt"))
+
+
+def test_an_interrupted_training_says_what_is_kept_and_goes_on_from_there(clone: Path) -> None:
+    expected = predictions(clone, "soft-42")
+    command = [sys.executable, "-m", "stages.train", "--mode", "soft", "--seed", "42"]
+    surroundings = environment() | {"PYTHONPATH": "src"}
+    process = subprocess.Popen(
+        command, cwd=clone, env=surroundings, stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 120
+    written: set[int] = set()  # the note of one checkpoint is out when the next is there
+    while len(written) < 2:
+        assert process.poll() is None, "the training ended before it could be interrupted"
+        assert time.monotonic() < end, "no two checkpoints were written"
+        found = (clone / ".cache/checkpoints/core").glob("soft-42-*.pt")
+        written |= {path.stat().st_mtime_ns for path in found}
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode != 0 and "Traceback" not in said
+    kept = re.search(r"Interrupted. The cell soft-42 is kept up to step (\d+) of 30", said)
+    assert kept, said
+    again = subprocess.run(
+        command, cwd=clone, env=surroundings, capture_output=True, text=True, check=True
+    )
+    assert f"going on from step {kept[1]}." in again.stderr
+    assert predictions(clone, "soft-42") == expected
 
 
 def test_a_killed_tagging_resumes_and_gives_the_same_tags(clone: Path) -> None:

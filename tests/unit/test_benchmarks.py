@@ -8,7 +8,8 @@ from benchmarks import naive, texts, timing
 from ggsa import attention, config
 from ggsa.alignment import TaggedPieces
 from ggsa.patterns import Pattern
-from ggsa.rules import blocked_outside, hard_table
+from ggsa.rules import hard_table
+from ggsa.tag_tables import blocked_outside
 from ggsa.timing import interleaved
 from ggsa.vocabulary import CLS, SEP, TAGS
 

@@ -9,12 +9,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ggsa import artifacts, config, controls, rules
+from ggsa import artifacts, config, controls, rules, tag_tables
 from ggsa.alignment import TaggedPieces
 from ggsa.errors import UserError
 from ggsa.patterns import Pattern
 from ggsa.positional import Positional
-from ggsa.rules import INDEX
+from ggsa.tag_tables import INDEX
 from ggsa.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -61,7 +61,7 @@ def hard_table(block: config.Rules) -> np.ndarray:
 
 
 def density(allowed: np.ndarray, rows: np.ndarray) -> float:
-    return Pattern("", TAGS, rules.blocked_outside(allowed)).density(rows)
+    return Pattern("", TAGS, tag_tables.blocked_outside(allowed)).density(rows)
 
 
 def write_attention(path: Path, seed: int, order: list[tuple[str, str]]) -> None:
@@ -135,13 +135,15 @@ def test_separator_takes_the_reach_that_comes_closest_to_the_density_of_hard(
     draw: int, hard_seed: int, share: float
 ) -> None:
     block, train = params().rules, sentences(draw, 30)
-    hard = (np.random.default_rng(hard_seed).random((SIZE, SIZE)) < share) | rules.open_cls(block)
+    hard = (np.random.default_rng(hard_seed).random((SIZE, SIZE)) < share) | tag_tables.open_cls(
+        block
+    )
     chosen = controls.separator(block, hard, train)
     assert chosen.allowed[INDEX[CLS]].all()
     assert chosen.allowed.sum() == SIZE  # the row of [CLS] and nothing else
     target = density(hard, counts(train))
     missed = [
-        abs(separator_density(rules.open_cls(block), reach, train) - target)
+        abs(separator_density(tag_tables.open_cls(block), reach, train) - target)
         for reach in range(controls.LARGEST_REACH)
     ]
     assert missed[chosen.positional.reach] == pytest.approx(min(missed), abs=1e-12)
@@ -163,7 +165,7 @@ def separator_density(base: np.ndarray, reach: int, tagged: TaggedPieces) -> flo
 def test_density_counts_every_sentence_once_whatever_chunk_it_falls_into(number: int) -> None:
     tagged, base = sentences(9, number), np.zeros((SIZE, SIZE), bool)
     pattern = Pattern(
-        "separator", TAGS, rules.blocked_outside(base), Positional("separator", reach=2)
+        "separator", TAGS, tag_tables.blocked_outside(base), Positional("separator", reach=2)
     )
     assert controls.density(pattern, tagged) == pytest.approx(separator_density(base, 2, tagged))
 
@@ -194,7 +196,7 @@ def test_learned_takes_the_most_used_pairs_up_to_the_density_of_hard(
     # A pair that is left out would, with all that are used more, have been too many.
     for place, (query, key) in enumerate(order):
         if not pattern.allowed[INDEX[query], INDEX[key]]:
-            before = (hard & OWN) | rules.open_cls(block)
+            before = (hard & OWN) | tag_tables.open_cls(block)
             for q, k in order[: place + 1]:
                 before[INDEX[q], INDEX[k]] |= pattern.allowed[INDEX[q], INDEX[k]]
             before[INDEX[query], INDEX[key]] = True

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from ggsa import document_times
+from ggsa import config, document_times
 from ggsa.alignment import TaggedPieces
 from ggsa.errors import UserError
 from ggsa.timing import peak_mib
@@ -31,6 +31,19 @@ def test_the_batch_holds_the_first_pieces_of_documents_that_are_long_enough() ->
 def test_a_corpus_without_long_documents_is_refused() -> None:
     with pytest.raises(UserError, match="Only 1 documents have 2048 pieces, and 4 are timed"):
         document_times.documents(split_of([10, 2100]), 2048)
+
+
+def test_a_whole_run_is_told_from_batches_of_every_length() -> None:
+    lengths = np.random.default_rng(2).integers(10, 900, 2000)
+    params = config.load().model_copy(deep=True)
+    train = params.train.model_copy(update={"recipe": "pretrained"})
+    made = document_times.typical(
+        split_of(lengths.tolist()), params.model_copy(update={"train": train})
+    )
+    assert len(made) == document_times.WHOLE_BATCHES
+    pieces = [int((~batch.is_padding).sum()) / len(batch.rows) for batch in made]
+    assert pieces == sorted(pieces)
+    assert np.mean(pieces) == pytest.approx(lengths.mean(), rel=0.05)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's high-water mark is Linux's")

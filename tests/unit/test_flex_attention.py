@@ -17,7 +17,7 @@ from ggsa.batches import Batch
 from ggsa.errors import UserError
 from ggsa.patterns import Pattern
 from ggsa.positional import Positional
-from ggsa.rules import blocked_outside
+from ggsa.tag_tables import blocked_outside
 from ggsa.vocabulary import CLS, TAGS
 
 SIZE = len(TAGS)

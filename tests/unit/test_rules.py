@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import yaml
 
-from ggsa import config, patterns, rule_statistics, rules
+from ggsa import config, patterns, rule_statistics, rules, tag_tables
 from ggsa.errors import UserError
 from ggsa.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
-INDEX = rules.INDEX
+INDEX = tag_tables.INDEX
 
 
 def block(**changes: object) -> config.Rules:

@@ -50,6 +50,12 @@ def test_f1_equals_its_definition():
     )
 
 
+def test_f1_of_three_classes_is_the_mean_of_each_against_the_rest():
+    labels, predicted = np.array([0, 1, 2, 2, 1, 0]), np.array([0, 2, 2, 2, 1, 1])
+    each = [statistics.f1(labels == c, predicted == c) for c in range(3)]
+    assert statistics.f1(labels, predicted, 3) == pytest.approx(np.mean(each))
+
+
 def test_f1_without_a_positive_label_or_prediction_is_zero():
     assert statistics.f1(np.zeros(3, int), np.zeros(3, int)) == 0
 

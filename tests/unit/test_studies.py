@@ -189,7 +189,7 @@ def test_an_arm_that_changes_what_is_not_there_is_refused_by_its_key(
     with pytest.raises(UserError) as caught:
         studies.load("tiny").params("hard")
     message = str(caught.value)
-    assert "params.yaml as a study changes it has one problem" in message
+    assert "params.yaml with the changes asked for has one problem" in message
     assert any(part in message for part in key.split("."))
     assert len(message.splitlines()) == 2
 

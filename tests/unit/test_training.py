@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig
 
 from ggsa import attention, batches, config, encoder, optimisation, training
-from ggsa.config import Recipe
+from ggsa.blocks import Recipe
 from ggsa.errors import UserError
 from ggsa.vocabulary_subset import VocabularySubset
 
@@ -77,6 +77,20 @@ class TestEncoder:
         rates = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
         assert rates <= {RECIPE.dropout, RECIPE.attention_dropout}
         assert RECIPE.dropout in rates
+
+    def test_there_is_a_logit_for_every_class_and_the_model_knows_their_names(
+        self, config, tmp_path
+    ) -> None:
+        config.save_pretrained(tmp_path)
+        model = encoder.build(tmp_path, RECIPE, 1, False, ("a", "b", "c"))
+        assert model.config.id2label == {0: "a", 1: "b", 2: "c"}
+        assert model(input_ids=torch.tensor([[1, 2]])).logits.shape == (1, 3)
+
+    def test_weights_that_classify_into_other_classes_are_refused(self, config, tmp_path) -> None:
+        config.save_pretrained(tmp_path)
+        encoder.build(tmp_path, RECIPE, 1, False).save_pretrained(tmp_path)
+        with pytest.raises(UserError, match="cannot be trained here on 3 classes"):
+            encoder.build(tmp_path, RECIPE, 1, False, ("a", "b", "c"))
 
     def test_resetting_projections_changes_query_key_and_value_and_nothing_else(
         self, config, tmp_path

@@ -6,15 +6,13 @@ are drawn from train. No checksum of the published rows is known to this project
 read is recorded and called unverified.
 """
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
-from ggsa import corpus, tokenising
+from ggsa import bars, corpus, tokenising
 from ggsa.assets import hub
 from ggsa.assets.policy import Unavailable
 from ggsa.config import Params
@@ -103,14 +101,7 @@ def _review(text: Any, label: Any, place: str) -> Sentence:
 
 
 def _shown(rows: Iterable[Any], total: int, place: str) -> Iterable[Any]:
-    return tqdm(
-        rows,
-        total=total,
-        desc=f"words of {Path(place).name}",
-        unit="review",
-        file=sys.stderr,
-        mininterval=1.0 if sys.stderr.isatty() else 60.0,
-    )
+    return bars.over(rows, total, f"words of {Path(place).name}", "review")
 
 
 def with_validation(splits: Corpus, count: int, seed: int) -> Corpus:

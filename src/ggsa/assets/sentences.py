@@ -1,18 +1,19 @@
 """Where the sentences come from: SST-2 or IMDB, of the Hub or a mirror, or the probe corpus.
 
 Each source gives the same three splits, in the same order, with every row checked and each split
-verified by its canonical sha256, so that what is written does not depend on the source.
+verified by its canonical sha256, so that what is written does not depend on the source. `obtain`
+makes tables and provenance of any corpus that is registered in `ggsa.corpora`.
 """
 
-import importlib.metadata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ggsa import corpus, probe
+from ggsa import corpora, corpus, probe, tokenising
 from ggsa.assets import hub, policy, reviews
 from ggsa.assets.policy import Unavailable
 from ggsa.config import Params
+from ggsa.corpora import Read
 from ggsa.corpus import UNKNOWN, Checksums, Corpus, Sentence
 from ggsa.errors import UserError
 
@@ -32,49 +33,54 @@ class Obtained:
 
 
 def obtain(params: Params, checksums: Checksums) -> Obtained:
-    """Return the corpus from the first source that has it.
+    """Return the corpus that `corpus.name` names, with the selection split cut off.
 
     Raises:
-        UserError: If none has it, or what one gave is not what it should be.
+        UserError: If it cannot be had, or what was had is not what it should be.
     """
-    if params.corpus.name == "probe":
-        return _probe(params, ())
-    long = params.corpus.name == "imdb"
-    attempts = {
-        "hub": lambda: reviews.from_hub(params) if long else _from_hub(params, checksums),
-        "mirror": lambda: reviews.from_mirror(params) if long else _from_mirror(params, checksums),
-        "embedded": lambda: None,
+    read = corpora.CORPORA[params.corpus.name](params, checksums)
+    count, seed = params.corpus.selection_sentences, params.corpus.seed
+    select = {"sentences": corpus.select, "documents": corpus.select_documents}.get(read.selection)
+    selection = select(read.splits["train"], count, seed) if select else None
+    tables = corpus.tables(read.splits, selection)
+    substitutes = read.substitutes
+    labelled = read.splits["test"][0].label != UNKNOWN
+    if not labelled:
+        policy.notice(TEST_UNLABELLED)
+        substitutes += (TEST_UNLABELLED,)
+    description = {
+        **read.description,
+        "test_labelled": labelled,
+        "whole_sentences": len(selection.whole if selection else read.splits["train"]),
+        "leaking_rows": len(selection.leaking) if selection else 0,
     }
-    source, splits = policy.first_available("corpus", params, attempts)
-    if splits is None:
-        sentence = f"The corpus is the embedded probe corpus, not {'IMDB' if long else 'SST-2'}."
-        policy.notice(sentence)
-        return _probe(params, (sentence,))
-    return _imdb(params, source, splits) if long else _sst2(params, source, splits)
+    return _finished(params, read.splits, tables, description, substitutes)
 
 
 # SST-2.
 
 
-def _sst2(params: Params, source: str, splits: Corpus) -> Obtained:
-    selection = corpus.select(
-        splits["train"], params.corpus.selection_sentences, params.corpus.seed
-    )
-    labelled = splits["test"][0].label != UNKNOWN
-    substitutes = () if labelled else (TEST_UNLABELLED,)
-    if not labelled:
-        policy.notice(TEST_UNLABELLED)
-    tables = corpus.tables(splits, selection)
+def sst2(params: Params, checksums: Checksums) -> Read:
+    """Return SST-2 from the first source that has it, or the probe corpus in its place.
+
+    Raises:
+        UserError: If no source that may be asked has it, or what one gave is not SST-2.
+    """
+    attempts = {
+        "hub": lambda: _from_hub(params, checksums),
+        "mirror": lambda: _from_mirror(params, checksums),
+        "embedded": lambda: None,
+    }
+    source, splits = policy.first_available("corpus", params, attempts)
+    if splits is None:
+        return _instead_of("SST-2", params)
     description = {
         "source": source,
         "name": "sst2",
         "repository": params.corpus.repository if source == "hub" else None,
         "revision": params.corpus.revision if source == "hub" else None,
-        "test_labelled": labelled,
-        "whole_sentences": len(selection.whole),
-        "leaking_rows": len(selection.leaking),
     }
-    return _finished(params, splits, tables, description, substitutes)
+    return Read(splits, description, "sentences")
 
 
 def _from_mirror(params: Params, checksums: Checksums) -> Corpus:
@@ -199,43 +205,51 @@ def _verify_rows(where: str, splits: Corpus, checksums: Checksums) -> None:
 # IMDB.
 
 
-def _imdb(params: Params, source: str, read: Corpus) -> Obtained:
-    """Return the reviews; validation and selection are drawn from train."""
-    splits = reviews.with_validation(read, params.corpus.validation_reviews, params.corpus.seed)
-    count, seed = params.corpus.selection_sentences, params.corpus.seed
-    selection = corpus.select_documents(splits["train"], count, seed)
+def imdb(params: Params) -> Read:
+    """Return the reviews from the first source that has them, or the probe corpus in their place.
+
+    Validation is drawn from train.
+
+    Raises:
+        UserError: If no source that may be asked has them, or what one gave is malformed.
+    """
+    attempts = {
+        "hub": lambda: reviews.from_hub(params),
+        "mirror": lambda: reviews.from_mirror(params),
+        "embedded": lambda: None,
+    }
+    source, read = policy.first_available("corpus", params, attempts)
+    if read is None:
+        return _instead_of("IMDB", params)
     description = {
         "source": source,
         "name": "imdb",
         "repository": params.corpus.reviews_repository if source == "hub" else None,
         "revision": params.corpus.reviews_revision if source == "hub" else None,
-        "tokeniser": f"NLTK {importlib.metadata.version('nltk')}",
-        "test_labelled": True,
-        "whole_sentences": len(selection.whole),
-        "leaking_rows": len(selection.leaking),
+        "tokeniser": tokenising.version(),
     }
-    return _finished(params, splits, corpus.tables(splits, selection), description, ())
+    splits = reviews.with_validation(read, params.corpus.validation_reviews, params.corpus.seed)
+    return Read(splits, description, "documents")
 
 
 # The probe corpus.
 
 
-def _probe(params: Params, substitutes: tuple[str, ...]) -> Obtained:
-    """Return the generated corpus; its selection split is its own, and nothing leaks into it."""
+def generated(params: Params, substitutes: tuple[str, ...] = ()) -> Read:
+    """Return the probe corpus; its selection split is its own, and nothing leaks into it."""
     splits = {
         split: [Sentence(tuple(row.words), int(row.label)) for row in rows]
         for split, rows in probe.generate(params.corpus.seed).items()
     }
-    description = {
-        "source": "embedded",
-        "name": "probe",
-        "repository": None,
-        "revision": None,
-        "test_labelled": True,
-        "whole_sentences": len(splits["train"]),
-        "leaking_rows": 0,
-    }
-    return _finished(params, splits, corpus.tables(splits, None), description, substitutes)
+    description = {"source": "embedded", "name": "probe", "repository": None, "revision": None}
+    return Read(splits, description, None, substitutes)
+
+
+def _instead_of(name: str, params: Params) -> Read:
+    """Return the probe corpus in the place of another, aloud."""
+    sentence = f"The corpus is the embedded probe corpus, not {name}."
+    policy.notice(sentence)
+    return generated(params, (sentence,))
 
 
 # All of them.

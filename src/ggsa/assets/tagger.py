@@ -1,4 +1,4 @@
-"""Where the part-of-speech tagger comes from: Stanza's own, the mirror's, or one trained here.
+"""Where the part-of-speech tagger comes from: Stanza's, the mirror's, a file, or trained here.
 
 Whatever the source, `data/tagger/` ends up holding all that Stanza's pipeline needs without a
 network: the model, what it was trained on top of (word vectors, character language models), an
@@ -26,7 +26,7 @@ from ggsa.assets.policy import Unavailable
 from ggsa.config import Params
 from ggsa.errors import UserError
 
-MODEL = "pos.pt"
+MODEL, MODEL_ENDING = "pos.pt", ".pt"
 DESCRIPTION = "tagger.json"
 MIRROR_MODEL = Path("stanza/en/pos/ewt.pt")
 DEPENDENCIES = ("pretrain", "forward_charlm", "backward_charlm")
@@ -42,12 +42,15 @@ def obtain(params: Params, folder: Path) -> tuple[dict[str, Any], tuple[str, ...
     Raises:
         UserError: If no source has it, or what one gave cannot be loaded.
     """
-    attempts = {
-        "hub": lambda: _from_hub(params, folder),
-        "mirror": lambda: _from_mirror(params, folder),
-        "embedded": lambda: _trained(params, folder),
-    }
-    source, name = policy.first_available("tagger", params, attempts)
+    if is_file(params.tagger.package):
+        source, name = "file", _from_file(params, folder)
+    else:
+        attempts = {
+            "hub": lambda: _from_hub(params, folder),
+            "mirror": lambda: _from_mirror(params, folder),
+            "embedded": lambda: _trained(params, folder),
+        }
+        source, name = policy.first_available("tagger", params, attempts)
     _require_loadable(folder / MODEL, params)
     files = {path.name: corpus.sha256(path) for path in sorted(folder.glob("*.pt"))}
     description = {
@@ -64,11 +67,36 @@ def obtain(params: Params, folder: Path) -> tuple[dict[str, Any], tuple[str, ...
     if params.tagger.gold:  # asked for nothing but the report's examples: no result rests on it
         return {"source": "gold", "name": "the probe grammar's own tags"}, ()
     provenance = {"source": source, "name": name, "sha256": files[MODEL], "files": files}
-    if source == "hub":
+    if source in ("hub", "file"):
         return provenance, ()
     sentence = f"The tagger is {name}, not Stanza's {params.tagger.package} of the Hub."
     policy.notice(sentence)
     return provenance, (sentence,)
+
+
+def is_file(package: str) -> bool:
+    """Return whether `tagger.package` is a file of the user's, not the name of a package."""
+    return package.endswith(MODEL_ENDING)
+
+
+def _from_file(params: Params, folder: Path) -> str:
+    """Copy the user's own model, which must need nothing besides.
+
+    Raises:
+        UserError: If it is not there, or was trained on top of word vectors or of a language model.
+    """
+    path = Path(params.tagger.package)
+    if not path.is_file():
+        raise UserError(f"tagger.package: {path} does not exist. Correct it in params.yaml.")
+    shutil.copyfile(path, folder / MODEL)
+    needs = [name for name in ("pretrain", "charlm") if _settings(folder / MODEL).get(name)]
+    if needs:
+        raise UserError(
+            f"tagger.package: {path} was trained on top of another model ({', '.join(needs)}), which "
+            f"a single file does not hold. Train it with --no_pretrain and --no_charlm, or name a "
+            f"package of Stanza."
+        )
+    return f"the user's own {path.name}"
 
 
 def _from_hub(params: Params, folder: Path) -> str:
@@ -116,7 +144,8 @@ def _download(language: str, package: str, folder: str) -> list[list[str]]:
         )
     except stanza_resources.UnknownLanguageError as error:
         raise UserError(
-            f"tagger.language: Stanza has no language {language!r}. Choose en for English."
+            f"tagger.language: Stanza has no language {language!r}. Choose en for English, or name a "
+            f"model of your own as tagger.package."
         ) from error
     except ValueError as error:
         if str(error).startswith("md5 for"):  # "md5 for <file> is <found>, expected <expected>"
@@ -142,6 +171,11 @@ def _from_mirror(params: Params, folder: Path) -> str:
 
 def _trained(params: Params, folder: Path) -> str:
     """Train Stanza's tagger on the treebank of the probe grammar, a minute or less."""
+    if params.tagger.language != probe.LANGUAGE:
+        raise Unavailable(
+            f"it knows the language {probe.LANGUAGE} alone, and tagger.language is "
+            f"{params.tagger.language}"
+        )
     policy.notice("tagger: training on the probe treebank.")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".training-") as training:
         trained = probe.train_tagger(Path(training), params.corpus.seed)
@@ -155,15 +189,24 @@ def _require_loadable(path: Path, params: Params) -> None:
     Raises:
         UserError: If it is either.
     """
+    transformer = _settings(path).get("bert_model")
+    if transformer:
+        raise UserError(
+            f"tagger.package: {params.tagger.package} needs the transformer {transformer} besides. "
+            f"Choose default_fast."
+        )
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """Return with which options a Stanza model was trained.
+
+    Raises:
+        UserError: If the file is no complete Stanza model.
+    """
     try:
-        config = torch.load(path, map_location="cpu", weights_only=True)["config"]
+        return dict(torch.load(path, map_location="cpu", weights_only=True)["config"])
     except Exception as error:  # torch raises a class of its own per kind of damage
         raise UserError(
             f"The tagger that was obtained is no complete Stanza model ({hub.reason(error)}). The "
             f"file is damaged: replace it at its source."
         ) from error
-    if config.get("bert_model"):
-        raise UserError(
-            f"tagger.package: {params.tagger.package} needs the transformer "
-            f"{config['bert_model']} besides. Choose default_fast."
-        )

@@ -12,14 +12,16 @@ from ggsa.probe.sentences import (
     ProbeSentence,
     generate,
 )
-from ggsa.probe.treebank import train_tagger, treebank
+from ggsa.probe.treebank import LANGUAGE, train_tagger, trained_on, treebank
 
 __all__ = [
     "EVALUATION_SENTENCES",
+    "LANGUAGE",
     "PHENOMENA",
     "TRAIN_SENTENCES",
     "ProbeSentence",
     "generate",
     "train_tagger",
+    "trained_on",
     "treebank",
 ]

@@ -9,22 +9,26 @@ import contextlib
 import io
 import logging
 import random
+import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from ggsa import artifacts
+from ggsa import artifacts, bars
 from ggsa.errors import UserError
 from ggsa.probe.sentences import ProbeSentence, sentences
 
+LANGUAGE = "en"
 SIZES = {"train": 1200, "dev": 200}  # sentences
 STEPS = 250
 
 # Small, since the vocabulary has a few hundred words. The seed, the files and the name are added.
 OPTIONS = {
-    "lang": "en",
-    "shorthand": "en_probe",
+    "lang": LANGUAGE,
+    "shorthand": f"{LANGUAGE}_probe",
     "hidden_dim": 64,
     "char_hidden_dim": 32,
     "char_emb_dim": 16,
@@ -62,30 +66,50 @@ def treebank(seed: int) -> dict[str, str]:
 def train_tagger(folder: Path, seed: int) -> Path:
     """Train a Stanza tagger on the treebank of a seed and return the path of its model.
 
+    The folder receives `pos.pt` alone.
+
+    Raises:
+        UserError: If Stanza stops without leaving a model.
+    """
+    print(
+        f"Training a part-of-speech tagger on {SIZES['train']} sentences of the probe grammar.",
+        flush=True,
+    )
+    model = Path(folder) / "pos.pt"
+    trained_on(treebank(seed), model, seed, OPTIONS)
+    return model
+
+
+def trained_on(texts: Mapping[str, str], model: Path, seed: int, options: Mapping) -> None:
+    """Train a Stanza tagger on any treebank and write it as one file.
+
     Stanza's own trainer does the work, on one thread, so that one machine gives the same bits each
-    time. The folder receives `pos.pt` alone.
+    time.
+
+    Args:
+        texts: CoNLL-U of `train` and `dev`.
+        model: Where the tagger goes.
+        seed: Of Stanza's trainer.
+        options: Of Stanza's trainer, language and number of steps among them.
 
     Raises:
         UserError: If Stanza stops without leaving a model.
     """
     from stanza.models import tagger  # heavy, and needed here only
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    print(
-        f"Training a part-of-speech tagger on {SIZES['train']} sentences of the probe grammar.",
-        flush=True,
-    )
-    model = folder / "pos.pt"
-    with tempfile.TemporaryDirectory() as scratch, _quietly():
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        bars.bar("train tagger", options["max_steps"], "step") as bar,
+        _quietly(_Steps(bar)),
+    ):
         files = {}
-        for split, text in treebank(seed).items():
+        for split, text in texts.items():
             files[split] = Path(scratch) / f"{split}.conllu"
             files[split].write_text(text, encoding="utf-8")
         arguments = ["--mode", "train", "--no_pretrain", "--cpu", "--seed", str(seed)]
         arguments += ["--train_file", str(files["train"]), "--eval_file", str(files["dev"])]
         arguments += ["--save_dir", str(scratch), "--save_name", "pos.pt"]
-        for name, value in OPTIONS.items():
+        for name, value in options.items():
             arguments += [f"--{name}", str(value)]
         tagger.main(arguments)
         trained = Path(scratch) / "pos.pt"
@@ -94,7 +118,6 @@ def train_tagger(folder: Path, seed: int) -> Path:
         content = _without_paths(torch.load(trained, map_location="cpu", weights_only=True))
     with artifacts.written_whole(model) as temporary:
         temporary.write_bytes(content)
-    return model
 
 
 def _without_paths(checkpoint: dict) -> bytes:
@@ -109,19 +132,34 @@ def _without_paths(checkpoint: dict) -> bytes:
     return buffer.getvalue()
 
 
+class _Steps(logging.Handler):
+    """Moves a bar by what Stanza's trainer logs whenever it has evaluated: `step 50: ...`."""
+
+    def __init__(self, bar: Any):
+        super().__init__()
+        self.bar, self.done = bar, 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if found := re.match(r"step (\d+):", record.getMessage()):
+            self.bar.update(int(found[1]) - self.done)
+            self.done = int(found[1])
+
+
 @contextlib.contextmanager
-def _quietly():
-    """Silence Stanza and hold PyTorch to one thread while the block runs."""
+def _quietly(heard: logging.Handler):
+    """Silence Stanza, but for one handler, and hold PyTorch to one thread while the block runs."""
     logger = logging.getLogger("stanza")
-    level, threads = logger.level, torch.get_num_threads()
+    threads, before = torch.get_num_threads(), (logger.level, logger.handlers, logger.propagate)
     state = torch.get_rng_state(), random.getstate()
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.INFO)
+    logger.handlers, logger.propagate = [heard], False
     torch.set_num_threads(1)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:
-        logger.setLevel(level)
+        logger.setLevel(before[0])
+        logger.handlers, logger.propagate = before[1:]
         torch.set_num_threads(threads)
         torch.set_rng_state(state[0])
         random.setstate(state[1])

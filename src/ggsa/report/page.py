@@ -1,7 +1,8 @@
 """The page around the sections: first screen, contents, methods, deviations, provenance, runs.
 
 Place in the data flow: called by `ggsa.report.rendering` with the HTML of the notebooks. The page
-loads nothing from anywhere: styles, figures and text are in the one file.
+loads nothing from anywhere: styles, scripts (kept in the folder `web`), figures and text are in the
+one file, and its content security policy makes the browser refuse anything else.
 """
 
 import re
@@ -18,7 +19,9 @@ from ggsa import artifacts, paths
 from ggsa.config import Params
 from ggsa.report import progress, tables, wording
 
-TEMPLATE = Path(__file__).with_name("page.html.j2")
+WEB = Path(__file__).with_name("web")
+STYLES = ("page.css", "explorer.css", "print.css")
+SCRIPTS = ("page.js", "explorer.js")
 DEVIATIONS = Path("DEVIATIONS.md")
 HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
 
@@ -42,20 +45,17 @@ def build(params: Params, sections: Mapping[str, str]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    template = environment.from_string(in_line("page.html.j2"))
     page = template.render(
+        styles=in_line(*STYLES),
+        theme=in_line("theme.js"),
+        scripts=in_line(*SCRIPTS),
         banner=banner(params, provenance),
         alarm=wording.alarm(provenance),
         run=run_line(params, provenance),
         rows=verdict_rows(found["results"]),
         rows_note=rows_note(found["results"]),
-        abstract=wording.abstract(
-            found["results"],
-            found["comparisons"],
-            found["equivalence"],
-            found["cost"],
-            provenance,
-        ),
+        abstract=abstract(found, provenance),
         claims=Markup(claims_table(found["claims"])),
         content=content,
         methods=methods(params, provenance, found),
@@ -67,6 +67,13 @@ def build(params: Params, sections: Mapping[str, str]) -> str:
     )
     # The contents are read off the finished page, so that no heading is missing from them.
     return with_contents(page, contents(page))
+
+
+def in_line(*names: str) -> Markup:
+    """Return files of the folder `web`, joined, as they stand."""
+    return Markup("\n").join(
+        Markup((WEB / name).read_text(encoding="utf-8").rstrip()) for name in names
+    )
 
 
 def with_anchors(name: str, section: str) -> str:
@@ -155,14 +162,26 @@ def with_spread(mean: float, deviation: float) -> str:
 def rows_note(results: pd.DataFrame) -> str:
     """Return what the columns of the first table mean."""
     row = results[results["split"] == "validation"].iloc[0]
-    text = (
-        f"Accuracy on {wording.count(row['n'])} validation sentences. Paper: one seed, with the "
-        f"Wilson 95% interval of the published value. Ours: mean ± standard deviation over "
-        f"{wording.seeds(int(row['seeds']))}. Difference: ours minus paper, in percentage points. "
-        f"95% interval: where one further seed of ours is expected. The verdicts were defined "
-        f"before the first run; see Methods."
+    seeds = int(row["seeds"])
+    ours = (
+        "Ours: one seed, so that there is no spread and no interval."
+        if seeds == 1
+        else f"Ours: mean ± standard deviation over {wording.seeds(seeds)}; 95% interval: where one "
+        f"further seed of ours is expected."
     )
-    return f"{text} {wording.descriptive(int(row['seeds']))}".strip()
+    return (
+        f"Accuracy on {wording.count(row['n'])} validation sentences. Paper: one seed, with the "
+        f"Wilson 95% interval of the published value. {ours} Difference: ours minus paper, in "
+        f"percentage points. The verdicts were defined before the first run; see Methods. "
+        f"{wording.descriptive(seeds) if seeds > 1 else ''}"
+    ).strip()
+
+
+def abstract(found: Mapping[str, pd.DataFrame], provenance: dict) -> list[str]:
+    """Return the abstract as sentences: what was measured, then the verdicts."""
+    sources = ("results", "comparisons", "equivalence", "cost")
+    measured = wording.abstract(*(found[name] for name in sources), provenance)
+    return [*measured, wording.verdicts(found["results"], found["claims"])]
 
 
 def claims_table(claims: pd.DataFrame) -> str:
@@ -176,19 +195,24 @@ def methods(params: Params, provenance: dict, found: Mapping[str, pd.DataFrame])
     name = found["cells"]["recipe"].iloc[0]
     recipe = train.recipes[name]
     rows = provenance["corpus"]["rows"]
+    phrases = provenance["corpus"]["name"] in ("sst2", "probe")  # elsewhere rows stand alone
+    kind = "whole sentences" if phrases else "rows"
     selection = (
-        f"Checkpoints are chosen on the selection split ({wording.count(rows['selection'])} whole "
-        f"sentences cut from train), never on rows that are reported."
+        f"Checkpoints are chosen on the selection split ({wording.count(rows['selection'])} {kind} "
+        f"cut from train), never on rows that are reported."
         if train.select_on == "selection"
         else "Checkpoints are chosen on the validation rows that are reported, as in the released "
         "code (defect D3): the validation figures are optimistic."
     )
     leaking = provenance["corpus"].get("leaking_rows")
     number = "" if leaking is None else f" ({wording.count(leaking)} rows)"
+    leaking_kind = (
+        "phrases of selection sentences" if phrases else "rows with the words of a selection row"
+    )
     leaks = (
-        "All rows of train are trained on, also phrases of selection sentences."
+        f"All rows of train are trained on, also {leaking_kind}."
         if train.use_leaking_rows
-        else f"Phrases of selection sentences{number} are left out of training."
+        else f"{leaking_kind.capitalize()}{number} are left out of training."
     )
     start = (
         "Every mode starts from the same weights for a given seed."
@@ -245,7 +269,7 @@ def deviations() -> str:
     if not DEVIATIONS.is_file():
         return "<p>DEVIATIONS.md does not exist in this workspace.</p>"
     text = re.sub(r"\A# .*\n", "", DEVIATIONS.read_text(encoding="utf-8"))
-    text = re.sub(r"^##+ ", "#### ", text, flags=re.MULTILINE)
+    text = re.sub(r"^##+ ", "### ", text, flags=re.MULTILINE)
     body = markdown2html_mistune(text).replace(
         '<a class="anchor-link"', '<a hidden class="anchor-link"'
     )

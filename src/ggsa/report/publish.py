@@ -113,7 +113,7 @@ def readme_block(results: pd.DataFrame, provenance: dict) -> str:
         [
             {
                 "mode": row["mode"],
-                "paper": row["paper"],
+                "paper (95% interval)": f"{row['paper']} ({row['paper_interval']})",
                 "ours (mean ± SD)": row["ours"],
                 "difference (points)": row["difference"],
                 "95% interval, one further seed": row["interval"],

@@ -22,7 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 import ggsa
-from ggsa import paths
+from ggsa import bars, paths
 from ggsa.artifacts import write_text
 from ggsa.config import Params
 from ggsa.errors import UserError
@@ -41,7 +41,7 @@ def render_report(params: Params) -> None:
         old.unlink()
     paths.FIGURES.mkdir(parents=True, exist_ok=True)
     sections = {}
-    for name in NOTEBOOKS:
+    for name in bars.over(NOTEBOOKS, len(NOTEBOOKS), "render", "notebook"):
         notebook = execute(
             paths.NOTEBOOKS / f"{name}.ipynb",
             notebook_parameters(params, name),

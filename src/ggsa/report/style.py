@@ -45,6 +45,9 @@ MODE_MARKERS = {
     "diagonal": "*",
     "hard_closed": "p",
 }
+# What is no mode has no mode's colour: published values and margins; splits, sources, architectures.
+REFERENCE = "#7d7d7d"
+NEUTRAL = ("#1c1c1c", "#8a8a8a", "#555555", "#c4c4c4")
 SEQUENTIAL, DIVERGING = "Blues", "RdBu_r"
 
 

@@ -15,6 +15,7 @@ NONE = "\N{EN DASH}"
 FEWEST_SEEDS = 5
 SMALL_SHARE = 0.10
 SPLIT_NAMES = {"pooled": "validation and test together"}
+COUNTED = "Counted over everything, not sampled: there are no error bars."
 
 
 def is_missing(value: Any) -> bool:
@@ -108,6 +109,11 @@ def corpus_name(provenance: dict) -> str:
         return "the probe corpus (generated sentences, not SST-2)"
     if provenance["corpus"]["name"] == "imdb":
         return "IMDB’s film reviews (rows not verified by a checksum; not SST-2)"
+    if provenance["corpus"]["name"] == "files":
+        named = [file["name"] for file in provenance["corpus"]["files"].values()]
+        return f"the user’s own {'file' if len(named) == 1 else 'files'} {listing(named)}"
+    if provenance["corpus"]["name"] != "sst2":
+        return f"the corpus {provenance['corpus']['name']} (not SST-2)"
     return "an altered corpus that is not SST-2 by checksum"
 
 
@@ -156,6 +162,19 @@ def abstract(
         )
         if sentence
     ]
+
+
+def verdicts(results: pd.DataFrame, claims: pd.DataFrame) -> str:
+    """Return every verdict in one sentence: on the published accuracies, then claim by claim."""
+    judged = results[(results["split"] == "validation") & (results["verdict"] != "")]
+    accuracies = listing(
+        f"{verdict} for {listing(rows['mode'])}"
+        for verdict, rows in judged.groupby("verdict", sort=False)
+    )
+    others = claims[~claims["statement"].str.startswith("accuracy") & (claims["verdict"] != "")]
+    parts = [f"the published accuracy is {accuracies}"] if accuracies else []
+    parts += [f"that {row.statement} is {row.verdict}" for row in others.itertuples()]
+    return f"By the rules fixed beforehand, {listing(parts)}." if parts else ""
 
 
 def _accuracies(results: pd.DataFrame, provenance: dict) -> str:

@@ -13,24 +13,33 @@ RESTORE = (
 )
 
 
+def check() -> None:
+    """Print one line per group of checks and every difference; exit with 1 if there is one.
+
+    Raises:
+        UserError: If nothing is published here, or a published file is malformed.
+    """
+    if not (paths.PUBLISHED / "params.yaml").is_file():
+        raise UserError(f"{paths.PUBLISHED} holds no run. Run from the root of the repository.")
+    checks = verification.verify()
+    for group in checks:
+        print(group, *listing(group.differences), sep="\n")
+    count = sum(len(group.differences) for group in checks)
+    if count:
+        sys.exit(f"\n{count} difference{'s' if count > 1 else ''} found. {RESTORE}\n")
+    print("Everything published is as it was computed.")
+
+
 def main() -> None:
-    """Print one line per group of checks and every difference; exit with 1 if there is one."""
+    """Check, as `make verify` does."""
     argparse.ArgumentParser(
         prog="make verify",
         description="Compute the published results again from the published predictions.",
     ).parse_args()
-    if not (paths.PUBLISHED / "params.yaml").is_file():
-        sys.exit(f"\n{paths.PUBLISHED} holds no run. Run from the root of the repository.\n")
     try:
-        checks = verification.verify()
+        check()
     except UserError as error:
         sys.exit(f"\n{error}\n")
-    for check in checks:
-        print(check, *listing(check.differences), sep="\n")
-    count = sum(len(check.differences) for check in checks)
-    if count:
-        sys.exit(f"\n{count} difference{'s' if count > 1 else ''} found. {RESTORE}\n")
-    print("Everything published is as it was computed.")
 
 
 if __name__ == "__main__":

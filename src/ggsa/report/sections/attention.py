@@ -122,7 +122,9 @@ def example(material: Material, sentence: int) -> str:
         image = axes.imshow(weights.to_numpy(), cmap=style.SEQUENTIAL, vmin=0, vmax=top)
         blocked = ~one.groupby(["query", "key"])["allowed"].first().unstack().to_numpy(dtype=bool)
         crossed, columns = np.nonzero(blocked)
-        axes.plot(columns, crossed, "x", color="#b9b9b9", markersize=2.6, markeredgewidth=0.7)
+        axes.plot(
+            columns, crossed, "x", color=style.NEUTRAL[1], markersize=2.6, markeredgewidth=0.7
+        )
         axes.set_title(mode, color=style.colour(mode), fontweight="bold")
         axes.set_xticks(range(len(pieces)), pieces, rotation=90, fontsize=8)
         axes.set_yticks(range(len(pieces)), pieces, fontsize=8)

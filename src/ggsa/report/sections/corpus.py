@@ -10,14 +10,14 @@ import pandas as pd
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import Material, paragraph, splits_of
 
-GREYS = ("#1c1c1c", "#8a8a8a", "#555555", "#c4c4c4")
 SPECIAL = ("[CLS]", "[SEP]")
 SOURCES = {
     "hub": "the Hugging Face Hub",
     "mirror": "a local mirror",
     "embedded": "this package, which generates it",
+    "files": "the folder corpora",
 }
-SPLIT_STYLES = {"train": ("#9a9a9a", "o"), "validation": ("#1c1c1c", "D")}
+SPLIT_STYLES = {"train": (style.NEUTRAL[1], "o"), "validation": (style.NEUTRAL[0], "D")}
 
 
 def origin(material: Material) -> str:
@@ -35,7 +35,7 @@ def origin(material: Material) -> str:
     )
     return (
         paragraph(
-            f"The run is on {wording.corpus_name(about)}, obtained from "
+            f"The run is on {html.escape(wording.corpus_name(about))}, obtained from "
             f"{SOURCES.get(corpus['source'], corpus['source'])}. Universal part-of-speech tags "
             f"come from {tagger_name(tagger)}. Every word has one tag, "
             f"and every word piece takes that of its word, so no piece is without one."
@@ -62,7 +62,7 @@ def tag_frequencies(material: Material) -> str:
     rows = np.arange(len(shares))
     axes.hlines(rows, 0, 100 * shares[shown].max(axis=1), color=style.GRID, linewidth=1.2)
     for split in shown:
-        colour, marker = SPLIT_STYLES.get(split, ("#1c1c1c", "o"))
+        colour, marker = SPLIT_STYLES.get(split, (style.INK, "o"))
         axes.plot(100 * shares[split], rows, marker, color=colour, label=split)
     axes.set_yticks(rows, shares.index)
     axes.set(xlabel="share of the word pieces of words (%)", xlim=(0, None))
@@ -81,6 +81,7 @@ def tag_frequencies(material: Material) -> str:
         )
     else:
         caption += "The hard table lets every tag look at some other tag."
+    caption += f" {wording.COUNTED}"
     return style.publish(
         figure, "tag_frequencies", material.figures, caption, "Dot plot of the share of each tag."
     )
@@ -100,7 +101,7 @@ def lengths(material: Material) -> str:
         part = table[table["split"] == split].set_index("length_from")["sentences"]
         part = part.reindex(groups["length_from"]).fillna(0)
         share = 100 * part.to_numpy() / part.sum()
-        colour = GREYS[number % len(GREYS)]
+        colour = style.NEUTRAL[number % len(style.NEUTRAL)]
         axes.bar(
             places + (number - (len(splits) - 1) / 2) * width,
             share,
@@ -118,7 +119,7 @@ def lengths(material: Material) -> str:
     known = [f"{mean[split]:.1f} in {split}" for split in splits if split in mean]
     caption = (
         f"The commonest length is, in {'; in '.join(commonest)}. The mean is "
-        f"{wording.listing(known)} word pieces. The groups are of unequal width."
+        f"{wording.listing(known)} word pieces. The groups are of unequal width. {wording.COUNTED}"
     )
     return style.publish(
         figure, "sentence_lengths", material.figures, caption, "Bar chart of sentence lengths."

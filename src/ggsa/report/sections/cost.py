@@ -94,7 +94,8 @@ def density_by_length(material: Material) -> str:
     axes.legend(ncols=2)
     never = [mode for mode in modes_of(table) if table[table["mode"] == mode]["density"].min() == 1]
     caption = f"Density on {wording.split(split)}: {wording.listing(said)}. " if said else ""
-    caption += f"Nothing is blocked at any length by {wording.listing(never)}." if never else ""
+    caption += f"Nothing is blocked at any length by {wording.listing(never)}. " if never else ""
+    caption += wording.COUNTED
     return style.publish(
         figure, "density_by_length", material.figures, caption, "Density against length."
     )
@@ -113,7 +114,7 @@ def share_by_length(material: Material) -> str:
             100 * part["attention_share"],
             LINES[number % len(LINES)],
             marker="o",
-            color=("#1c1c1c", "#cc79a7", "#009e73")[number % 3],
+            color=style.NEUTRAL[number % len(style.NEUTRAL)],
             label=_architecture(name),
         )
         first, last = part.iloc[0], part.iloc[-1]
@@ -130,7 +131,7 @@ def share_by_length(material: Material) -> str:
     _length_axis(axes, table["length"])
     axes.set(ylabel="attention’s share of FLOPs (%)", ylim=(0, 100))
     axes.legend(title="architecture", loc="upper left", bbox_to_anchor=(0.02, 0.84))
-    caption = f"Full attention’s share of the whole model’s FLOPs is {wording.listing(said)}."
+    caption = f"Full attention’s share of the whole model’s FLOPs is {wording.listing(said)}. A formula: no error bars."
     return style.publish(
         figure, "attention_share", material.figures, caption, "Attention’s share against length."
     )
@@ -183,7 +184,9 @@ def saving(material: Material) -> str:
     _length_axis(axes, table["length"])
     axes.set(ylabel="theoretical saving,\nwhole model (%)", ylim=(0, 100))
     axes.legend(loc="upper left")
-    caption = f"Of the whole model’s FLOPs, in theory {wording.listing(said)}."
+    caption = (
+        f"Of the whole model’s FLOPs, in theory {wording.listing(said)}. A formula: no error bars."
+    )
     return style.publish(
         figure, "saving_by_length", material.figures, caption, "Theoretical saving against length."
     )

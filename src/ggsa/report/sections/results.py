@@ -1,13 +1,14 @@
 """The section on the results: accuracy, differences, equivalence, training and errors."""
 
+import html
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from ggsa import classes
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import Material, modes_of, splits_of
-
-LABELS = ("negative", "positive")
 
 
 def accuracy(material: Material) -> str:
@@ -24,10 +25,10 @@ def accuracy(material: Material) -> str:
             if not wording.is_missing(row["paper"]):
                 axes.fill_between(
                     (place - 0.42, place + 0.42), row["paper_low"], row["paper_high"],
-                    color="#009e73", alpha=0.16, linewidth=0,
+                    color=style.REFERENCE, alpha=0.2, linewidth=0,
                 )  # fmt: skip
                 axes.hlines(
-                    row["paper"], place - 0.42, place + 0.42, color="#009e73", linewidth=1.4
+                    row["paper"], place - 0.42, place + 0.42, color=style.REFERENCE, linewidth=1.4
                 )
             axes.errorbar(
                 place - 0.12,
@@ -60,7 +61,7 @@ def accuracy(material: Material) -> str:
         f"{wording.seeds(int(best['seeds']))}. Dots: single runs."
     )
     if results["paper"].notna().any():
-        caption += " Green: the published value with its Wilson 95% interval."
+        caption += " Grey: the published value with its Wilson 95% interval."
     return style.publish(
         figure, "accuracy", material.figures, caption, "Accuracy of every mode on every split."
     )
@@ -84,7 +85,10 @@ def summary(material: Material) -> str:
         }
     )
     forms = dict.fromkeys(("accuracy", "SD", "lowest", "highest", "F1", "F1 SD"), wording.accuracy)
-    caption = "Accuracy and F1 (of the positive class) over seeds; SD is the sample’s."
+    names = classes.names_in(material.provenance())
+    kind = f"of the class {names[1]}" if len(names) == 2 else f"mean of the {len(names)} classes"
+    kind = "of the positive class" if names == classes.SENTIMENT else html.escape(kind)
+    caption = f"Accuracy and F1 ({kind}) over seeds; SD is the sample’s."
     return tables.as_html(
         shown, "results-all", caption, forms | {"n": wording.count}, text=("mode", "split")
     )
@@ -102,7 +106,7 @@ def differences(material: Material) -> str:
         figsize=(style.WIDTH_INCHES, 0.42 * len(table) + 0.3 * len(splits) + 1.2)
     )
     margin = equivalence["margin_points"].iloc[0]
-    axes.axvspan(-margin, margin, color="#009e73", alpha=0.12, linewidth=0)
+    axes.axvspan(-margin, margin, color=style.REFERENCE, alpha=0.15, linewidth=0)
     axes.axvline(0, color=style.MUTED, linewidth=1)
     places, labels, place = [], [], 0.0
     for split in splits:
@@ -137,7 +141,7 @@ def differences(material: Material) -> str:
     )
     caption = (
         f"Difference from full attention on {wording.split(family)}, with 95% intervals of a "
-        f"bootstrap over sentences and seeds: {said}. Green: the margin of ±{margin:g} points, "
+        f"bootstrap over sentences and seeds: {said}. Grey: the margin of ±{margin:g} points, "
         f"fixed beforehand. {wording.descriptive(int(table['seeds'].iloc[0]))}"
     )
     return style.publish(
@@ -225,18 +229,23 @@ def training(material: Material) -> str:
     """Return the figure of loss and selection accuracy during training."""
     history = material.table("history")
     figure, (above, below) = plt.subplots(2, 1, figsize=(style.WIDTH_INCHES, 5.2), sharex=True)
-    last = {}
-    for mode in modes_of(history):
+    last, modes = {}, modes_of(history)
+    for place, mode in enumerate(modes):
         part = history[history["mode"] == mode]
-        mean = part.groupby("step")[["loss", "selection_accuracy"]].mean()
+        by_step = part.groupby("step")[["loss", "selection_accuracy"]]
+        mean, spread = by_step.mean(), by_step.std()
+        # Side by side, so that the bars of one mode do not hide those of another.
+        aside = (place - (len(modes) - 1) / 2) * 0.09 * np.diff(mean.index, prepend=0).min()
         for axes, column in ((above, "loss"), (below, "selection_accuracy")):
             for _, one in part.groupby("seed"):
                 axes.plot(
                     one["step"], one[column], color=style.colour(mode), alpha=0.3, linewidth=0.9
                 )
-            axes.plot(
-                mean.index, mean[column], marker=style.marker(mode), label=mode,
-                color=style.colour(mode), markersize=4.5, markevery=max(1, len(mean) // 8),
+            axes.errorbar(
+                mean.index + aside, mean[column], label=mode, fmt=f"{style.marker(mode)}-",
+                yerr=None if spread[column].isna().any() else spread[column],
+                color=style.colour(mode), markersize=4.5, elinewidth=1, capsize=2.5,
+                markevery=max(1, len(mean) // 12), errorevery=max(1, len(mean) // 12),
             )  # fmt: skip
         last[mode] = mean["selection_accuracy"].iloc[-1]
     above.set(ylabel="training loss")
@@ -244,8 +253,8 @@ def training(material: Material) -> str:
     above.legend(ncols=len(last))
     caption = (
         f"Mean selection accuracy at the last step: "
-        f"{wording.ranked(list(last.items()), wording.accuracy)}. Thick: mean over seeds; thin: "
-        f"single runs. Each run keeps the checkpoint with the highest selection accuracy."
+        f"{wording.ranked(list(last.items()), wording.accuracy)}. Thick: mean over seeds, bars ± one "
+        f"standard deviation; thin: single runs. Each run keeps the checkpoint with the highest selection accuracy."
     )
     return style.publish(
         figure, "training", material.figures, caption, "Training loss and selection accuracy."
@@ -254,6 +263,7 @@ def training(material: Material) -> str:
 
 def confusion(material: Material) -> str:
     """Return the figure of which label is taken for which, on validation."""
+    names = classes.names_in(material.provenance())
     table = material.table("confusion")
     table = table[table["split"] == "validation"]
     modes = modes_of(table)
@@ -274,22 +284,36 @@ def confusion(material: Material) -> str:
         share = table[table["mode"] == mode].pivot(
             index="label", columns="predicted", values="share"
         )
-        values = 100 * share.reindex(index=[0, 1], columns=[0, 1]).to_numpy()
+        places = range(len(names))
+        values = 100 * share.reindex(index=places, columns=places).to_numpy()
         axes.imshow(values, cmap=style.SEQUENTIAL, vmin=0, vmax=60)
         for (label, predicted), value in np.ndenumerate(values):
             ink = "white" if value > 33 else style.INK
             axes.text(predicted, label, f"{value:.1f}%", ha="center", va="center", color=ink)
-        axes.set_xticks((0, 1), LABELS)
-        axes.set_yticks((0, 1), LABELS, rotation=90, va="center")
-        axes.set_title(mode)
+        ticks = [name.replace("$", r"\$") for name in names]  # no formula
+        axes.set_xticks(places, ticks)
+        axes.set_yticks(places, ticks, rotation=90, va="center")
+        axes.set_title(mode, color=style.colour(mode), fontweight="bold")
         axes.set_xlabel("predicted")
         style.no_grid(axes)
-        said.append((mode, values[0, 1], values[1, 0]))
+        said.append((mode, values))
     panels[0][0].set_ylabel("label")
-    caption = "Errors on validation, as shares of all sentences: " + wording.listing(
-        f"{mode} wrongly calls {first:.1f}% positive and {second:.1f}% negative"
-        for mode, first, second in said
+    caption = "Errors on validation, as shares of all sentences: " + html.escape(
+        wording.listing(f"{mode} {_mistaken(values, names)}" for mode, values in said)
     )
+    caption += " (means over seeds; spreads stand in the table of accuracies)."
     return style.publish(
-        figure, "confusion", material.figures, f"{caption} (means over seeds).", "Confusion tables."
+        figure, "confusion", material.figures, caption, "Heat maps of labels against predictions."
+    )
+
+
+def _mistaken(values: np.ndarray, names: tuple[str, ...]) -> str:
+    """Return what a mode gets wrong, from its shares in percent by label and prediction."""
+    if len(names) == 2:
+        return f"wrongly calls {values[0, 1]:.1f}% {names[1]} and {values[1, 0]:.1f}% {names[0]}"
+    wrong = np.where(np.eye(len(names), dtype=bool), -1.0, values)
+    label, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
+    return (
+        f"errs on {100 - np.trace(values):.1f}%, most often by calling {names[label]} "
+        f"{names[predicted]} ({wrong.max():.1f}%)"
     )

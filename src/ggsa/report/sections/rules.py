@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LogNorm
+from matplotlib.patheffects import withStroke
 
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import Material, modes_of, paragraph
@@ -14,7 +15,7 @@ HIGHEST = 20
 COMMON = 1e-4  # of all pairs of pieces: the association of rarer ones is chance
 SHOWN_RULES = 18
 FAINTEST = 1e-4  # of the commonest pair: rarer ones share the lightest colour
-SOURCE_COLOURS = {"paper": "#0072b2", "own tag": "#9a9a9a", "added": "#d55e00", "corpus": "#009e73"}
+SOURCE_COLOURS = dict(zip(("paper", "own tag", "added", "corpus"), style.NEUTRAL, strict=True))
 
 
 def pair_shares(material: Material) -> str:
@@ -32,7 +33,7 @@ def pair_shares(material: Material) -> str:
     met = pairs["count"] > 0
     caption = (
         f"Of the {met.sum()} ordered tag pairs that meet in a training sentence, the hard table "
-        f"allows {(met & allowed).sum()} (orange squares); these hold "
+        f"allows {(met & allowed).sum()} (framed); these hold "
         f"{wording.percent(pairs.loc[allowed, 'share'].sum() / pairs['share'].sum())} of the pairs "
         f"of pieces between words. Empty cells never occur."
     )
@@ -95,7 +96,7 @@ def rule_savings(material: Material) -> str:
     caption = (
         f"{top['rule']} costs most: without it the density on train would fall by "
         f"{100 * top['saving_if_dropped']:.2f} percentage points. Shown are {listed} of "
-        f"{len(rules)} rules in force."
+        f"{len(rules)} rules in force. {wording.COUNTED}"
     )
     return style.publish(
         figure, "rule_savings", material.figures, caption, "Bar chart of the saving of each rule."
@@ -143,8 +144,9 @@ def _square(pairs: pd.DataFrame, column: str) -> pd.DataFrame:
 def _mark_allowed(axes: plt.Axes, allowed: pd.DataFrame) -> None:
     for row, column in np.argwhere(allowed.fillna(False).to_numpy(dtype=bool)):
         box = plt.Rectangle(
-            (column - 0.44, row - 0.44), 0.88, 0.88, fill=False, edgecolor="#e69f00", linewidth=1.7
-        )
+            (column - 0.42, row - 0.42), 0.84, 0.84, fill=False, edgecolor=style.INK, linewidth=1.4,
+            path_effects=[withStroke(linewidth=3.2, foreground="white")],
+        )  # fmt: skip
         axes.add_patch(box)
     axes.set_xticks(range(len(allowed)), allowed.columns, rotation=90)
     axes.set_yticks(range(len(allowed)), allowed.index)

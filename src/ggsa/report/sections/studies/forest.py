@@ -57,7 +57,7 @@ def figure(
         limit = reach([line for line in panel.lines if line is not None])
         axes.axvline(0, color=style.MUTED, linewidth=1)
         if margin is not None:
-            axes.axvspan(-margin, margin, color="#009e73", alpha=0.12, linewidth=0)
+            axes.axvspan(-margin, margin, color=style.REFERENCE, alpha=0.15, linewidth=0)
         for place, line in enumerate(panel.lines):
             if line is None:
                 axes.text(0, place, " none", color=style.MUTED, va="center", fontsize=8.5)

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from ggsa.modes import MODES
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import studies
 from ggsa.report.sections.studies import Studies, forest
-from ggsa.vocabulary import MODES
 
 FAMILY = "grammar matters"
 NEAR = 0.02
@@ -93,7 +93,7 @@ def table(material: Studies, base: str) -> str:
     lines = [
         {
             "mask": row["mode"],
-            "lets a token see": MODES.get(row["mode"], ""),
+            "lets a token see": MODES[row["mode"]].allows if row["mode"] in MODES else "",
             "density": wording.percent(row["density"]),
             "equal to hard’s": _equal(row["density"], hard.iloc[0] if len(hard) else None),
             "accuracy": studies.spread(row["accuracy_mean"], row["accuracy_sd"]),

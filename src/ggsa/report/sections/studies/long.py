@@ -13,6 +13,7 @@ LONG = 1024
 """Pieces from which on a document counts as long."""
 
 TRAINING, INFERENCE = "training step", "inference"
+WHOLE = "training, documents as they come"
 
 
 def finding(material: Studies) -> str:
@@ -30,7 +31,15 @@ def finding(material: Studies) -> str:
         f"{row.ratio:.2f} of full’s time at {wording.count(row.length)} pieces"
         for row in steps.itertuples()
     )
-    return studies.finding(f"On {where}, a training step of hard takes {said}. {accuracy}".strip())
+    whole = times[(times["what"] == WHOLE) & (times["mode"] == "hard")]
+    all_lengths = "".join(
+        f" Over documents as they come ({wording.count(row.length)} pieces on average), a whole "
+        f"training takes {row.ratio:.2f} of full’s time."
+        for row in whole.itertuples()
+    )
+    return studies.finding(
+        f"On {where}, a training step of hard takes {said}.{all_lengths} {accuracy}".strip()
+    )
 
 
 def accuracies(material: Studies) -> str:

@@ -10,8 +10,8 @@ from ggsa.report.sections.studies import Studies
 from ggsa.statistics import LEVEL
 
 KINDS = {
-    "without": ("hard without one rule", "#0072b2", "s"),
-    "only": ("one rule alone", "#d55e00", "^"),
+    "without": ("hard without one rule", style.colour("hard"), style.marker("hard")),
+    "only": ("one rule alone", style.NEUTRAL[2], "^"),
 }
 
 

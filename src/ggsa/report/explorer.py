@@ -1,0 +1,142 @@
+"""The attention explorer: every weight of our own sentences, as data and form for the page.
+
+Place in the data flow: called by the attention notebook with `attention_examples.csv`, which holds
+the sentences of `corpus.examples` in params.yaml and no corpus text. Returns HTML with the weights
+as JSON; `web/explorer.js`, which the page puts in line, shows what the reader chooses. Without
+JavaScript a sentence stands in its place, and the figures remain.
+"""
+
+import html
+import json
+from typing import Any
+
+import pandas as pd
+
+from ggsa.report import style
+from ggsa.report.sections import Material, modes_of
+
+UNIT = 10_000  # weights are written as whole numbers of this fraction
+FIRST = {"mode": "hard"}  # chosen when the page opens, where there is such a thing
+LIFT = 0.5  # how far a mode's colour goes towards white on a dark ground
+
+Options = list[tuple[str, str]]
+
+
+def markup(material: Material) -> str:
+    """Return the explorer; nothing if no example sentence was evaluated."""
+    table = material.table("attention_examples")
+    return form(data(table)) if len(table) else ""
+
+
+def data(table: pd.DataFrame) -> dict[str, Any]:
+    """Return what the explorer shows.
+
+    Args:
+        table: One row per mode, sentence, layer, head, query and key.
+
+    Returns:
+        `sentences`: text, pieces and tags of each. `modes`: name and colours of each.
+        `allowed[mode][sentence]`: one string of 0 and 1 per query. `weights[mode][sentence]
+        [layer][head]`: the matrix row by row, in units of 1/`unit`.
+    """
+    table = table.sort_values(["sentence", "layer", "head", "query", "key"], kind="stable")
+    modes = modes_of(table)
+    by_sentence = [rows for _, rows in table.groupby("sentence")]
+    return {
+        "unit": UNIT,
+        "seed": int(table["seed"].iloc[0]),
+        "layers": int(table["layer"].max()) + 1,
+        "heads": int(table["head"].max()) + 1,
+        "modes": [{"name": mode, **colours(mode)} for mode in modes],
+        "sentences": [sentence(rows) for rows in by_sentence],
+        "allowed": {mode: [allowed(of_mode(rows, mode)) for rows in by_sentence] for mode in modes},
+        "weights": {mode: [weights(of_mode(rows, mode)) for rows in by_sentence] for mode in modes},
+    }
+
+
+def of_mode(rows: pd.DataFrame, mode: str) -> pd.DataFrame:
+    """Return the rows of one mode."""
+    return rows[rows["mode"] == mode]
+
+
+def sentence(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return a sentence as text, and its pieces with their tags, [CLS] and [SEP] included."""
+    keys = rows.drop_duplicates("key").sort_values("key")
+    pieces = keys["key_piece"].astype(str).tolist()
+    return {"text": text_of(pieces), "pieces": pieces, "tags": keys["key_tag"].tolist()}
+
+
+def text_of(pieces: list[str]) -> str:
+    """Return pieces joined to words, without [CLS] and [SEP]."""
+    return " ".join(piece for piece in pieces if piece not in ("[CLS]", "[SEP]")).replace(" ##", "")
+
+
+def allowed(rows: pd.DataFrame) -> list[str]:
+    """Return for each query a string that holds 1 for every key it may attend, else 0."""
+    one = rows[(rows["layer"] == rows["layer"].min()) & (rows["head"] == rows["head"].min())]
+    return [
+        "".join("1" if may else "0" for may in part["allowed"]) for _, part in one.groupby("query")
+    ]
+
+
+def weights(rows: pd.DataFrame) -> list[list[list[int]]]:
+    """Return the weights of every layer and head, row by row, as whole numbers of 1/UNIT."""
+    return [
+        [
+            [round(UNIT * weight) for weight in of_head["weight"]]
+            for _, of_head in layer.groupby("head")
+        ]
+        for _, layer in rows.groupby("layer")
+    ]
+
+
+def colours(mode: str) -> dict[str, str]:
+    """Return the colour of a mode as CSS channels, and the same lifted for a dark ground."""
+    plain = [int(style.colour(mode)[i : i + 2], 16) for i in (1, 3, 5)]
+    lifted = [round(value + LIFT * (255 - value)) for value in plain]
+    return {"light": " ".join(map(str, plain)), "dark": " ".join(map(str, lifted))}
+
+
+def form(shown: dict[str, Any]) -> str:
+    """Return the controls, the places that the script fills, and the data."""
+    modes = [mode["name"] for mode in shown["modes"]]
+    choices = {
+        "sentence": [(str(i), one["text"]) for i, one in enumerate(shown["sentences"])],
+        "mode": [(mode, mode) for mode in modes],
+        "layer": _counted(shown["layers"], "layer"),
+        "head": [("mean", "mean of heads"), *_counted(shown["heads"], "head")],
+    }
+    selects = "".join(_select(name, options) for name, options in choices.items())
+    written = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        '<section class="explorer" id="explorer" aria-label="Attention explorer">'
+        "<noscript><p>The explorer needs JavaScript. The figures below show the same weights in "
+        "the last layer, averaged over heads.</p></noscript>"
+        f'<div data-part="body" hidden><div class="controls">{selects}</div>'
+        '<p class="note hint" id="explorer-hint">Choose the word piece that looks: point at it, '
+        "click it, or go along the row with the arrow keys. Struck out in a dashed frame: blocked. "
+        "Bar and number: its share of the attention.</p>"
+        '<div class="pieces" role="radiogroup" aria-label="The word piece that looks" '
+        'aria-describedby="explorer-hint" data-part="pieces"></div>'
+        '<p class="said" role="status" aria-live="polite" data-part="said"></p>'
+        '<div class="wide"><table class="matrix" data-part="matrix"></table></div>'
+        '<p class="caption" data-part="caption"></p></div>'
+        f'<script type="application/json" id="explorer-data">{written}</script></section>'
+    )
+
+
+def _counted(number: int, name: str) -> Options:
+    return [(str(i), f"{name} {i + 1}") for i in range(number)]
+
+
+def _select(name: str, options: Options) -> str:
+    chosen = options[-1][0] if name == "layer" else options[0][0]
+    if FIRST.get(name) in dict(options):
+        chosen = FIRST[name]
+    entries = "".join(
+        f'<option value="{html.escape(value)}"{" selected" if value == chosen else ""}>'
+        f"{html.escape(text)}</option>"
+        for value, text in options
+    )
+    control = f'<select name="{name}">{entries}</select>'
+    return f'<label class="{name}"><span>{name}</span> {control}</label>'

@@ -1,0 +1,50 @@
+"""A real browser without a window: Debian's Chromium, driven by Playwright."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright is not installed: `make setup` installs it"
+    )
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip(f"no Chromium on PATH ({', '.join(NAMES)}): `apt-get install chromium`")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser, request) -> Callable[..., Iterator]:
+    """Open the report; fail if it asks for anything or says anything on the console."""
+    # Asked for here and not among the arguments: without a browser, none need be rendered.
+    report_page: Path = request.getfixturevalue("report_page")
+
+    @contextmanager
+    def open_page(width: int = 1280, height: int = 900, script: str = "", **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        context.set_offline(True)
+        page, said, asked = context.new_page(), [], []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        if script:
+            page.add_init_script(script)
+        page.goto(report_page.as_uri())
+        yield page
+        remote = [url for url in asked if url.partition("#")[0] != report_page.as_uri()]
+        context.close()
+        assert said == []
+        assert [url for url in remote if not url.startswith("data:")] == []
+
+    return open_page

@@ -1,0 +1,48 @@
+"""What tests of the pipeline share: a finished run, and a tagger that is trained in seconds."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from workspace import commit, copy_to, edit, keep, make
+
+from ggsa import probe
+from ggsa.probe.treebank import OPTIONS
+
+
+@pytest.fixture(scope="session")
+def own_tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Stanza model of a few steps, as a user may bring one."""
+    model = tmp_path_factory.mktemp("tagger") / "pos.pt"
+    options = OPTIONS | {"max_steps": 60, "eval_interval": 30, "max_steps_before_stop": 60}
+    probe.trained_on(probe.treebank(1), model, 1, options)
+    return model
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the embedded substitutes, two short trainings for each mode."""
+    folder = tmp_path_factory.mktemp("clone")
+    copy_to(folder)
+    content = yaml.safe_load((folder / "params.yaml").read_text())
+    content["train"]["recipes"]["probe"] |= {"epochs": 1, "warmup_steps": 4}
+    content["train"]["evaluate_every"] = 5
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    edit(
+        folder,
+        assets__source="embedded",
+        corpus__limit=600,
+        grid__seeds=[13, 42],
+        evaluate__bootstrap_samples=200,
+        report__figure_dpi=60,
+    )
+    commit(folder)
+    make(folder, "repro")
+    keep(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def experiment(clone: Path) -> str:
+    """What the README's experiment without VERB->NOUN prints."""
+    return make(clone, "experiment", 'SET=rules.drop=["VERB->NOUN"]')

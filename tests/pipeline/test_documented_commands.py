@@ -1,0 +1,73 @@
+"""Every command and every example of README and docs that takes seconds, in a finished run."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from documents import EXECUTED, PAGES, all_commands, blocks
+from workspace import environment
+
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture(scope="module")
+def sentences(clone: Path) -> Path:
+    """The file that the README classifies."""
+    with (clone / "sentences.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerows([["id", "sentence"], [1, "A warm, generous film."], [2, "It is dull."]])
+    return clone / "sentences.csv"
+
+
+def typed(folder: Path, command: str) -> str:
+    """What a line that a reader types prints; the environment is this interpreter's."""
+    command = command.replace("make ", "make -o .venv/bin/.ready ", 1)
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env=environment() | {"PYTHONPATH": "src"},
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"[-6000:]
+    return done.stdout + done.stderr
+
+
+def test_every_documented_command_does_what_its_page_says(
+    clone: Path, experiment: str, sentences: Path
+) -> None:
+    chosen = [command for command in all_commands() if EXECUTED.match(command)]
+    chosen.remove("make experiment SET='rules.drop=[\"VERB->NOUN\"]'")  # `experiment` ran it
+    printed = {command: typed(clone, command) for command in chosen}
+    said = {name: text for command, text in printed.items() for name in [command.split()[1]]}
+    assert "DET->NOUN" in said["rules"]
+    assert "model FLOPs saved" in said["cost"]
+    assert (clone / "page.html").read_text().startswith("<!doctype html>")
+    rows = list(csv.DictReader((clone / "predicted.csv").open()))
+    assert [row["id"] for row in rows] == ["1", "2"]
+    assert {row["prediction"] for row in rows} <= {"negative", "positive"}
+    assert "| validation |" in (clone / "hard-42-exported/README.md").read_text()
+
+
+def test_every_documented_example_runs(clone: Path) -> None:
+    page = next(page for page in PAGES if page.name == "models.md")
+    program = "\n".join(blocks(page, "python"))
+    surroundings = environment() | {"PYTHONPATH": os.fspath(clone / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=clone, env=surroundings, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "torch.Size([2, 2," in done.stdout
+
+
+def test_an_export_runs_as_its_card_says(clone: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "exported"
+    typed(clone, f"ggsa export runs/core/soft-13 {folder}")
+    program = "\n".join(blocks(folder / "README.md", "python")).replace("FOLDER", str(folder))
+    surroundings = environment() | {"PYTHONPATH": os.fspath(clone / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=surroundings, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Prediction(label=" in done.stdout and "grad_fn" in done.stdout

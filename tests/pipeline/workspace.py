@@ -1,0 +1,74 @@
+"""A copy of the repository in which the whole graph runs, as a user's clone would be."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = (
+    "Makefile","dvc.yaml", "params.yaml", "DEVIATIONS.md", "corpora/README.md", ".dvcignore", ".gitignore", "stages", "src",
+          "notebooks", "studies", "reports/published/benchmark", "reports/published/studies")  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    """The environment of this interpreter, with no mirror and no Hub in reach."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "GGSA_MIRROR": "/nonexistent", "HF_HUB_OFFLINE": "1"}
+
+
+def run(folder: Path, *command: str, ok: bool = True) -> str:
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=800
+    )
+    output = done.stdout + done.stderr
+    assert (done.returncode == 0) == ok, output[-6000:]
+    return output
+
+
+def edit(folder: Path, **changes: object) -> None:
+    """Change parameters of a clone; a key is `block__key`."""
+    content = yaml.safe_load((folder / "params.yaml").read_text())
+    for key, value in changes.items():
+        block, name = key.split("__")
+        content[block][name] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def make(folder: Path, *arguments: str, ok: bool = True) -> str:
+    """Run a target as the README has it; the environment is this interpreter's."""
+    return run(folder, "make", "-o", ".venv/bin/.ready", *arguments, ok=ok)
+
+
+def predictions(folder: Path, cell: str) -> str:
+    table = pd.read_parquet(folder / "runs/core" / cell / "predictions.parquet")
+    return table.to_json()
+
+
+def copy_to(folder: Path) -> None:
+    """Copy what a run needs of the repository."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy(source, folder / name)
+
+
+def commit(folder: Path) -> None:
+    """Make a copy a repository of Git and DVC."""
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
+    keep(folder)
+
+
+def keep(folder: Path) -> None:
+    """Commit everything, a run's lock file too."""
+    run(folder, "git", "add", ".")
+    run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "all")

@@ -1,0 +1,270 @@
+"""The command `ggsa`: what it prints, writes and refuses."""
+
+import csv
+import json
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_models import TAGGED, WORDS, run, table
+
+import ggsa
+from ggsa import commands, explaining, paths, picture, predicting
+from ggsa.errors import UserError
+
+COMMANDS = ("explain", "predict", "rules", "cost", "export", "verify")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return run(tmp_path / "run", table())
+
+
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """A workspace whose rules stage has counted two rules."""
+    monkeypatch.setattr(paths, "RULES", tmp_path / "rules")
+    statistics = tmp_path / "rules/statistics"
+    statistics.mkdir(parents=True)
+    pd.DataFrame(
+        {
+            "rule": ["DET->NOUN", "ADJ->NOUN"],
+            "source": ["paper", "added"],
+            "fires": [10, 2000],
+            "sentences": [4, 900],
+            "density_share": [0.01, 0.2],
+            "saving_if_dropped": [0.01, 0.1],
+        }
+    ).to_csv(statistics / "rules.csv", index=False)
+    pd.DataFrame(
+        {"mode": ["full", "hard"], "split": ["train", "train"], "density": [1.0, 0.25]}
+    ).to_csv(statistics / "density.csv", index=False)
+
+
+def called(arguments, capsys):
+    commands.main([str(argument) for argument in arguments])
+    return capsys.readouterr().out
+
+
+def refused(arguments) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        commands.main([str(argument) for argument in arguments])
+    assert isinstance(stopped.value.code, str), "a sentence, and so a non-zero exit"
+    assert "\n" not in stopped.value.code.strip()
+    return stopped.value.code
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_shows_an_example_that_it_understands(name, capsys) -> None:
+    with pytest.raises(SystemExit):
+        commands.main([name, "--help"])
+    _, _, examples = capsys.readouterr().out.partition("example:\n")
+    assert examples.strip()
+    for example in examples.strip().splitlines():
+        program, *arguments = shlex.split(example)
+        assert program == "ggsa"
+        assert commands.parser().parse_args(arguments).run
+
+
+def test_rules_are_listed_with_source_and_count(finished, capsys) -> None:
+    lines = called(["rules", "--sort", "density"], capsys).splitlines()
+    assert lines[2].split() == ["ADJ->NOUN", "added", "2,000", "900", "20.0%", "10.0%"]
+    assert lines[3].split()[0] == "DET->NOUN"
+
+
+def test_cost_takes_the_density_of_a_mode_or_the_one_given(finished, capsys) -> None:
+    arguments = ["cost", "--length", 4096, "--layers", 12, "--hidden", 768]
+    assert "saved            75.0%" in called(arguments, capsys)
+    assert "saved            60.0%" in called([*arguments, "--density", 0.4], capsys)
+
+
+def test_the_model_saves_the_share_that_attention_has_of_it() -> None:
+    from ggsa.saving import saving
+
+    found = saving(4096, 12, 768, density=0.25)
+    assert found.saving_model == pytest.approx(0.75 * found.attention_share)
+    # Attention against projections and feed-forward, pooler and classifier left out.
+    assert found.attention_share == pytest.approx(4096 / (4096 + 6 * 768), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--length", 0], "--length is 0"),
+        (["--length", 9, "--density", 1.5], "--density is 1.5"),
+        (["--length", 9, "--mode", "hrad"], "Did you mean hard?"),
+    ],
+)
+def test_cost_refuses_what_makes_no_sense(arguments, said, finished) -> None:
+    assert said in refused(["cost", *arguments])
+
+
+# explain
+
+
+def test_a_sentence_is_explained_by_the_pattern_that_the_run_carries(folder, capsys) -> None:
+    found = explaining.explain("The plot is thin.", folder, tuple(TAGGED[0]))
+    assert found.tokens == ("[CLS]", "The", "plot", "is", "thin", ".", "[SEP]")
+    own = next(each for each in found.lookouts if each.mode == "hard")
+    pattern = table()
+    tags = [pattern.tags.index(tag) for tag in found.tags]
+    expected = pattern.allowed[np.ix_(tags, tags)] | np.eye(len(tags), dtype=bool)
+    assert np.array_equal(own.allowed, expected)
+    assert own.density == pytest.approx(expected.mean())
+    assert not (found.weights.max(axis=(0, 1)) > 0)[~own.allowed].any()
+    assert np.allclose(found.weights.sum(axis=-1), 1, atol=1e-5)
+
+
+def test_pieces_of_a_word_look_as_one(folder) -> None:
+    found = explaining.explain("a good film plots", folder, tuple(TAGGED[2]))
+    assert [len(pieces) for pieces in found.pieces] == [1, 1, 1, 1, 2, 1]
+    assert found.weights.shape[-2:] == (6, 6)
+    assert np.allclose(found.weights.sum(axis=-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", [".html", ".png"])
+def test_an_explanation_is_drawn(folder, ending, tmp_path, capsys) -> None:
+    path = tmp_path / f"picture{ending}"
+    out = called(
+        ["explain", "--run", folder, "--tags", "PART ADJ", "--out", path, "not bad"], capsys
+    )
+    assert "hard:" in out
+    assert "not" in out
+    content = path.read_bytes()
+    assert content.startswith(b"<!doctype html>" if ending == ".html" else b"\x89PNG")
+    assert b"http" not in content or ending == ".png"
+
+
+def test_explain_refuses_what_it_cannot_explain(folder, tmp_path) -> None:
+    tags = ["--run", folder, "--tags"]
+    assert "holds no word" in refused(["explain", "  "])
+    assert "NUON is no known tag" in refused(["explain", *tags, "NUON ADJ", "not bad"])
+    assert "1 tags for 2 words" in refused(["explain", *tags, "ADJ", "not bad"])
+    assert "at most 16" in refused(["explain", *tags, "ADJ", "bad " * 10_000])
+    assert "no folder of a trained run" in refused(["explain", "--run", "nowhere", "bad"])
+    assert ".html, .png" in refused(["explain", "--out", tmp_path / "x.gif", "bad"])
+    with pytest.raises(UserError, match=r"\.html, \.png"):
+        picture.check_ending(tmp_path / "x")
+
+
+# predict
+
+
+@pytest.fixture
+def sentences(tmp_path):
+    """The same three sentences as CSV and as JSON lines."""
+    rows = [
+        {"id": str(i), "words": " ".join(words), "tags": " ".join(tags)}
+        for i, (words, tags) in enumerate(zip(WORDS, TAGGED, strict=True))
+    ]
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["id", "words", "tags"])
+        writer.writeheader()
+        writer.writerows(rows)
+    lines = [json.dumps({**row, "words": row["words"].split()}) for row in rows]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", ["a.csv", "a.jsonl"])
+@pytest.mark.parametrize("target", ["b.csv", "b.jsonl"])
+def test_every_row_comes_back_in_order_with_what_the_model_says(
+    source, target, folder, sentences, monkeypatch
+) -> None:
+    monkeypatch.setattr(predicting, "CHUNK", 2)
+    commands.main(
+        ["predict", "--run", str(folder), str(sentences / source), "--out", str(sentences / target)]
+    )
+    read = pd.read_csv if target.endswith("csv") else lambda path: pd.read_json(path, lines=True)
+    found = read(sentences / target)
+    expected = ggsa.load(folder).predict(WORDS, TAGGED)
+    assert found["id"].astype(str).tolist() == ["0", "1", "2"]
+    assert found["prediction"].tolist() == [each.label for each in expected]
+    for name in expected[0].probabilities:
+        values = [each.probabilities[name] for each in expected]
+        assert np.allclose(found[f"probability_{name}"], values, atol=1e-5)
+    assert not list(sentences.glob("*.partial"))
+
+
+def test_predictions_are_printed_where_no_file_is_named(folder, sentences, capsys) -> None:
+    out = called(["predict", "--run", folder, sentences / "a.csv"], capsys)
+    assert out.splitlines()[0].startswith("id,words,tags,prediction,probability_")
+    assert len(out.splitlines()) == 4
+
+
+BAD = {
+    "nothing.csv": ("", "has no rows"),
+    "header.csv": ("words,tags\n", "has no rows"),
+    "other.csv": ("sentance,id\nbad,1\n", "no column words, text or sentence"),
+    "ragged.csv": ("words,tags\nbad,ADJ,more\n", "row 1: cannot be read"),
+    "empty.csv": ("words,tags\nbad,ADJ\n,\n", "row 2: words holds no words"),
+    "tag.csv": ("words,tags\nbad,ADJX\n", "row 1: ADJX is no known tag. Did you mean ADJ?"),
+    "count.csv": ("words,tags\nnot bad,ADJ\n", "2 tags were wanted"),
+    "long.csv": (f"words,tags\n{'bad ' * 10_000},{'ADJ ' * 10_000}\n", "row 1: 10,000 words"),
+    "broken.jsonl": ('{"words": ["bad"], "tags": ["ADJ"]}\n{"wor', "row 2: cannot be read"),
+    "list.jsonl": ("[1]\n", "row 1: cannot be read (it is no JSON object)"),
+    "ending.txt": ("bad", "its ending has to be one of"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_wrong_file_is_refused_in_one_line_that_names_the_row(name, folder, tmp_path) -> None:
+    text, said = BAD[name]
+    (tmp_path / name).write_text(text)
+    assert said in refused(["predict", "--run", folder, tmp_path / name])
+
+
+def test_predict_refuses_a_missing_run_file_or_column_and_a_binary_file(folder, sentences) -> None:
+    source = sentences / "a.csv"
+    assert "no folder of a trained run" in refused(["predict", "--run", "nowhere", source])
+    assert "is no file" in refused(["predict", "--run", folder, sentences / "none.csv"])
+    said = refused(["predict", "--run", folder, source, "--words", "wrods"])
+    assert "wrods is no known column. Did you mean words?" in said
+    (sentences / "binary.csv").write_bytes(bytes(range(256)) * 20)
+    assert "not UTF-8 text" in refused(["predict", "--run", folder, sentences / "binary.csv"])
+
+
+def test_what_was_predicted_before_a_wrong_row_is_kept(folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(predicting, "CHUNK", 2)
+    source, target = tmp_path / "a.csv", tmp_path / "b.csv"
+    source.write_text("words,tags\n" + "bad,ADJ\n" * 4 + ",\n")
+    said = refused(["predict", "--run", folder, source, "--out", target])
+    assert "row 5" in said
+    assert "b.csv.partial" in said
+    assert not target.exists()
+    assert len((tmp_path / "b.csv.partial").read_text().splitlines()) == 5
+
+
+def test_a_long_text_is_cut_where_that_is_asked_for(folder, tmp_path, capsys) -> None:
+    source = tmp_path / "long.csv"
+    source.write_text(f"words,tags\n{'bad ' * 50},{'ADJ ' * 50}\n")
+    assert len(called(["predict", "--run", folder, source, "--cut"], capsys).splitlines()) == 2
+
+
+def test_no_more_than_a_chunk_is_in_memory(folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(predicting, "CHUNK", 3)
+    source = tmp_path / "a.csv"
+    source.write_text("words,tags\n" + "bad,ADJ\n" * 10)
+    asked = []
+    predict = ggsa.Classifier.predict
+    monkeypatch.setattr(
+        ggsa.Classifier,
+        "predict",
+        lambda self, words, tags: asked.append(len(words)) or predict(self, words, tags),
+    )
+    assert predicting.predict_file(folder, source, tmp_path / "b.csv") == 10
+    assert asked == [3, 3, 3, 1]
+
+
+# export and verify
+
+
+def test_export_refuses_a_folder_that_holds_something(folder, tmp_path) -> None:
+    assert "there and not empty" in refused(["export", folder, folder])
+    assert "no folder of a trained run" in refused(["export", "nowhere", tmp_path / "new"])
+
+
+def test_verify_outside_the_repository_says_where_to_run(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "Run from the root of the repository" in refused(["verify"])

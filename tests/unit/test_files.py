@@ -1,0 +1,248 @@
+"""The user's own files: what is read of them, how splits are cut, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ggsa import config, corpus
+from ggsa.assets import files, sentences
+from ggsa.corpus import Sentence
+from ggsa.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+ENDINGS = st.sampled_from(("csv", "tsv", "jsonl"))
+CLASSES = ("bad", "fine", "so-so")
+ROWS = [(f"This film, number {n}, isn't {CLASSES[n % 3]}.", CLASSES[n % 3]) for n in range(60)]
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpora").mkdir()
+    return tmp_path
+
+
+def params(**changed: object) -> config.Params:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["corpus"].update(name="files", selection_sentences=9)
+    content["corpus"]["files"] |= {"train": "corpora/train.csv", **changed}
+    return config.parse(content)
+
+
+def write_csv(rows: list = ROWS, name: str = "train.csv", heading: str = "text,label") -> None:
+    lines = [heading, *(f'"{text}",{label}' for text, label in rows)]
+    Path("corpora", name).write_text("\n".join(lines) + "\n")
+
+
+def write_lines(rows: list = ROWS, name: str = "train.jsonl", text: str = "text") -> None:
+    lines = [json.dumps({"label": label, text: content}) for content, label in rows]
+    Path("corpora", name).write_text("\n".join(lines) + "\n")
+
+
+def obtain(**changed: object) -> sentences.Obtained:
+    return sentences.obtain(params(**changed), corpus.SST2)
+
+
+def refusal(**changed: object) -> str:
+    with pytest.raises(UserError) as caught:
+        obtain(**changed)
+    message = str(caught.value)
+    assert message.count("\n") == 0 and message.endswith("."), message
+    return message
+
+
+def test_csv_tsv_and_json_lines_give_the_same_corpus() -> None:
+    write_csv()
+    write_lines()
+    tabbed = ["text\tlabel", *(f"{text}\t{label}" for text, label in ROWS)]
+    Path("corpora/train.tsv").write_text("\n".join(tabbed))
+    found = [obtain(train=f"corpora/train.{end}") for end in ("csv", "tsv", "jsonl")]
+    assert found[0].splits == found[1].splits == found[2].splits
+    assert found[0].splits["train"][0].words[-4:] == ("is", "n't", "bad", ".")
+
+
+def test_words_are_taken_as_they_are_given() -> None:
+    words = [(["New", f"{n}", "words."], label) for n, (_, label) in enumerate(ROWS)]
+    write_lines(words, text="tokens")
+    lines = ["tokens,label", *(f"{' '.join(row)},{label}" for row, label in words)]
+    Path("corpora/spaced.csv").write_text("\n".join(lines))
+    options = {"text": None, "words": "tokens"}
+    found = obtain(train="corpora/train.jsonl", **options)
+    assert all(row.words[2] == "words." for row in found.splits["train"])
+    assert found.splits == obtain(train="corpora/spaced.csv", **options).splits
+    assert found.provenance["tokeniser"] is None
+
+
+def test_provenance_names_files_and_classes_and_is_not_sst2() -> None:
+    write_csv()
+    about = obtain().provenance
+    assert (about["source"], about["name"], about["classes"]) == ("files", "files", [*CLASSES])
+    sha256 = corpus.sha256(Path("corpora/train.csv"))
+    assert about["files"] == {"train": {"name": "train.csv", "sha256": sha256}}
+    assert about["rows"] | {"examples": 0} == {
+        "train": 48, "validation": 6, "test": 6, "selection": 9, "examples": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["b", "a", "B"], ["B", "a", "b"]),
+        ([10, 9, -1], ["-1", "9", "10"]),
+        ([True, False, True], ["false", "true"]),
+    ],
+)
+def test_classes_are_sorted_names_or_numbers(labels: list, classes: list) -> None:
+    write_lines([(text, labels[n % 3]) for n, (text, _) in enumerate(ROWS)])
+    about = obtain(train="corpora/train.jsonl")
+    assert about.provenance["classes"] == classes
+    assert {row.label for row in about.splits["train"]} == set(range(len(classes)))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefghijklmnop"), st.sampled_from((0, 1, 2)))),
+    st.floats(0.05, 0.45),
+)
+def test_no_text_is_on_both_sides_of_a_cut_and_no_row_is_lost(rows: list, share: float) -> None:
+    rows = [Sentence((word,), label) for word, label in rows]
+    held_out = files.cut(rows, share, "seed")
+    rest = files.without(rows, held_out)
+    assert not {row.words for row in rest} & {row.words for row in held_out}
+    assert sorted([*rest, *held_out]) == sorted(rows)
+    assert files.cut(rows, share, "seed") == held_out
+
+
+def test_no_text_of_a_split_is_trained_on(capsys: pytest.CaptureFixture) -> None:
+    write_csv()
+    write_csv([*ROWS[:6], ("Another one.", "bad")], "dev.csv")
+    found = obtain(validation="corpora/dev.csv")
+    train = found.tables["train"]
+    trained = {tuple(words) for words in train[~train["leaks_selection"]]["words"]}
+    for split in ("selection", "validation", "test"):
+        assert not trained & {row.words for row in found.splits[split]}
+    assert found.provenance["rows_left_out"] > 0
+    assert "are left out of train" in capsys.readouterr().err
+    assert len(found.splits["validation"]) == 7, "a file is taken whole"
+
+
+# What is refused.
+
+
+def test_a_missing_file_is_named_with_what_lies_beside_it() -> None:
+    write_csv(name="trian.csv")
+    message = refusal()
+    assert "corpora/train.csv does not exist" in message and "corpora/trian.csv" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"text,label\n", "has no rows"),
+        ("text,label\nschön,1\n".encode("latin-1"), "byte 14 is 0xf6"),
+        (b"text,label\n\0\0,1\n", "is binary"),
+        (b"txt,label\na,1\n", "row 1: corpus.files.text: text is no known column. Did you mean txt?"),
+        (b"text,class\na,1\n", "corpus.files.label: label is no known column. There are: text, class"),
+        (b"text,label\na,1\n ,0\n", "row 2: the column text is empty"),
+        (b"text,label\na,1\nb,\n", "row 2: the label is missing (column label)"),
+        (b"text,label\na,1\nb,1\n", "every row is of the class '1'"),
+        (b"text,label\na,1\nb, no,0\n", "row 2: 3 fields stand there and 2 in the heading"),
+        (b'text,label\na,1\n"b,0\n', "line 3: unexpected end of data"),
+        (b"text,text,label\na,b,1\n", "the column 'text' stands there twice"),
+        (b"text,label\na,1\nb,0\n", "of the class '0' train has 0 beside validation and test"),
+    ],
+)  # fmt: skip
+def test_a_malformed_csv_is_refused_in_one_paragraph(content: bytes, said: str) -> None:
+    Path("corpora/train.csv").write_bytes(content)
+    message = refusal()
+    assert said in message and "corpora/train.csv" in message
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("[1, 2]", "row 2: '[1, 2]' is no object"),
+        ("{text: 1}", "is not JSON"),
+        ('{"text": 5, "label": 1}', "the column text is 5; a text was expected"),
+        ('{"text": "a", "label": 1.5}', "row 2: the label is 1.5 (column label)"),
+        ('{"text": "a", "label": null}', "row 2: the label is missing"),
+        ('{"text": "a"}', "row 2: corpus.files.label: label is no known column"),
+    ],
+)
+def test_a_malformed_json_line_is_refused_with_its_row(line: str, said: str) -> None:
+    Path("corpora/train.jsonl").write_text('{"text": "a", "label": 1}\n' + line + "\n")
+    assert said in refusal(train="corpora/train.jsonl")
+
+
+@given(content=st.binary(max_size=80) | st.text(max_size=80).map(str.encode), ending=ENDINGS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_file_holds_it_is_read_or_refused_in_one_paragraph(
+    content: bytes, ending: str
+) -> None:
+    path = Path(f"corpora/any.{ending}")
+    path.write_bytes(content)
+    try:
+        rows = files.labelled(path, params(train=str(path)).corpus.files)
+    except UserError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+    else:
+        assert rows and all(words and label for words, label in rows)
+
+
+def test_half_a_character_is_refused() -> None:
+    Path("corpora/train.jsonl").write_text('{"text": "a \\ud800", "label": 1}\n')
+    assert "row 1: half a character" in refusal(train="corpora/train.jsonl")
+
+
+def test_a_word_with_a_space_in_it_is_refused() -> None:
+    write_lines([(["New York", "is"], "a")])
+    message = refusal(train="corpora/train.jsonl", text=None, words="text")
+    assert "row 1: ['New York'] stands in the column text" in message
+
+
+def test_a_class_that_train_lacks_is_refused_with_the_file_that_has_it() -> None:
+    write_csv()
+    write_csv([("Strange.", "odd")], "dev.csv")
+    message = refusal(validation="corpora/dev.csv")
+    assert "corpora/dev.csv: rows (1) are of the class 'odd'" in message
+    assert "it has bad, fine, so-so" in message
+
+
+def test_fewer_rows_than_the_selection_split_needs_are_refused_with_the_key() -> None:
+    write_csv(ROWS[:9])
+    message = refusal()
+    assert "corpus.selection_sentences is 9, which takes 3 different texts" in message
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"train": None}, "corpus.files.train is null"),
+        ({"train": "elsewhere/train.csv"}, "must lie beneath corpora/"),
+        ({"test": "corpora/../train.csv"}, "corpus.files.test is corpora/../train.csv"),
+        ({"train": "corpora/train.xlsx"}, "its ending must be one of .csv, .tsv"),
+        ({"words": "tokens"}, "both corpus.files.text and corpus.files.words"),
+        ({"text": None}, "neither corpus.files.text nor corpus.files.words"),
+    ],
+)
+def test_files_that_are_named_wrongly_are_refused_before_any_work(changed: dict, said: str) -> None:
+    with pytest.raises(UserError, match=r"one problem") as caught:
+        params(**changed)
+    assert said in str(caught.value)
+
+
+def test_the_block_of_files_matters_to_no_other_corpus() -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert content["corpus"]["files"]["train"] is None
+    config.parse(content)
+
+
+def test_an_unknown_corpus_is_refused_with_the_one_that_was_meant() -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["corpus"]["name"] = "sst"
+    with pytest.raises(UserError, match=r"corpus.name: sst is no known corpus. Did you mean sst2"):
+        config.parse(content)
