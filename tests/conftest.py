@@ -17,6 +17,7 @@ TOGETHER = {"test_whole_graph": "clone", "test_documented_commands": "clone"}
 other file has a worker to itself."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests together where several run at a time, those that take longest first."""
     for item in items:

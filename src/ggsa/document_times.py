@@ -59,7 +59,7 @@ def measure(params: Params, patterns: dict[str, Pattern]) -> pd.DataFrame:
         batch = documents(split, length)
         passes += [(what, [batch]) for what in (TRAINING, INFERENCE)]
     lines = []
-    for what, made in bars.over(passes, len(passes), "time", "pass"):
+    for what, made in bars.over(passes, len(passes), "time", "case"):
         calls = {mode: _call(params, p, made, what) for mode, p in patterns.items()}
         times = interleaved(calls, SECONDS, FEWEST[what], warm_up=what != WHOLE)
         count = sum(len(batch.rows) for batch in made)
