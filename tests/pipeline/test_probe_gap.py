@@ -45,6 +45,7 @@ def predictions(params, sentences, tmp_path_factory) -> pd.DataFrame:
         patch.chdir(tmp_path_factory.mktemp("gap"))
         obtained = assets.sentences.obtain(params, corpus.SST2)
         corpus.write(paths.CORPUS, obtained.tables)
+        artifacts.write_json(paths.provenance(), {"corpus": obtained.provenance})
         for split, table in obtained.tables.items():
             gold = {s.words: s.tags for s in sentences.get(split, [])}
             tags = [list(gold.get(tuple(words), ["X"] * len(words))) for words in table["words"]]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from interrupts import takes_interrupts
 
 from ggsa import bars, config, interruption
 from ggsa.report import summary, times
@@ -115,7 +116,7 @@ def test_a_stage_that_is_interrupted_says_a_sentence_and_no_traceback() -> None:
     )
     process = subprocess.Popen(
         [sys.executable, "-c", stage], cwd=ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=takes_interrupts,
     )  # fmt: skip
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
