@@ -196,7 +196,7 @@ def test_predictions_are_printed_where_no_file_is_named(folder, sentences, capsy
 BAD = {
     "nothing.csv": ("", "has no rows"),
     "header.csv": ("words,tags\n", "has no rows"),
-    "other.csv": ("sentance,id\nbad,1\n", "no column words, text or sentence"),
+    "other.csv": ("review,id\nbad,1\n", "no column words, text or sentence"),
     "ragged.csv": ("words,tags\nbad,ADJ,more\n", "row 1: cannot be read"),
     "empty.csv": ("words,tags\nbad,ADJ\n,\n", "row 2: words holds no words"),
     "tag.csv": ("words,tags\nbad,ADJX\n", "row 1: ADJX is no known tag. Did you mean ADJ?"),
