@@ -20,6 +20,7 @@ from ggsa import artifacts, batches, config, encoder, optimisation, paths, patte
 from ggsa.attention import Mask
 from ggsa.blocks import Recipe
 from ggsa.config import Params
+from ggsa.document_times import spread
 from ggsa.patterns import Pattern
 from ggsa.tagging import load_tagger
 from ggsa.timing import interleaved
@@ -51,7 +52,7 @@ def _steps(params: Params, named: dict[str, Pattern]) -> Iterator[list[dict[str,
     recipe = params.train.recipes["pretrained"]
     split = training.read_split("train", encoder.tokenizer(paths.ENCODER), params)
     epoch = -(-len(split.ids) // recipe.batch_size)
-    chosen = _some(split.lengths, recipe.batch_size, BATCHES)
+    chosen = spread(split.lengths, recipe.batch_size, BATCHES)
     for threads in (1, 2):
         torch.set_num_threads(threads)
         contestants = {
@@ -63,14 +64,6 @@ def _steps(params: Params, named: dict[str, Pattern]) -> Iterator[list[dict[str,
         scale = epoch / len(chosen)
         yield [line | {f"value_{who}": line[f"value_{who}"] * scale for who in ("ours", "peer")}]
     torch.set_num_threads(1)
-
-
-def _some(lengths: np.ndarray, batch_size: int, count: int) -> list[np.ndarray]:
-    """Return some batches of an epoch, spread evenly over their lengths."""
-    order = batches.training_order(lengths, batch_size, 13, 0)
-    order = sorted(order, key=lambda rows: int(lengths[rows].max()))
-    places = (np.arange(count) + 0.5) * len(order) / count
-    return [order[int(place)] for place in places]
 
 
 def _pass(
@@ -107,7 +100,7 @@ def _experiment(
     corpus = artifacts.read_table(paths.corpus_split("train"), artifacts.CORPUS_COLUMNS)
     epoch = -(-len(split.ids) // recipe.batch_size)
     total = epoch * recipe.epochs
-    chosen = _some(split.lengths, recipe.batch_size, 4 * BATCHES)
+    chosen = spread(split.lengths, recipe.batch_size, 4 * BATCHES)
     random = np.random.default_rng(13)
     drawn = [random.choice(len(split.ids), recipe.batch_size, False) for _ in range(NAIVE_BATCHES)]
     tagger = load_tagger(paths.TAGGER, recipe.batch_size)

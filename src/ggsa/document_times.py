@@ -86,11 +86,16 @@ def measure(params: Params, patterns: dict[str, Pattern]) -> pd.DataFrame:
 def typical(split: Split, params: Params) -> list[Batch]:
     """Return some batches of an epoch, spread evenly over its lengths: what a whole run is made of."""
     size = params.train.recipes[training.recipe_for(params)].batch_size
-    order = batches.training_order(split.lengths, size, 13, 0)
-    order = sorted(order, key=lambda rows: int(split.lengths[rows].max()))
-    places = (np.arange(WHOLE_BATCHES) + 0.5) * len(order) / WHOLE_BATCHES
-    chosen = [order[int(place)] for place in places]
+    chosen = spread(split.lengths, size, WHOLE_BATCHES)
     return [batches.collate(split.sentences, split.labels, rows) for rows in chosen]
+
+
+def spread(lengths: np.ndarray, batch_size: int, count: int) -> list[np.ndarray]:
+    """Return the rows of some batches of an epoch, spread evenly over its batches by length."""
+    order = batches.training_order(lengths, batch_size, 13, 0)
+    order = sorted(order, key=lambda rows: int(lengths[rows].max()))
+    places = (np.arange(count) + 0.5) * len(order) / count
+    return [order[int(place)] for place in places]
 
 
 def _on_cpu(params: Params) -> Params:

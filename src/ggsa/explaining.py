@@ -4,6 +4,7 @@ Place in the data flow: reads what the stages have left (tagger, encoder, patter
 nothing; `ggsa.commands.explain` prints it and `ggsa.explanation_page` draws it.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,11 +129,11 @@ def tagged(words: tuple[str, ...]) -> list[str]:
     Raises:
         UserError: If there is no tagger yet.
     """
-    return tagging.tag_texts(tagger(), [words])[0]
+    return tagger()([words])[0]
 
 
-def tagger() -> Any:
-    """Return the pipeline's tagger.
+def tagger() -> Callable[[Sequence[tuple[str, ...]]], list[list[str]]]:
+    """Return what gives texts their universal tags: the pipeline's tagger, as params.yaml has it.
 
     Raises:
         UserError: If there is none yet.
@@ -142,7 +143,9 @@ def tagger() -> Any:
             f"{paths.TAGGER} holds no tagger, so the words have no tags. Run `make repro` first, "
             f"or give the tags."
         )
-    return tagging.load_tagger(paths.TAGGER, config.load().tagger.batch_size)
+    options = config.load().tagger
+    pipeline = tagging.load_tagger(paths.TAGGER, options.batch_size)
+    return lambda texts: tagging.tag_texts(pipeline, texts, options.mapping)
 
 
 def check_tags(words: tuple[str, ...], tags: tuple[str, ...]) -> list[str]:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from ggsa import bars, classifier, explaining, tagging
+from ggsa import bars, classifier, explaining
+from ggsa.assets.files import SEPARATORS
 from ggsa.classifier import Classifier, Prediction
 from ggsa.errors import UserError
 from ggsa.problems import unknown
@@ -23,7 +24,7 @@ from ggsa.vocabulary import UNIVERSAL_TAGS
 CHUNK = 1000
 """Rows in memory at a time."""
 
-CSV, JSON_LINES = (".csv", ".tsv"), (".jsonl", ".ndjson", ".json")
+CSV, JSON_LINES = tuple(SEPARATORS), (".jsonl", ".ndjson", ".json")
 csv.field_size_limit(10**9)
 
 Row = dict[str, Any]
@@ -83,7 +84,7 @@ def predict_file(
                 [_tags_in(row, found.tags, words, source, number)
                  for (number, row), words in zip(chunk, texts, strict=True)]
                 if found.tags
-                else tagging.tag_texts(tagger, texts)
+                else tagger(texts)
             )  # fmt: skip
             for (_, row), prediction in zip(chunk, model.predict(texts, tags), strict=True):
                 write({**row, **_added(prediction)})
@@ -117,7 +118,7 @@ def numbered(source: Path) -> Iterator[tuple[int, Row]]:
 
 def _rows(file: TextIO, source: Path) -> Iterator[Row]:
     if source.suffix in CSV:
-        for row in csv.DictReader(file, delimiter=_delimiter(source.suffix), strict=True):
+        for row in csv.DictReader(file, delimiter=SEPARATORS[source.suffix], strict=True):
             if None in row or None in row.values():
                 raise ValueError("it has another number of fields than the header")
             yield row
@@ -129,10 +130,6 @@ def _rows(file: TextIO, source: Path) -> Iterator[Row]:
         if not isinstance(row, dict):
             raise ValueError("it is no JSON object")
         yield row
-
-
-def _delimiter(ending: str) -> str:
-    return "\t" if ending == ".tsv" else ","
 
 
 def _columns(wanted: Columns, row: Row, source: Path) -> Columns:
@@ -255,7 +252,7 @@ def _writer(file: TextIO, ending: str) -> Callable[[Row], None]:
     def write(row: Row) -> None:
         if not writer:
             writer.append(
-                csv.DictWriter(file, list(row), lineterminator="\n", delimiter=_delimiter(ending))
+                csv.DictWriter(file, list(row), lineterminator="\n", delimiter=SEPARATORS[ending])
             )
             writer[0].writeheader()
         writer[0].writerow(row)

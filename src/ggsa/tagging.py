@@ -198,22 +198,24 @@ def tag_sentences(pipeline: Any, sentences: Sequence[Words]) -> list[list[str]]:
     return tags
 
 
-def tag_texts(pipeline: Any, texts: Sequence[Words]) -> list[list[str]]:
+def tag_texts(pipeline: Any, texts: Sequence[Words], mapping: Mapping[str, str]) -> list[list[str]]:
     """Return one universal tag per word of texts of any length, as `tag_corpus` would give them.
 
     Args:
         pipeline: From `load_tagger`.
         texts: Split into words.
+        mapping: `tagger.mapping` of params.yaml; see `universal`.
 
     Raises:
-        UserError: If the tagger's tags are not the universal ones.
+        UserError: If a tag is neither universal nor mapped.
     """
     parts = [passage for words in texts for passage in passages(tuple(words)) if passage]
     order = sorted(range(len(parts)), key=lambda place: len(parts[place]))  # batches of like length
     tagged = tag_sentences(pipeline, [parts[place] for place in order])
     tags = dict(zip(order, tagged, strict=True))
     found = iter(tag for place in range(len(parts)) for tag in tags[place])
-    return [[next(found) for _ in words] for words in texts]
+    given = [[next(found) for _ in words] for words in texts]
+    return universal({"": given}, mapping)[""]
 
 
 def open_store(folder: Path, tagger_sha256: str) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ import pytest
 from small_models import TAGGED, WORDS, run, table
 
 import ggsa
-from ggsa import commands, explaining, paths, picture, predicting
+from ggsa import commands, explaining, paths, picture, predicting, tagging
 from ggsa.errors import UserError
 
 COMMANDS = ("explain", "predict", "rules", "cost", "export", "verify")
@@ -268,3 +268,14 @@ def test_export_refuses_a_folder_that_holds_something(folder, tmp_path) -> None:
 def test_verify_outside_the_repository_says_where_to_run(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "Run from the root of the repository" in refused(["verify"])
+
+
+def test_a_taggers_own_tags_are_mapped_as_the_tag_stage_maps_them(monkeypatch) -> None:
+    monkeypatch.setattr(tagging, "tag_sentences", lambda _, parts: [["ART", "NN"] for _ in parts])
+    mapping = {"ART": "DET", "NN": "NOUN"}
+    assert tagging.tag_texts(None, [("the", "film"), ("a", "plot")], mapping) == [
+        ["DET", "NOUN"],
+        ["DET", "NOUN"],
+    ]
+    with pytest.raises(UserError, match=r"no universal tag: ART .2 words.*tagger\.mapping"):
+        tagging.tag_texts(None, [("the", "film"), ("a", "plot")], {"NN": "NOUN"})

@@ -15,10 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ggsa import blocks, corpus, tokenising
 from ggsa.assets import policy
+from ggsa.bars import over
 from ggsa.corpora import Read
 from ggsa.corpus import Corpus, Sentence
 from ggsa.errors import UserError
@@ -168,15 +167,7 @@ def labelled(path: Path, files: blocks.Files) -> list[Labelled]:
     content = records(path, _text(path))
     column = files.text or files.words
     found = []
-    bar = tqdm(
-        content,
-        desc=f"words of {path.name}",
-        unit="row",
-        file=sys.stderr,
-        mininterval=1.0 if sys.stderr.isatty() else 60.0,
-        disable=not sys.stderr.isatty(),
-    )
-    for place, values in bar:
+    for place, values in over(content, None, f"words of {path.name}", "row"):
         for key, name in (("text" if files.text else "words", column), ("label", files.label)):
             if name not in values:
                 raise UserError(
