@@ -61,19 +61,20 @@ class _Grouped(torch.autograd.Function):
     ) -> Tensor:
         batch, heads, tokens, dim = query.shape
         q, k, v = _rows(query), _rows(key), _rows(value)
-        outputs: list[Tensor] = []
+        output = _like(q, plan)
         kept: list[Tensor | None] = []  # for the backward pass, of every block
-        for block, asked in zip(plan.blocks, _by_block(q, plan), strict=True):
+        by_block = (_by_block(x, plan) for x in (q, output))
+        for block, asked, answer in zip(plan.blocks, *by_block, strict=True):
             if block.key_count == 1:
-                output, weights = _only_value(v, block), None
+                part, weights = _only_value(v, block), None
             elif _is_small(block, q):
                 scores = (asked * scaling) @ _take(k, block).mT
                 if block.mask is not None:
                     scores += _bias(block, q.dtype)
                 weights = torch.softmax(scores, -1)
-                output = weights @ _take(v, block)
+                part = weights @ _take(v, block)
             else:
-                output, weights = _forward(
+                part, weights = _forward(
                     asked,
                     _take(k, block),
                     _take(v, block),
@@ -81,10 +82,9 @@ class _Grouped(torch.autograd.Function):
                     scale=scaling,
                 )
                 if block.itself:
-                    output, weights = _with_itself(output, weights, asked, k, v, block, scaling)
-            outputs.append(output)
+                    part, weights = _with_itself(part, weights, asked, k, v, block, scaling)
+            answer.copy_(part)
             kept.append(weights)
-        output = _joined(outputs, plan, batch * tokens)
         ctx.save_for_backward(q, k, v, output, *kept)
         ctx.plan, ctx.scaling, ctx.shape = plan, scaling, (batch, tokens, heads, dim)
         return _sentences(output, ctx.shape)
@@ -93,22 +93,24 @@ class _Grouped(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, output, *kept = ctx.saved_tensors
         plan, scaling = ctx.plan, ctx.scaling
-        g, dk, dv = _rows(gradient), torch.zeros_like(k), torch.zeros_like(v)
-        changes: list[Tensor] = []  # of the queries
-        by_block = (_by_block(x, plan) for x in (q, g, output))
-        for block, weights, asked, slope, answer in zip(plan.blocks, kept, *by_block, strict=True):
+        g, dq = _rows(gradient), _like(q, plan)
+        dk, dv = torch.zeros_like(k), torch.zeros_like(v)
+        by_block = (_by_block(x, plan) for x in (q, g, output, dq))
+        for block, weights, asked, slope, answer, change in zip(
+            plan.blocks, kept, *by_block, strict=True
+        ):
             if block.key_count == 1:
-                changes.append(torch.zeros_like(asked))
+                change.zero_()
                 _add_to_only(dv, block, slope)
             elif _is_small(block, q):
-                change = torch._softmax_backward_data(
+                rise = torch._softmax_backward_data(
                     slope @ _take(v, block).mT, weights, -1, q.dtype
                 )
-                changes.append(change @ _take(k, block) * scaling)
-                _add(dk, block, change.mT @ (asked * scaling))
-                _add(dv, block, weights.mT @ slope)
+                torch.mul(rise @ _take(k, block), scaling, out=change)
+                _add_product(dk, block, rise.mT, asked * scaling)
+                _add_product(dv, block, weights.mT, slope)
             else:
-                change, of_keys, of_values = _backward(
+                of_queries, of_keys, of_values = _backward(
                     slope,
                     asked,
                     _take(k, block),
@@ -120,6 +122,7 @@ class _Grouped(torch.autograd.Function):
                     attn_mask=_bias(block, q.dtype),
                     scale=scaling,
                 )
+                change.copy_(of_queries)
                 _add(dk, block, of_keys)
                 _add(dv, block, of_values)
                 if block.itself:
@@ -128,11 +131,9 @@ class _Grouped(torch.autograd.Function):
                     rise = (
                         (slope * (_own(v, block) - answer)).sum(-1, keepdim=True) * share * scaling
                     )
-                    change = change.addcmul(rise, _own(k, block))
+                    change.addcmul_(rise, _own(k, block))
                     _own(dk, block).addcmul_(rise, asked)
                     _own(dv, block).addcmul_(share, slope)
-                changes.append(change)
-        dq = _joined(changes, plan, q.shape[2])
         return (*(_sentences(x, ctx.shape) for x in (dq, dk, dv)), None, None)
 
 
@@ -160,6 +161,12 @@ def _sentences(rows: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
     return rows.transpose(1, 2).view(shape).transpose(1, 2)
 
 
+def _like(rows: Tensor, plan: Plan) -> Tensor:
+    """Return room for what every query gets, zeros where there is padding."""
+    filled = sum(block.stop - block.start for block in plan.blocks) == rows.shape[2]
+    return torch.empty_like(rows) if filled else torch.zeros_like(rows)
+
+
 def _by_block(rows: Tensor, plan: Plan) -> tuple[Tensor, ...]:
     """Return the rows of every block's queries; views, made at once."""
     sizes, done = [], 0
@@ -167,20 +174,6 @@ def _by_block(rows: Tensor, plan: Plan) -> tuple[Tensor, ...]:
         sizes += [block.start - done, block.stop - block.start]
         done = block.stop
     return rows.split_with_sizes([*sizes, rows.shape[2] - done], 2)[1::2]
-
-
-def _joined(parts: list[Tensor], plan: Plan, count: int) -> Tensor:
-    """Return the rows of every block's queries as one, zeros at padding: undoes `_by_block`."""
-    heads, dim = parts[0].shape[1], parts[0].shape[3]
-    rows, done = [], 0
-    for block, part in zip(plan.blocks, parts, strict=True):
-        if block.start > done:
-            rows.append(part.new_zeros(1, block.start - done, heads, dim))
-        rows.append(part.transpose(1, 2))
-        done = block.stop
-    if count > done:
-        rows.append(parts[0].new_zeros(1, count - done, heads, dim))
-    return torch.cat(rows, 1).transpose(1, 2)
 
 
 def _own(rows: Tensor, block: Block) -> Tensor:
@@ -206,6 +199,21 @@ def _add(total: Tensor, block: Block, part: Tensor) -> None:
     done = 0
     for start, stop in block.keys:
         total.narrow(2, start, stop - start).add_(part.narrow(2, done, stop - start))
+        done += stop - start
+
+
+def _add_product(total: Tensor, block: Block, left: Tensor, right: Tensor) -> None:
+    """Add `[1, head, key, query]` times `[1, head, query, dim]` likewise.
+
+    One query's product has the size of its keys, which may be all of a sentence: it is added as it
+    is made.
+    """
+    if isinstance(block.keys, Tensor) or right.shape[2] > 1:
+        _add(total, block, left @ right)
+        return
+    done = 0
+    for start, stop in block.keys:
+        total.narrow(2, start, stop - start).addcmul_(left.narrow(2, done, stop - start), right)
         done += stop - start
 
 
