@@ -8,6 +8,7 @@ def main() -> None:
     """Check params.yaml as a whole; write the same constant each time, so that nothing reruns."""
     config.load()
     artifacts.write_json(paths.PARAMS_CHECKED, {"params.yaml": "sound"})
+    print("params.yaml is sound", flush=True)
 
 
 if __name__ == "__main__":

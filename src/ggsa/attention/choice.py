@@ -8,6 +8,7 @@ decide nothing but speed, and are constants so that a run takes the same path on
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from ggsa.attention.plan import CompiledTable, counts_by_rank
 
@@ -17,7 +18,7 @@ FLEX_TOKENS = 512
 BAND_TOKENS = 384
 """Shortest sentences, in tokens, for which a band is faster than a mask, on a CPU."""
 
-FELT_SECONDS = 4.5e-3
+FELT_SECONDS = 3.8e-3
 """Predicted time of the mask, over all layers, below which counting rectangles would be felt.
 
 Counting takes about 0.15 ms. So short a batch is computed under the mask, whatever its tags.
@@ -56,19 +57,19 @@ class Costs(NamedTuple):
     batch: float
 
 
-COSTS = Costs(call=1.2e-4, row=3.4e-9, pair=2.0e-10, masked_pair=2.5e-10, batch=6.9e-4)
+COSTS = Costs(call=1.2e-4, row=2.5e-9, pair=1.7e-10, masked_pair=2.1e-10, batch=4.3e-4)
 
 CAUTION = 0.9
 """Share of the mask's predicted time below which rectangles are taken: predictions are off."""
 
 
-def band_is_faster(is_padding: np.ndarray) -> bool:
-    """Return whether bands are predicted to be faster than a mask for a batch."""
-    return is_padding.shape[1] >= BAND_TOKENS
+def band_is_faster(tokens: int) -> bool:
+    """Return whether bands are predicted to be faster than a mask for sentences of a length."""
+    return tokens >= BAND_TOKENS
 
 
 def grouped_is_faster(
-    table: CompiledTable, tags: np.ndarray, is_padding: np.ndarray, width: int, layers: int
+    table: CompiledTable, tags: Tensor, is_padding: Tensor, width: int, layers: int
 ) -> bool:
     """Return whether rectangles are predicted to be faster than a mask for a batch.
 
@@ -82,7 +83,8 @@ def grouped_is_faster(
     dense = COSTS.masked_pair * width * tags.shape[0] * tags.shape[1] ** 2
     if dense * layers < FELT_SECONDS:
         return False
-    found = work(table, counts_by_rank(table, tags, is_padding)[:, :-1])
+    counts = counts_by_rank(table, tags.numpy(), is_padding.numpy())
+    found = work(table, counts[:, :-1])
     grouped = COSTS.call * found.calls + COSTS.batch / layers
     grouped += width * (COSTS.row * found.rows + COSTS.pair * found.pairs)
     return grouped < CAUTION * dense

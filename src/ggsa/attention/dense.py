@@ -17,10 +17,11 @@ def pattern_bias(table: Tensor, tags: Tensor, is_padding: Tensor) -> Tensor:
         tags: Tag of every piece, `[batch, token]`; any valid index at padding.
         is_padding: Where a sentence has ended, bool `[batch, token]`.
     """
-    bias = table[tags[:, :, None], tags[:, None, :]]  # [batch, query, key]
-    bias = bias.masked_fill(is_padding[:, None, :], -torch.inf)
-    itself = torch.eye(tags.shape[1], dtype=torch.bool, device=tags.device)
-    bias = torch.where(itself & ~torch.isfinite(bias), torch.zeros_like(bias), bias)
+    keys = tags[:, None, :].expand(-1, tags.shape[1], -1)
+    bias = table[tags].gather(2, keys)  # [batch, query, key]; faster than by index
+    bias.masked_fill_(is_padding[:, None, :], -torch.inf)
+    itself = bias.diagonal(dim1=1, dim2=2)
+    itself.masked_fill_(itself == -torch.inf, 0)
     return bias[:, None]  # the same for every head
 
 

@@ -116,10 +116,12 @@ class Mask:
             return "dense"
         if not self._groups or self._sizes is None:
             return "dense"
-        tags, is_padding = np.asarray(batch.tags), np.asarray(batch.is_padding)
         if self.pattern.positional is not None:
-            return "grouped" if choice.band_is_faster(is_padding) else "dense"
-        faster = choice.grouped_is_faster(self._compiled, tags, is_padding, *self._sizes)
+            faster = choice.band_is_faster(batch.tags.shape[1])
+        else:
+            faster = choice.grouped_is_faster(
+                self._compiled, batch.tags, batch.is_padding, *self._sizes
+            )
         return "grouped" if faster else "dense"
 
     def _laid(self, batch: Batch) -> Tensor | None:
