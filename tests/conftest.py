@@ -23,8 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         name = item.path.stem
         item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name, name)))
+    order = list(TOGETHER)  # documented commands last: one of them removes an experiment
     items.sort(
-        key=lambda item: (item.path.parent.name != "pipeline", item.path.stem not in TOGETHER)
+        key=lambda item: (
+            item.path.parent.name != "pipeline",
+            order.index(item.path.stem) if item.path.stem in order else len(order),
+        )
     )
 
 
