@@ -26,7 +26,7 @@ repro: check ## run the pipeline, then print results, the time per stage and whe
 	@since=$$(date +%s); $(RUN) dvc repro && $(RUN) python3 -m ggsa.report.summary --since $$since
 
 verify: setup ## re-derive every published number from the published predictions; trains nothing
-	@$(RUN) python3 -m ggsa.verification
+	@$(RUN) python3 -m ggsa.report.verification
 
 test: setup ## run every test that needs no network, as many at a time as there are cores, up to four
 	$(RUN) OMP_NUM_THREADS=1 python3 -m pytest -m "not network" -n auto --maxprocesses 4 --dist loadgroup
@@ -41,22 +41,22 @@ bench: setup ## time attention, steps and tagging against their peers; publish t
 	@$(RUN) python3 -m benchmarks
 
 experiment: setup ## try parameters in a copy: make experiment SET='rules.drop=["ADJ->NOUN"]' [NAME=...]
-	@$(RUN) python3 -m ggsa.experiments run "$$SET" --name "$$NAME"
+	@$(RUN) python3 -m ggsa.training.experiments run "$$SET" --name "$$NAME"
 
 ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' names some
-	@$(RUN) python3 -m ggsa.experiments ablate "$$RULES"
+	@$(RUN) python3 -m ggsa.training.experiments ablate "$$RULES"
 
 compare: setup ## show the experiments on this commit side by side
-	@$(RUN) python3 -m ggsa.experiments compare
+	@$(RUN) python3 -m ggsa.training.experiments compare
 
 study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 42"] [JOBS=2]
 	@test -n "$(NAME)" || { echo "Which study? make study NAME=..., one of: $$(ls studies | grep -v -e answers -e assets | tr '\n' ' ')"; exit 2; }
-	@$(RUN) python3 -m ggsa.study_runner $(NAME) $(if $(CORPUS),--corpus $(CORPUS)) --jobs $(or $(JOBS),2) $(if $(SEEDS),--seeds $(SEEDS))
+	@$(RUN) python3 -m ggsa.training.runner $(NAME) $(if $(CORPUS),--corpus $(CORPUS)) --jobs $(or $(JOBS),2) $(if $(SEEDS),--seeds $(SEEDS))
 
 publish: check ## copy the latest run to reports/published and its table into README.md
 	$(RUN) dvc repro
 	@$(RUN) python3 -m ggsa.report.publish
-	@$(RUN) python3 -m ggsa.study_runner answers
+	@$(RUN) python3 -m ggsa.training.runner answers
 	$(RUN) dvc repro
 	@$(RUN) python3 -m ggsa.report.publish
 

@@ -11,9 +11,12 @@ from typing import Any
 import torch
 
 from benchmarks import attention, layer, memory, step, tagging, texts, timing
-from ggsa import artifacts, bars, config, paths, patterns, rules
-from ggsa.errors import UserError
+from ggsa.patterns import rules
+from ggsa.patterns.pattern import read_pattern
 from ggsa.report import publish
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.progress import track
 
 
 def main() -> None:
@@ -34,7 +37,7 @@ def _run() -> tuple[list[dict[str, Any]], float]:
     started = time.monotonic()
     params = config.load()
     source = texts.sentences(params)
-    hard = patterns.read(paths.rule_table("hard"))
+    hard = read_pattern(paths.rule_table("hard"))
     named = {
         mode: rules.pattern(mode, params.rules, hard.allowed) for mode in ("full", "soft", "window")
     }
@@ -48,7 +51,7 @@ def _run() -> tuple[list[dict[str, Any]], float]:
     }
     rows = list(tagged)
     for name, lines in parts.items():
-        for found in bars.over(lines, None, name, "case"):
+        for found in track(lines, None, name, "case"):
             rows += found
     return rows, time.monotonic() - started
 

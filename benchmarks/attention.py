@@ -16,15 +16,16 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import BertConfig
 
 from benchmarks import texts, timing
-from ggsa import config, paths, patterns, rules
-from ggsa.alignment import TaggedPieces
-from ggsa.attention import Mask, choice
-from ggsa.attention.dense import dense_attention
-from ggsa.attention.grouped import grouped_attention
-from ggsa.attention.plan import compile_table, counts_by_rank
-from ggsa.batches import Batch
-from ggsa.patterns import Pattern
-from ggsa.timing import interleaved
+from ggsa.model.attention import Mask, choice
+from ggsa.model.attention.dense import dense_attention
+from ggsa.model.attention.grouped import grouped_attention
+from ggsa.model.attention.plan import compile_table, counts_by_rank
+from ggsa.model.batches import Batch
+from ggsa.patterns import rules
+from ggsa.patterns.pattern import Pattern, read_pattern
+from ggsa.tagging.alignment import TaggedPieces
+from ggsa.training.timing import interleaved
+from ggsa.workspace import config, paths
 
 DIM = 64
 FULL, DENSE, GROUPED, AUTO = "full", "dense mask", "grouped", "auto"
@@ -184,7 +185,7 @@ def main() -> None:
     params = config.load()
     torch.set_num_threads(1)
     source = texts.sentences(params)
-    hard = patterns.read(paths.rule_table("hard"))
+    hard = read_pattern(paths.rule_table("hard"))
     if parser.parse_args().fit:
         fit(source, hard)
         return

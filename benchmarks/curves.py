@@ -11,10 +11,13 @@ import sys
 import numpy as np
 import torch
 
-from ggsa import artifacts, batches, encoder, optimisation, paths, patterns, studies, training
-from ggsa.attention import Mask
-from ggsa.bars import over
-from ggsa.errors import UserError
+from ggsa.model import batches, build
+from ggsa.model.attention import Mask
+from ggsa.patterns.pattern import pattern_from_json
+from ggsa.training import loop, optimization, studies
+from ggsa.workspace import artifacts, paths
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.progress import track
 
 STUDY, CORPUS, ARM, SEED = "long", "imdb", "hard", 13
 DENSE, GROUPED = "dense", "grouped"
@@ -34,20 +37,20 @@ def losses(implementation: str, steps: int, batch_size: int) -> np.ndarray:
     params = studies.load(STUDY).params(ARM)
     plain = {"dropout": 0.0, "attention_dropout": 0.0, "batch_size": batch_size}
     plain |= {"warmup_steps": steps // 10}  # so that something is learned
-    recipe = params.train.recipes[training.recipe_for(params)].model_copy(update=plain)
-    split = training.read_split("train", encoder.tokenizer(paths.ENCODER), params)
-    model = encoder.build(paths.ENCODER, recipe, SEED, False)
+    recipe = params.train.recipes[loop.recipe_for(params)].model_copy(update=plain)
+    split = loop.read_split("train", build.tokenizer(paths.ENCODER), params)
+    model = build.build(paths.ENCODER, recipe, SEED, False)
     planned = studies.plan_file(STUDY, CORPUS, ARM, SEED)
-    pattern = patterns.from_json(artifacts.read_json(planned)["pattern"], planned)
+    pattern = pattern_from_json(artifacts.read_json(planned)["pattern"], planned)
     mask = Mask(pattern, torch.device("cpu"), implementation)
-    optimiser = optimisation.optimiser_for(model, recipe)
+    optimiser = optimization.optimiser_for(model, recipe)
     order = batches.training_order(split.lengths, batch_size, SEED, 0)[:steps]
     found = []
-    for step, rows in enumerate(over(order, len(order), implementation, "step")):
+    for step, rows in enumerate(track(order, len(order), implementation, "step")):
         for group in optimiser.param_groups:
-            group["lr"] = optimisation.learning_rate(step, steps, recipe)
+            group["lr"] = optimization.learning_rate(step, steps, recipe)
         batch = batches.collate(split.sentences, split.labels, rows)
-        found.append(training.train_step(model, mask, optimiser, batch, params, recipe))
+        found.append(loop.train_step(model, mask, optimiser, batch, params, recipe))
     return torch.stack(found).numpy()
 
 

@@ -19,13 +19,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from benchmarks import texts, timing
-from ggsa import artifacts, bars, config, paths, patterns, rules
-from ggsa.attention import Mask
-from ggsa.attention.flex import flexible_attention
-from ggsa.errors import UserError
-from ggsa.patterns import Pattern
+from ggsa.model.attention import Mask
+from ggsa.model.attention.flex import flexible_attention
+from ggsa.patterns import rules
+from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.report import publish
-from ggsa.vocabulary import TAGS
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.progress import track
+from ggsa.workspace.vocabulary import TAGS
 
 HEADS, DIM = 12, 64
 LENGTHS = (512, 1024, 2048, 4096, 8192, 16384, 32768)
@@ -40,7 +42,7 @@ Call = Callable[[], Any]
 def run(source: Any, named: dict[str, Pattern], device: torch.device) -> list[dict[str, Any]]:
     """Return a line for each contestant, peer, length and direction."""
     lines: list[dict[str, Any]] = []
-    for length in bars.over(LENGTHS, len(LENGTHS), "time", "length"):
+    for length in track(LENGTHS, len(LENGTHS), "time", "length"):
         batch = max(1, TOKENS // length)
         text = texts.joined(source, batch, length, texts.REAL)
         for backward in (False, True):
@@ -140,7 +142,7 @@ def main() -> None:
         source = texts.sentences(params)
     except UserError as error:
         sys.exit(f"\n{error}\n")
-    hard = patterns.read(paths.rule_table("hard"))
+    hard = read_pattern(paths.rule_table("hard"))
     window = rules.pattern("window", params.rules, hard.allowed)
     lines = run(source, {"hard": hard, "window": window}, torch.device("cuda"))
     table = timing.table(lines).assign(tags=f"{texts.REAL}; {torch.cuda.get_device_name()}")

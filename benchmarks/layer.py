@@ -12,12 +12,12 @@ from transformers import BertConfig
 from transformers.models.bert.modeling_bert import BertLayer
 
 from benchmarks import texts, timing
-from ggsa import config, paths, patterns
-from ggsa.alignment import TaggedPieces
-from ggsa.attention import NAME, Mask
-from ggsa.batches import Batch
-from ggsa.patterns import Pattern
-from ggsa.timing import interleaved
+from ggsa.model.attention import NAME, Mask
+from ggsa.model.batches import Batch
+from ggsa.patterns.pattern import Pattern, read_pattern
+from ggsa.tagging.alignment import TaggedPieces
+from ggsa.training.timing import interleaved
+from ggsa.workspace import config, paths
 
 LENGTHS = (128, 512, 2048)
 SECONDS = 4.0
@@ -63,7 +63,7 @@ def _limit(density: float, length: int, hidden: int = 768) -> float:
 
 def main() -> None:
     """Time one layer."""
-    source, hard = texts.sentences(config.load()), patterns.read(paths.rule_table("hard"))
+    source, hard = texts.sentences(config.load()), read_pattern(paths.rule_table("hard"))
     for lines in run(source, hard):
         timing.show(timing.table(lines))
 

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from benchmarks import texts, timing
-from ggsa import config, paths, patterns
-from ggsa.alignment import TaggedPieces
-from ggsa.attention import Mask
-from ggsa.attention.grouped import grouped_attention
-from ggsa.patterns import Pattern
-from ggsa.timing import peak_mib
+from ggsa.model.attention import Mask
+from ggsa.model.attention.grouped import grouped_attention
+from ggsa.patterns.pattern import Pattern, read_pattern
+from ggsa.tagging.alignment import TaggedPieces
+from ggsa.training.timing import peak_mib
+from ggsa.workspace import config, paths
 
 LENGTHS = (2048, 8192, 16384, 32768)
 HEADS, DIM = 2, 64
@@ -74,7 +74,7 @@ def _pass(hard: Pattern, batch: Any) -> None:
 
 def main() -> None:
     """Measure memory."""
-    source, hard = texts.sentences(config.load()), patterns.read(paths.rule_table("hard"))
+    source, hard = texts.sentences(config.load()), read_pattern(paths.rule_table("hard"))
     for lines in run(source, hard):
         timing.show(timing.table(lines))
 

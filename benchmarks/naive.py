@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, dropout, softmax
 from transformers import AttentionInterface, PreTrainedModel
 
-from ggsa import alignment, tagging
-from ggsa.vocabulary import CLS
+from ggsa.tagging import alignment
+from ggsa.tagging.tagger import tag_sentences
+from ggsa.workspace.vocabulary import CLS
 
 NAME = "naive"
 BLOCKED = -10000.0
@@ -64,7 +65,7 @@ class Naive:
         )
         extra: dict[str, Any] = {}
         if self.table is not None:
-            tags = tagging.tag_sentences(self.tagger, [tuple(words) for words in sentences])
+            tags = tag_sentences(self.tagger, [tuple(words) for words in sentences])
             extra["piece_tags"] = [self._piece_tags(encoded, i, row) for i, row in enumerate(tags)]
             extra["naive_table"], extra["favour"] = self.table, self.favour
         output = self.model(

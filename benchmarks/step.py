@@ -16,15 +16,19 @@ from transformers import AttentionMaskInterface, AutoConfig, AutoModelForSequenc
 from transformers.masking_utils import eager_mask
 
 from benchmarks import naive, tagging, texts, timing
-from ggsa import artifacts, batches, config, encoder, optimisation, paths, patterns, rules, training
-from ggsa.attention import Mask
-from ggsa.blocks import Recipe
-from ggsa.config import Params
-from ggsa.document_times import spread
-from ggsa.patterns import Pattern
-from ggsa.tagging import load_tagger
-from ggsa.timing import interleaved
-from ggsa.vocabulary_subset import VocabularySubset
+from ggsa.model import batches, build
+from ggsa.model.attention import Mask
+from ggsa.patterns import rules
+from ggsa.patterns.pattern import Pattern, read_pattern
+from ggsa.tagging.tagger import load_tagger
+from ggsa.training import optimization
+from ggsa.training.loop import Split, implementation_for, read_split, train_step
+from ggsa.training.times import spread
+from ggsa.training.timing import interleaved
+from ggsa.training.vocabulary_subset import VocabularySubset
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.blocks import Recipe
+from ggsa.workspace.config import Params
 
 BATCHES = 24
 NAIVE_BATCHES = 6
@@ -50,7 +54,7 @@ def run(params: Params, named: dict[str, Pattern], rate: float) -> Iterator[list
 
 def _steps(params: Params, named: dict[str, Pattern]) -> Iterator[list[dict[str, Any]]]:
     recipe = params.train.recipes["pretrained"]
-    split = training.read_split("train", encoder.tokenizer(paths.ENCODER), params)
+    split = read_split("train", build.tokenizer(paths.ENCODER), params)
     epoch = -(-len(split.ids) // recipe.batch_size)
     chosen = spread(split.lengths, recipe.batch_size, BATCHES)
     for threads in (1, 2):
@@ -67,26 +71,26 @@ def _steps(params: Params, named: dict[str, Pattern]) -> Iterator[list[dict[str,
 
 
 def _pass(
-    params: Params, pattern: Pattern, recipe: Recipe, split: training.Split, chosen: list
+    params: Params, pattern: Pattern, recipe: Recipe, split: Split, chosen: list
 ) -> Callable[[], Any]:
     """Return our training steps over some batches."""
-    tokenizer = encoder.tokenizer(paths.ENCODER)
-    model = encoder.build(paths.ENCODER, recipe, 13, False)
+    tokenizer = build.tokenizer(paths.ENCODER)
+    model = build.build(paths.ENCODER, recipe, 13, False)
     mask = Mask(
         pattern,
         torch.device("cpu"),
-        training.implementation_for(params, recipe, "", torch.device("cpu")),
+        implementation_for(params, recipe, "", torch.device("cpu")),
         model.config,
     )
     subset = VocabularySubset(split.sentences.pieces, tokenizer.pad_token_id, [])
     split = split.renumbered(subset)
     subset.shrink(model)
-    optimiser = optimisation.optimiser_for(model, recipe)
+    optimiser = optimization.optimiser_for(model, recipe)
 
     def steps() -> None:
         for rows in chosen:
             batch = batches.collate(split.sentences, split.labels, rows)
-            training.train_step(model, mask, optimiser, batch, params, recipe)
+            train_step(model, mask, optimiser, batch, params, recipe)
 
     return steps
 
@@ -95,8 +99,8 @@ def _experiment(
     params: Params, named: dict[str, Pattern], rate: float
 ) -> Iterator[list[dict[str, Any]]]:
     recipe = params.train.recipes["released"]
-    tokenizer = encoder.tokenizer(paths.ENCODER)
-    split = training.read_split("train", tokenizer, params)
+    tokenizer = build.tokenizer(paths.ENCODER)
+    split = read_split("train", tokenizer, params)
     corpus = artifacts.read_table(paths.corpus_split("train"), artifacts.CORPUS_COLUMNS)
     epoch = -(-len(split.ids) // recipe.batch_size)
     total = epoch * recipe.epochs
@@ -135,7 +139,7 @@ def _naive_model(recipe: Recipe) -> Any:
 
 
 def _naive_pass(
-    loop: naive.Naive, corpus: Any, split: training.Split, drawn: list[np.ndarray]
+    loop: naive.Naive, corpus: Any, split: Split, drawn: list[np.ndarray]
 ) -> Callable[[], Any]:
     words = corpus["words"].to_numpy()
 
@@ -150,7 +154,7 @@ def main() -> None:
     """Time steps and the experiment."""
     params = config.load()
     texts.require_tags("train")
-    hard = patterns.read(paths.rule_table("hard"))
+    hard = read_pattern(paths.rule_table("hard"))
     named = {mode: rules.pattern(mode, params.rules, hard.allowed) for mode in ("full", "soft")}
     torch.set_num_threads(1)
     rate = next(tagging.run(params))[0]["value_ours"]

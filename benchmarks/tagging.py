@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from benchmarks import timing
-from ggsa import artifacts, config, paths
-from ggsa.config import Params
-from ggsa.tagging import load_tagger, tag_sentences
-from ggsa.timing import interleaved
+from ggsa.tagging.tagger import load_tagger, tag_sentences
+from ggsa.training.timing import interleaved
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.config import Params
 
 WORDS, FEW_WORDS = 12_000, 1_200
 OURS, PEER = "in length order, large batches", "eight at a time, as drawn"

@@ -3,12 +3,14 @@
 import numpy as np
 import torch
 
-from ggsa import encoder, paths, training
-from ggsa.alignment import TaggedPieces
-from ggsa.batches import Batch
-from ggsa.config import Params
-from ggsa.errors import UserError
-from ggsa.vocabulary import CLS, SEP, TAGS
+from ggsa.model import build
+from ggsa.model.batches import Batch
+from ggsa.tagging.alignment import TaggedPieces
+from ggsa.training import loop
+from ggsa.workspace import paths
+from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import CLS, SEP, TAGS
 
 REAL, INDEPENDENT = "joined sentences", "independent tags"
 
@@ -33,8 +35,8 @@ def sentences(params: Params, split: str = "train") -> TaggedPieces:
         UserError: If the corpus is not tagged yet.
     """
     require_tags(split)
-    tokenizer = encoder.tokenizer(paths.ENCODER)
-    return training.read_split(split, tokenizer, params).sentences
+    tokenizer = build.tokenizer(paths.ENCODER)
+    return loop.read_split(split, tokenizer, params).sentences
 
 
 def joined(source: TaggedPieces, batch: int, length: int, kind: str, seed: int = 13) -> Batch:

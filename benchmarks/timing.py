@@ -1,4 +1,4 @@
-"""The lines of the result, from times that `ggsa.timing` took."""
+"""The lines of the result, from times that `ggsa.training.timing` took."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ggsa.timing import ratio
+from ggsa.training.timing import ratio
 
 COLUMNS = (
     *("benchmark", "case", "length", "batch", "heads", "tags", "direction", "threads"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ggsa.config import Params
+    from ggsa.workspace.config import Params
 
 NEEDED = ("pydantic", "torch", "transformers", "stanza", "datasets", "pandas", "papermill")
 
@@ -40,9 +40,10 @@ def _say_last_words(kind: type, error: BaseException, traceback: "TracebackType 
     if not issubclass(kind, KeyboardInterrupt):
         return sys.__excepthook__(kind, error, traceback)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience shall not cut the sentence short
-    from ggsa import bars, interruption
+    from ggsa.workspace import interruption
+    from ggsa.workspace.progress import close_bars
 
-    bars.close()
+    close_bars()
     print(f"\n{interruption.last_words()}\n", file=sys.stderr)
 
 
@@ -53,7 +54,7 @@ if multiprocessing.parent_process():
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage; print a user's mistake as a sentence, and exit non-zero."""
-    from ggsa.errors import UserError
+    from ggsa.workspace.errors import UserError
 
     started = time.monotonic()
     try:
@@ -68,7 +69,7 @@ def _note_seconds(seconds: float) -> None:
 
     No output of a stage may hold a wall-clock time.
     """
-    from ggsa import paths
+    from ggsa.workspace import paths
 
     paths.STAGE_SECONDS.parent.mkdir(exist_ok=True)
     name = " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]]).replace(",", " ")
@@ -78,7 +79,7 @@ def _note_seconds(seconds: float) -> None:
 
 def base_params(description: str | None) -> "Params":
     """Return params.yaml, with the changes of the base that `--base` names on the command line."""
-    from ggsa import config
+    from ggsa.workspace import config
 
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--base", help="assets of studies/assets/params.yaml")

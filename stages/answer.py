@@ -2,7 +2,9 @@
 
 import argparse
 
-from ggsa import answers, artifacts, baselines, config, paths, studies
+from ggsa.evaluation import answers, baselines
+from ggsa.training import studies
+from ggsa.workspace import artifacts, config, paths
 from stages import run
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ggsa import studies, study_training
+from ggsa.training import cells, studies
 from stages import run
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--arm", required=True, help="an arm of the study's params.yaml")
     parser.add_argument("--seed", required=True, type=int)
     arguments = parser.parse_args()
-    study_training.train_cell(arguments.study, arguments.corpus, arguments.arm, arguments.seed)
+    cells.train_cell(arguments.study, arguments.corpus, arguments.arm, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Refuse a wrong params.yaml before any other stage starts."""
 
-from ggsa import artifacts, config, paths
+from ggsa.workspace import artifacts, config, paths
 from stages import run
 
 

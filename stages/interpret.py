@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from ggsa import config, interpretability, paths
-from ggsa.interpretability import settings
+from ggsa.evaluation import interpretability
+from ggsa.evaluation.interpretability import settings
+from ggsa.workspace import config, paths
 from stages import run
 
 

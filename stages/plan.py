@@ -2,7 +2,7 @@
 
 import argparse
 
-from ggsa import studies, study_training
+from ggsa.training import cells, studies
 from stages import run
 
 
@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_argument("--study", required=True, help="a folder of studies/")
     parser.add_argument("--corpus", required=True, choices=studies.CORPORA)
     arguments = parser.parse_args()
-    study_training.plan(arguments.study, arguments.corpus)
+    cells.plan(arguments.study, arguments.corpus)
 
 
 if __name__ == "__main__":

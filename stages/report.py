@@ -1,6 +1,7 @@
 """Render the notebooks into one self-contained page."""
 
-from ggsa import config, report
+from ggsa import report
+from ggsa.workspace import config
 from stages import run
 
 

@@ -2,8 +2,10 @@
 
 import sys
 
-from ggsa import artifacts, config, paths, patterns, rule_statistics, rules
-from ggsa.counting import split_counts, word_tags
+from ggsa.patterns import rule_statistics, rules
+from ggsa.patterns.pattern import write_pattern
+from ggsa.tagging.counting import split_counts, word_tags
+from ggsa.workspace import artifacts, config, paths
 from stages import run
 
 
@@ -16,7 +18,7 @@ def main() -> None:
     table = rule_statistics.rule_table(rules.listed(params.rules, hard), hard, counts["train"])
     chosen = [rules.pattern(mode, params.rules, hard) for mode in params.grid.modes]
     for pattern in chosen:
-        patterns.write(paths.rule_table(pattern.mode), pattern)
+        write_pattern(paths.rule_table(pattern.mode), pattern)
     notices = rule_statistics.notices(table, hard)
     for name, found in {
         "tag_frequencies": rule_statistics.tag_frequencies(counts),

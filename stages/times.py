@@ -2,7 +2,9 @@
 
 import argparse
 
-from ggsa import artifacts, document_times, patterns, studies
+from ggsa.patterns.pattern import pattern_from_json
+from ggsa.training import studies, times
+from ggsa.workspace import artifacts
 from stages import run
 
 
@@ -17,9 +19,9 @@ def main() -> None:
     for arm, seed in study.cells(arguments.corpus):
         path = studies.plan_file(study.study, arguments.corpus, arm, seed)
         content = artifacts.read_json(path)
-        planned.setdefault(arm, patterns.from_json(content["pattern"], path))
+        planned.setdefault(arm, pattern_from_json(content["pattern"], path))
     target = studies.results(study.study, arguments.corpus) / "times.csv"
-    artifacts.write_table(target, document_times.measure(study.params(), planned))
+    artifacts.write_table(target, times.measure(study.params(), planned))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import argparse
 
-from ggsa import config, training
+from ggsa.training import loop
+from ggsa.workspace import config
 from stages import run
 
 
@@ -12,7 +13,7 @@ def main() -> None:
     parser.add_argument("--mode", required=True, help="full, hard, soft, ...")
     parser.add_argument("--seed", required=True, type=int)
     arguments = parser.parse_args()
-    training.train_cell(config.load(), arguments.mode, arguments.seed)
+    loop.train_cell(config.load(), arguments.mode, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -68,8 +68,8 @@ def published_workspace(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def report_page(published_workspace: Path) -> Path:
     """The report of the published run as today's code makes it, without starting kernels."""
-    from ggsa import config, paths
     from ggsa.report import page, rendering
+    from ggsa.workspace import config, paths
 
     with contextlib.chdir(published_workspace):
         params = config.load()

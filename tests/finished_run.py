@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ggsa import artifacts, paths
+from ggsa.workspace import artifacts, paths
 
 MODES, SEEDS, SPLITS = ("full", "hard", "soft"), (13, 42, 71), ("validation", "test", "pooled")
 ROWS = {"validation": 872, "test": 1821, "pooled": 2693}

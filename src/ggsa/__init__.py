@@ -8,22 +8,22 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
-    "Classifier": "classifier",
-    "Pattern": "patterns",
-    "TAGS": "vocabulary",
-    "UserError": "errors",
-    "attach": "attachment",
-    "explain": "explaining",
-    "export": "exporting",
-    "inputs": "attachment",
-    "load": "classifier",
-    "read_pattern": "patterns",
-    "tag": "tagging",
-    "verify": "verification",
+    "Classifier": "model.classifier",
+    "Pattern": "patterns.pattern",
+    "TAGS": "workspace.vocabulary",
+    "UserError": "workspace.errors",
+    "attach": "model.attach",
+    "explain": "cli.explaining",
+    "export": "cli.exporting",
+    "inputs": "model.attach",
+    "load": "model.classifier",
+    "read_pattern": "patterns.pattern",
+    "tag": "tagging.tagger",
+    "verify": "report.verification",
 }
-"""Public name -> the module that holds it; `read_pattern` is its `read`, `tag` its `tag_texts`."""
+"""Public name -> the module that holds it; `tag` is its `tag_texts`."""
 
-_RENAMED = {"read_pattern": "read", "tag": "tag_texts"}
+_RENAMED = {"tag": "tag_texts"}
 
 __all__ = list(_PUBLIC)
 

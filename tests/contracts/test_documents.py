@@ -6,8 +6,10 @@ import shlex
 import pytest
 from documents import EXECUTED, LINK, PAGES, ROOT, all_commands
 
-from ggsa import commands, config, experiments, studies
-from ggsa.problems import unknown
+from ggsa import cli
+from ggsa.training import experiments, studies
+from ggsa.workspace import config
+from ggsa.workspace.problems import unknown
 
 ELSEWHERE = {
     r"make repro$": "tests/pipeline/conftest.py::clone",
@@ -60,7 +62,7 @@ def test_every_target_exists(command: str) -> None:
 
 @pytest.mark.parametrize("command", [c for c in all_commands() if c.startswith("ggsa ")])
 def test_every_command_of_ggsa_is_understood(command: str) -> None:
-    assert commands.parser().parse_args(shlex.split(command)[1:]).run
+    assert cli.parser().parse_args(shlex.split(command)[1:]).run
 
 
 @pytest.mark.parametrize("command", [c for c in all_commands() if "make experiment SET='" in c])

@@ -26,8 +26,8 @@ from stanza.models import tagger as stanza_tagger
 from stanza.models.common.pretrain import Pretrain
 from transformers import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM
 
-from ggsa import corpus
-from ggsa.corpus import Sentence
+from ggsa.assets import corpus
+from ggsa.assets.corpus import Sentence
 
 ROOT = Path(__file__).parents[2]
 MIRROR = Path(os.environ.get("GGSA_MIRROR") or ROOT / "../shared/mirror")
@@ -354,10 +354,10 @@ def test_the_three_assets_come_from_the_hub_and_can_be_loaded(workspace, rows, e
     assert corpus.rows_of(test) == rows["test"], "the labels follow the words, not the order"
     assert len(pd.read_parquet(workspace.data / "corpus/selection.parquet")) == 10
 
-    from ggsa import tagging
+    from ggsa.tagging import tagger
 
-    pipeline = tagging.load_tagger(workspace.data / "tagger", 10)
-    assert len(tagging.tag_sentences(pipeline, [("the", "film", "is", "n't", "good")])[0]) == 5
+    pipeline = tagger.load_tagger(workspace.data / "tagger", 10)
+    assert len(tagger.tag_sentences(pipeline, [("the", "film", "is", "n't", "good")])[0]) == 5
     description = json.loads((workspace.data / "tagger/tagger.json").read_text())
     assert description["pipeline"] == {"pos_pretrain_path": "pretrain.pt"}
     assert description["sha256"] == corpus.sha256(workspace.data / "tagger/pos.pt")

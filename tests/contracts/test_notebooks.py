@@ -4,8 +4,8 @@ import nbformat
 import papermill
 import pytest
 
-from ggsa import config, paths
 from ggsa.report import rendering
+from ggsa.workspace import config, paths
 
 NAMES = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
 EXECUTION_METADATA = {"papermill", "execution", "collapsed", "trusted"}

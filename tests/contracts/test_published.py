@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ggsa import config, paths
-from ggsa.artifacts import PREDICTION_COLUMNS
 from ggsa.report import publish, tables
+from ggsa.workspace import config, paths
+from ggsa.workspace.artifacts import PREDICTION_COLUMNS
 
 LONG_ENOUGH = 8  # words; shorter phrases are anybody's
 

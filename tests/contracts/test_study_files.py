@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ggsa import config, studies
-from ggsa.modes import MODES
-from ggsa.tag_tables import INDEX, open_cls, pairs
+from ggsa.patterns.modes import MODES
+from ggsa.patterns.tag_tables import INDEX, open_cls, pairs
+from ggsa.training import studies
+from ggsa.workspace import config
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted(path.parent for path in (ROOT / "studies").glob("*/dvc.yaml"))

@@ -3,9 +3,10 @@
 import pytest
 import yaml
 
-from ggsa import assets, config, corpus, paths
-from ggsa.assets import encoder, hub
+from ggsa import assets
+from ggsa.assets import corpus, encoder, hub
 from ggsa.assets.policy import Unavailable
+from ggsa.workspace import config, paths
 
 pytestmark = pytest.mark.network
 

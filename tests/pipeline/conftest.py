@@ -6,8 +6,8 @@ import pytest
 import yaml
 from workspace import commit, copy_to, edit, keep, make
 
-from ggsa import probe
-from ggsa.probe.treebank import OPTIONS
+from ggsa.assets import probe
+from ggsa.assets.probe.treebank import OPTIONS
 
 
 @pytest.fixture(scope="session")

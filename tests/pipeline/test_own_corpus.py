@@ -9,7 +9,7 @@ import pytest
 import yaml
 from workspace import commit, copy_to, run
 
-from ggsa import probe
+from ggsa.assets import probe
 
 pytestmark = pytest.mark.pipeline
 CLASSES = ("bad", "good", "long")

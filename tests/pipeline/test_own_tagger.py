@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import yaml
 
-from ggsa import config, probe, tagging
-from ggsa.assets import tagger
-from ggsa.errors import UserError
-from ggsa.probe.treebank import OPTIONS
-from ggsa.vocabulary import UNIVERSAL_TAGS
+from ggsa.assets import probe
+from ggsa.assets import tagger as tagger_asset
+from ggsa.assets.probe.treebank import OPTIONS
+from ggsa.tagging import tagger
+from ggsa.workspace import config
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        provenance, substitutes = tagger.obtain(params(package="corpora/own.pt"), target)
+        provenance, substitutes = tagger_asset.obtain(params(package="corpora/own.pt"), target)
     assert provenance["source"] == "file" and provenance["name"] == "the user's own own.pt"
     assert substitutes == ()
     return target
@@ -65,7 +67,7 @@ def tagged(folder: Path) -> tuple[list[list[str]], list[list[str]]]:
     """Tags of sentences that were not trained on: the grammar's, and the tagger's own."""
     rows = probe.generate(9)["validation"][:80]
     words = [tuple(word[::-1] for word in reversed(row.words)) for row in rows]
-    found = tagging.tag_sentences(tagging.load_tagger(folder, 100), words)
+    found = tagger.tag_sentences(tagger.load_tagger(folder, 100), words)
     return [list(reversed(row.tags)) for row in rows], found
 
 
@@ -73,7 +75,7 @@ def test_the_tags_of_another_set_are_mapped_to_universal_ones(tagged: tuple) -> 
     expected, found = tagged
     assert {tag for row in found for tag in row} - {"PUNCT"} <= set(OWN.values())
     mapping = {own: tag for tag, own in OWN.items()}
-    tags = tagging.universal({"validation": found}, mapping)["validation"]
+    tags = tagger.universal({"validation": found}, mapping)["validation"]
     right = [a == b for one, other in zip(expected, tags, strict=True) for a, b in zip(one, other, strict=True)]  # fmt: skip
     assert np.mean(right) > 0.9
 
@@ -83,7 +85,7 @@ def test_a_tag_that_the_mapping_lacks_is_named_with_its_number_and_the_key(tagge
     mapping = {own: tag for tag, own in OWN.items() if tag != "DET"}
     count = sum(row.count(OWN["DET"]) for row in found)
     with pytest.raises(UserError) as caught:
-        tagging.universal({"validation": found}, mapping)
+        tagger.universal({"validation": found}, mapping)
     message = str(caught.value)
     assert f"{OWN['DET']} ({count:,} words)" in message
     assert "tagger.mapping" in message and f"{OWN['DET']}: NOUN" in message
@@ -91,4 +93,4 @@ def test_a_tag_that_the_mapping_lacks_is_named_with_its_number_and_the_key(tagge
 
 def test_the_embedded_tagger_is_refused_for_another_language(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"it knows the language en alone, and tagger\.language"):
-        tagger.obtain(params(), tmp_path)
+        tagger_asset.obtain(params(), tmp_path)

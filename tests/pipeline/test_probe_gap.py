@@ -11,8 +11,13 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from stanza import Pipeline
 
-from ggsa import artifacts, assets, config, corpus, paths, patterns, probe, rules, training
-from ggsa.vocabulary import TAGS
+from ggsa import assets
+from ggsa.assets import corpus, probe
+from ggsa.patterns import rules
+from ggsa.patterns.pattern import write_pattern
+from ggsa.training import loop
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.vocabulary import TAGS
 
 pytestmark = pytest.mark.pipeline
 SEED = 13
@@ -55,8 +60,8 @@ def predictions(params, sentences, tmp_path_factory) -> pd.DataFrame:
         paths.ENCODER.mkdir(parents=True)
         assets.encoder.obtain(params, obtained.splits["train"], paths.ENCODER)
         table = rules.pattern("full", params.rules, np.zeros((len(TAGS), len(TAGS))))
-        patterns.write(paths.rule_table("full"), table)
-        training.train_cell(params, "full", SEED)
+        write_pattern(paths.rule_table("full"), table)
+        loop.train_cell(params, "full", SEED)
         return artifacts.read_table(
             paths.cell("core", "full", SEED) / "predictions.parquet", artifacts.PREDICTION_COLUMNS
         )

@@ -11,10 +11,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from ggsa import attention, classifier
 from ggsa.assets import wordpiece
-from ggsa.patterns import Pattern
-from ggsa.vocabulary import TAGS
+from ggsa.model import attention, classifier
+from ggsa.patterns.pattern import Pattern
+from ggsa.workspace.vocabulary import TAGS
 
 PIECES = [
     *wordpiece.SPECIAL.values(),

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from ggsa.batches import Batch
-from ggsa.vocabulary import CLS, SEP, TAGS
+from ggsa.model.batches import Batch
+from ggsa.workspace.vocabulary import CLS, SEP, TAGS
 
 SIZE = len(TAGS)
 

@@ -2,9 +2,9 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from ggsa import alignment
-from ggsa.errors import UserError
-from ggsa.vocabulary import TAGS
+from ggsa.tagging import alignment
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import TAGS
 
 
 def tokenizer() -> PreTrainedTokenizerFast:

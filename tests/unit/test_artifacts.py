@@ -4,8 +4,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ggsa import artifacts, tagging
-from ggsa.errors import UserError
+from ggsa.tagging import tagger
+from ggsa.workspace import artifacts
+from ggsa.workspace.errors import UserError
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -57,12 +58,12 @@ def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_a_damaged_tag_store_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "0123456789abcdef.sqlite").write_bytes(b"no database" * 100)
-    store = tagging.open_store(tmp_path, "0123456789abcdef" * 4)
-    assert tagging.read_tags(store, ("a", "film")) is None
+    store = tagger.open_store(tmp_path, "0123456789abcdef" * 4)
+    assert tagger.read_tags(store, ("a", "film")) is None
 
 
 def test_chunks_hold_every_sentence_once_whatever_its_order() -> None:
     sentences = [(f"w{i % 50}",) * (1 + i % 7) for i in range(500)]
-    chunks = list(tagging._chunks(sentences))
+    chunks = list(tagger._chunks(sentences))
     assert sorted(w for chunk in chunks for w in chunk) == sorted(set(sentences))
-    assert list(tagging._chunks(reversed(sentences))) == chunks
+    assert list(tagger._chunks(reversed(sentences))) == chunks

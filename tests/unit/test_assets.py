@@ -21,11 +21,12 @@ from transformers import (
     DistilBertForMaskedLM,
 )
 
-from ggsa import assets, config, corpus
-from ggsa.assets import encoder, hub, policy, sentences, tagger, wordpiece
+from ggsa import assets
+from ggsa.assets import corpus, encoder, hub, policy, sentences, tagger, wordpiece
+from ggsa.assets.corpus import Checksums, Sentence
 from ggsa.assets.policy import Unavailable
-from ggsa.corpus import Checksums, Sentence
-from ggsa.errors import UserError
+from ggsa.workspace import config
+from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "film", "good", "."]

@@ -19,8 +19,10 @@ from transformers import (
 )
 
 import ggsa
-from ggsa import classifier, patterns, positional
-from ggsa.errors import UserError
+from ggsa.model import classifier
+from ggsa.patterns import positional
+from ggsa.patterns.pattern import Pattern
+from ggsa.workspace.errors import UserError
 
 SPECIAL_IDS = {f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")}
 MODERN = ModernBertConfig(
@@ -118,7 +120,7 @@ def test_padding_changes_nothing(model, inputs) -> None:
 def test_a_control_that_goes_by_place_can_be_attached(model, inputs) -> None:
     hard = table()
     window = positional.Positional(kind="window", seed=5, match=hard.allowed)
-    pattern = patterns.Pattern("window", hard.tags, hard.bias, window)
+    pattern = Pattern("window", hard.tags, hard.bias, window)
     assert torch.isfinite(logits(ggsa.attach(model, pattern), inputs)).all()
 
 

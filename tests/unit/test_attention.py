@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification
 
-from ggsa import attention
-from ggsa.attention.dense import dense_attention
-from ggsa.patterns import Pattern
-from ggsa.vocabulary import TAGS
+from ggsa.model import attention
+from ggsa.model.attention.dense import dense_attention
+from ggsa.patterns.pattern import Pattern
+from ggsa.workspace.vocabulary import TAGS
 
 SIZE = len(TAGS)
 

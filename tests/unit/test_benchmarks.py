@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from benchmarks import naive, texts, timing
-from ggsa import attention, config
-from ggsa.alignment import TaggedPieces
-from ggsa.patterns import Pattern
-from ggsa.rules import hard_table
-from ggsa.tag_tables import blocked_outside
-from ggsa.timing import interleaved
-from ggsa.vocabulary import CLS, SEP, TAGS
+from ggsa.model import attention
+from ggsa.patterns.pattern import Pattern
+from ggsa.patterns.rules import hard_table
+from ggsa.patterns.tag_tables import blocked_outside
+from ggsa.tagging.alignment import TaggedPieces
+from ggsa.training.timing import interleaved
+from ggsa.workspace import config
+from ggsa.workspace.vocabulary import CLS, SEP, TAGS
 
 SIZE = len(TAGS)
 

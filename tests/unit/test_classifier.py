@@ -10,7 +10,7 @@ import torch
 from small_models import TAGGED, WORDS, run, table
 
 import ggsa
-from ggsa.errors import UserError
+from ggsa.workspace.errors import UserError
 
 ABSENT = ("datasets", "dvc", "matplotlib", "nltk", "pandas", "papermill", "pydantic", "stanza")
 ALONE = """

@@ -10,8 +10,11 @@ import pytest
 from small_models import TAGGED, WORDS, run, table
 
 import ggsa
-from ggsa import commands, explaining, paths, picture, predicting, tagging
-from ggsa.errors import UserError
+from ggsa import cli
+from ggsa.cli import explaining, picture, predicting
+from ggsa.tagging import tagger
+from ggsa.workspace import paths
+from ggsa.workspace.errors import UserError
 
 COMMANDS = ("explain", "predict", "rules", "cost", "export", "verify")
 
@@ -43,13 +46,13 @@ def finished(tmp_path, monkeypatch):
 
 
 def called(arguments, capsys):
-    commands.main([str(argument) for argument in arguments])
+    cli.main([str(argument) for argument in arguments])
     return capsys.readouterr().out
 
 
 def refused(arguments) -> str:
     with pytest.raises(SystemExit) as stopped:
-        commands.main([str(argument) for argument in arguments])
+        cli.main([str(argument) for argument in arguments])
     assert isinstance(stopped.value.code, str), "a sentence, and so a non-zero exit"
     assert "\n" not in stopped.value.code.strip()
     return stopped.value.code
@@ -58,13 +61,13 @@ def refused(arguments) -> str:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_every_command_shows_an_example_that_it_understands(name, capsys) -> None:
     with pytest.raises(SystemExit):
-        commands.main([name, "--help"])
+        cli.main([name, "--help"])
     _, _, examples = capsys.readouterr().out.partition("example:\n")
     assert examples.strip()
     for example in examples.strip().splitlines():
         program, *arguments = shlex.split(example)
         assert program == "ggsa"
-        assert commands.parser().parse_args(arguments).run
+        assert cli.parser().parse_args(arguments).run
 
 
 def test_rules_are_listed_with_source_and_count(finished, capsys) -> None:
@@ -80,7 +83,7 @@ def test_cost_takes_the_density_of_a_mode_or_the_one_given(finished, capsys) -> 
 
 
 def test_the_model_saves_the_share_that_attention_has_of_it() -> None:
-    from ggsa.saving import saving
+    from ggsa.cli.saving import saving
 
     found = saving(4096, 12, 768, density=0.25)
     assert found.saving_model == pytest.approx(0.75 * found.attention_share)
@@ -173,7 +176,7 @@ def test_every_row_comes_back_in_order_with_what_the_model_says(
     source, target, folder, sentences, monkeypatch
 ) -> None:
     monkeypatch.setattr(predicting, "CHUNK", 2)
-    commands.main(
+    cli.main(
         ["predict", "--run", str(folder), str(sentences / source), "--out", str(sentences / target)]
     )
     read = pd.read_csv if target.endswith("csv") else lambda path: pd.read_json(path, lines=True)
@@ -271,11 +274,11 @@ def test_verify_outside_the_repository_says_where_to_run(tmp_path, monkeypatch) 
 
 
 def test_a_taggers_own_tags_are_mapped_as_the_tag_stage_maps_them(monkeypatch) -> None:
-    monkeypatch.setattr(tagging, "tag_sentences", lambda _, parts: [["ART", "NN"] for _ in parts])
+    monkeypatch.setattr(tagger, "tag_sentences", lambda _, parts: [["ART", "NN"] for _ in parts])
     mapping = {"ART": "DET", "NN": "NOUN"}
-    assert tagging.tag_texts(None, [("the", "film"), ("a", "plot")], mapping) == [
+    assert tagger.tag_texts(None, [("the", "film"), ("a", "plot")], mapping) == [
         ["DET", "NOUN"],
         ["DET", "NOUN"],
     ]
     with pytest.raises(UserError, match=r"no universal tag: ART .2 words.*tagger\.mapping"):
-        tagging.tag_texts(None, [("the", "film"), ("a", "plot")], {"NN": "NOUN"})
+        tagger.tag_texts(None, [("the", "film"), ("a", "plot")], {"NN": "NOUN"})

@@ -5,8 +5,8 @@ from typing import Literal, Union, get_args, get_origin
 import pytest
 import yaml
 
-from ggsa import config
-from ggsa.errors import UserError
+from ggsa.workspace import config
+from ggsa.workspace.errors import UserError
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 

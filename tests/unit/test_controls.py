@@ -9,13 +9,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ggsa import artifacts, config, controls, rules, tag_tables
-from ggsa.alignment import TaggedPieces
-from ggsa.errors import UserError
-from ggsa.patterns import Pattern
-from ggsa.positional import Positional
-from ggsa.tag_tables import INDEX
-from ggsa.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
+from ggsa.patterns import controls, rules, tag_tables
+from ggsa.patterns.pattern import Pattern
+from ggsa.patterns.positional import Positional
+from ggsa.patterns.tag_tables import INDEX
+from ggsa.tagging.alignment import TaggedPieces
+from ggsa.workspace import artifacts, config
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 SIZE = len(TAGS)

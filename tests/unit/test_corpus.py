@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ggsa import corpus
-from ggsa.corpus import Sentence
-from ggsa.errors import UserError
+from ggsa.assets import corpus
+from ggsa.assets.corpus import Sentence
+from ggsa.workspace.errors import UserError
 
 MIRROR = Path(os.environ.get("GGSA_MIRROR") or Path(__file__).parents[2] / "../shared/mirror")
 

@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ggsa.batches import Batch, with_masked_tokens
-from ggsa.corruption import corrupted
-from ggsa.paths import SPLITS
-from ggsa.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
+from ggsa.model.batches import Batch, with_masked_tokens
+from ggsa.tagging.corruption import corrupted
+from ggsa.workspace.paths import SPLITS
+from ggsa.workspace.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
 
 SENTENCES = st.lists(st.lists(st.sampled_from(UNIVERSAL_TAGS), max_size=12), max_size=8)
 SHARES = st.floats(0, 1)

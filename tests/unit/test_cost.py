@@ -15,10 +15,10 @@ from transformers import (
     DistilBertForSequenceClassification,
 )
 
-from ggsa import cost
-from ggsa.errors import UserError
-from ggsa.patterns import Pattern
-from ggsa.vocabulary import TAGS
+from ggsa.evaluation import cost
+from ggsa.patterns.pattern import Pattern
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import TAGS
 
 SMALL = cost.Architecture(layers=2, hidden=16, feed_forward=48)
 tables = npst.arrays(np.bool_, (len(TAGS), len(TAGS)))

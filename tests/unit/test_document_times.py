@@ -5,11 +5,12 @@ import sys
 import numpy as np
 import pytest
 
-from ggsa import config, document_times
-from ggsa.alignment import TaggedPieces
-from ggsa.errors import UserError
-from ggsa.timing import peak_mib
-from ggsa.training import Split
+from ggsa.tagging.alignment import TaggedPieces
+from ggsa.training import times
+from ggsa.training.loop import Split
+from ggsa.training.timing import peak_mib
+from ggsa.workspace import config
+from ggsa.workspace.errors import UserError
 
 
 def split_of(lengths: list[int]) -> Split:
@@ -21,8 +22,8 @@ def split_of(lengths: list[int]) -> Split:
 
 def test_the_batch_holds_the_first_pieces_of_documents_that_are_long_enough() -> None:
     split = split_of([10, 2100, 1500, 2048, 3000, 40, 2500])
-    batch = document_times.documents(split, 2048)
-    assert batch.pieces.shape == (document_times.TOKENS // 2048, 2048)
+    batch = times.documents(split, 2048)
+    assert batch.pieces.shape == (times.TOKENS // 2048, 2048)
     assert not batch.is_padding.any()
     assert batch.identities.tolist() == [101, 103, 104, 106]
     assert batch.labels.tolist() == [1, 1, 0, 0]
@@ -30,17 +31,15 @@ def test_the_batch_holds_the_first_pieces_of_documents_that_are_long_enough() ->
 
 def test_a_corpus_without_long_documents_is_refused() -> None:
     with pytest.raises(UserError, match="Only 1 documents have 2048 pieces, and 4 are timed"):
-        document_times.documents(split_of([10, 2100]), 2048)
+        times.documents(split_of([10, 2100]), 2048)
 
 
 def test_a_whole_run_is_told_from_batches_of_every_length() -> None:
     lengths = np.random.default_rng(2).integers(10, 900, 2000)
     params = config.load().model_copy(deep=True)
     train = params.train.model_copy(update={"recipe": "pretrained"})
-    made = document_times.typical(
-        split_of(lengths.tolist()), params.model_copy(update={"train": train})
-    )
-    assert len(made) == document_times.WHOLE_BATCHES
+    made = times.typical(split_of(lengths.tolist()), params.model_copy(update={"train": train}))
+    assert len(made) == times.WHOLE_BATCHES
     pieces = [int((~batch.is_padding).sum()) / len(batch.rows) for batch in made]
     assert pieces == sorted(pieces)
     assert np.mean(pieces) == pytest.approx(lengths.mean(), rel=0.05)

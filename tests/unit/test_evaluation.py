@@ -9,10 +9,12 @@ import pytest
 import yaml
 from transformers import BertConfig, BertTokenizerFast
 
-from ggsa import artifacts, config, evaluation, paths, patterns
-from ggsa.errors import UserError
-from ggsa.outcomes import read_outcomes
-from ggsa.vocabulary import TAGS
+from ggsa.evaluation import core
+from ggsa.evaluation.outcomes import read_outcomes
+from ggsa.patterns.pattern import Pattern, write_pattern
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import TAGS
 
 ROOT = Path(__file__).parents[2]
 SEEDS = [1, 2, 3]
@@ -69,14 +71,14 @@ def write_cell(mode, seed, accuracy=0.8, test_labels=True, ids_from=0):
     artifacts.write_json(folder / "training.json", training)
 
 
-def write_pattern(mode):
+def write_mode(mode):
     bias = np.zeros((len(TAGS), len(TAGS)), np.float32)
     if mode == "hard":
         bias[:] = np.where(np.eye(len(TAGS)), 0, -np.inf)
         bias[TAGS.index("[CLS]")] = 0
     if mode == "soft":
         bias[0, 1] = 5
-    patterns.write(paths.rule_table(mode), patterns.Pattern(mode=mode, tags=TAGS, bias=bias))
+    write_pattern(paths.rule_table(mode), Pattern(mode=mode, tags=TAGS, bias=bias))
 
 
 def write_provenance(is_sst2, is_paper_checkpoint):
@@ -105,7 +107,7 @@ def workspace(tmp_path, monkeypatch):
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     BertConfig(**sizes, intermediate_size=32, vocab_size=10).save_pretrained(paths.ENCODER)
     for mode in ("full", "hard", "soft"):
-        write_pattern(mode)
+        write_mode(mode)
         for seed in SEEDS:
             write_cell(mode, seed)
     write_provenance(is_sst2=True, is_paper_checkpoint=True)
@@ -121,7 +123,7 @@ def metrics():
 
 @pytest.mark.usefixtures("workspace")
 def test_every_table_has_the_columns_of_the_contract_and_some_rows():
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     for name, columns in COLUMNS.items():
         written = table(name)
         assert list(written.columns) == columns.split(), name
@@ -132,7 +134,7 @@ def test_every_table_has_the_columns_of_the_contract_and_some_rows():
 
 @pytest.mark.usefixtures("workspace")
 def test_an_accuracy_is_the_share_of_rows_whose_larger_logit_is_the_label():
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     predictions = pd.read_parquet(paths.cell("core", "hard", 2) / "predictions.parquet")
     rows = predictions[predictions["split"] == "validation"]
     correct = sum(
@@ -148,7 +150,7 @@ def test_an_accuracy_is_the_share_of_rows_whose_larger_logit_is_the_label():
 
 @pytest.mark.usefixtures("workspace")
 def test_pooled_rows_are_those_of_validation_and_test_together():
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     correct = table("runs").pivot(index=["mode", "seed"], columns="split", values="correct")
     assert (correct["pooled"] == correct["validation"] + correct["test"]).all()
     assert set(table("equivalence")["split"]) == {"pooled"}
@@ -157,17 +159,17 @@ def test_pooled_rows_are_those_of_validation_and_test_together():
 
 @pytest.mark.usefixtures("workspace")
 def test_a_cell_outside_the_grid_changes_nothing():
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     before = {path.name: path.read_bytes() for path in paths.TABLES.iterdir()}
     write_cell("full", 99, accuracy=0.1)
     write_cell("soft_released", 1, accuracy=0.1)
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     assert {path.name: path.read_bytes() for path in paths.TABLES.iterdir()} == before
 
 
 @pytest.mark.usefixtures("workspace")
 def test_holm_is_over_the_modes_on_the_pooled_split_alone():
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     comparisons = table("comparisons")
     family = comparisons[comparisons["split"] == "pooled"]
     low, high = sorted(family["p"])
@@ -183,7 +185,7 @@ def test_five_seeds_are_not_called_descriptive():
     for mode in ("full", "hard"):
         for seed in (4, 5):
             write_cell(mode, seed)
-    evaluation.evaluate(parameters(modes=["full", "hard"], seeds=[1, 2, 3, 4, 5]))
+    core.evaluate(parameters(modes=["full", "hard"], seeds=[1, 2, 3, 4, 5]))
     assert not table("comparisons")["descriptive"].any()
 
 
@@ -192,7 +194,7 @@ def test_a_mode_that_predicts_as_full_does_is_equivalent_to_it():
     for seed in SEEDS:
         source = paths.cell("core", "full", seed) / "predictions.parquet"
         (paths.cell("core", "hard", seed) / "predictions.parquet").write_bytes(source.read_bytes())
-    evaluation.evaluate(parameters(modes=["full", "hard"]))
+    core.evaluate(parameters(modes=["full", "hard"]))
     assert table("equivalence")["equivalent"].all()
     assert (table("comparisons")[["difference_points", "discordant_share"]] == 0).all(axis=None)
     assert (table("mcnemar")["p"] == 1).all()
@@ -200,7 +202,7 @@ def test_a_mode_that_predicts_as_full_does_is_equivalent_to_it():
 
 @pytest.mark.usefixtures("workspace")
 def test_only_validation_rows_of_published_modes_carry_the_papers_value_and_a_verdict():
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     results = table("results")
     validation = results["split"] == "validation"
     assert results.loc[validation, ["paper", "verdict"]].notna().all(axis=None)
@@ -210,7 +212,7 @@ def test_only_validation_rows_of_published_modes_carry_the_papers_value_and_a_ve
 @pytest.mark.usefixtures("workspace")
 def test_on_other_data_nothing_is_compared_with_the_paper():
     write_provenance(is_sst2=False, is_paper_checkpoint=False)
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     validation = table("results").query("split == 'validation'")
     assert set(validation["verdict"]) == {"not comparable"}
     assert validation["difference_points"].isna().all()
@@ -220,13 +222,13 @@ def test_on_other_data_nothing_is_compared_with_the_paper():
 
 @pytest.mark.usefixtures("workspace")
 def test_changed_rules_are_said_above_the_results():
-    evaluation.evaluate(parameters(drop=["ADJ->NOUN"]))
+    core.evaluate(parameters(drop=["ADJ->NOUN"]))
     assert "rules were changed" in (paths.TABLES / "results.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("workspace")
 def test_the_soft_mode_saves_nothing_and_the_hard_mode_the_pairs_it_blocks():
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     costs = table("cost").set_index(["mode", "split"])
     assert (costs.loc["soft"][["density"]] == 1).all(axis=None)
     assert (costs.loc["soft"]["saving_attention"] == 0).all()
@@ -245,7 +247,7 @@ def test_a_hidden_test_split_leaves_scores_on_validation_and_its_cost():
     for mode in ("full", "hard", "soft"):
         for seed in SEEDS:
             write_cell(mode, seed, test_labels=False)
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     assert set(table("runs")["split"]) == {"validation"}
     assert set(table("equivalence")["split"]) == {"validation"}
     assert table("comparisons")["p_holm"].notna().all()
@@ -255,7 +257,7 @@ def test_a_hidden_test_split_leaves_scores_on_validation_and_its_cost():
 
 @pytest.mark.usefixtures("workspace")
 def test_one_seed_gives_accuracies_without_intervals_over_seeds_and_says_so():
-    evaluation.evaluate(parameters(seeds=[2]))
+    core.evaluate(parameters(seeds=[2]))
     assert table("results")[["accuracy_sd", "prediction_low"]].isna().all(axis=None)
     assert table("comparisons")[["low_points", "high_points", "p"]].isna().all(axis=None)
     assert not table("equivalence")["equivalent"].any()
@@ -266,7 +268,7 @@ def test_one_seed_gives_accuracies_without_intervals_over_seeds_and_says_so():
 
 @pytest.mark.usefixtures("workspace")
 def test_without_full_the_comparisons_are_empty_and_say_why():
-    evaluation.evaluate(parameters(modes=["hard", "soft"]))
+    core.evaluate(parameters(modes=["hard", "soft"]))
     for name in ("comparisons", "mcnemar", "equivalence"):
         assert table(name).empty
         assert list(table(name).columns) == COLUMNS[name].split()
@@ -277,7 +279,7 @@ def test_without_full_the_comparisons_are_empty_and_say_why():
 @pytest.mark.usefixtures("workspace")
 def test_a_missing_cell_is_named():
     with pytest.raises(UserError, match="core/hard-7/predictions"):
-        evaluation.evaluate(parameters(seeds=[1, 7], modes=["hard"]))
+        core.evaluate(parameters(seeds=[1, 7], modes=["hard"]))
     assert not paths.METRICS.exists()
 
 
@@ -310,14 +312,14 @@ def test_validation_without_labels_is_refused():
 
 @pytest.mark.usefixtures("workspace")
 def test_the_four_shares_of_a_confusion_table_sum_to_one():
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     sums = table("confusion").groupby(["mode", "split"])["share"].sum()
     assert sums.to_numpy() == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.usefixtures("workspace")
 def test_evaluating_twice_writes_the_same_bytes():
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     first = [path.read_bytes() for path in sorted(paths.TABLES.iterdir())] + [metrics()]
-    evaluation.evaluate(parameters())
+    core.evaluate(parameters())
     assert [path.read_bytes() for path in sorted(paths.TABLES.iterdir())] + [metrics()] == first

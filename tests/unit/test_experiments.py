@@ -9,8 +9,9 @@ from dvc.repo.experiments.refs import ExpRefInfo
 from dvc.repo.experiments.utils import check_ref_format
 from scmrepo.git import Git
 
-from ggsa import config, experiments
-from ggsa.errors import UserError
+from ggsa.training import experiments
+from ggsa.workspace import config
+from ggsa.workspace.errors import UserError
 
 RULES = config.load(Path(__file__).resolve().parents[2] / "params.yaml").rules
 

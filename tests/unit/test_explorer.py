@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from finished_run import PIECES, write_run
 
-from ggsa import paths
 from ggsa.report import explorer, style
+from ggsa.workspace import paths
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ggsa import config, corpus
-from ggsa.assets import files, sentences
-from ggsa.corpus import Sentence
-from ggsa.errors import UserError
+from ggsa.assets import corpus, files, sentences
+from ggsa.assets.corpus import Sentence
+from ggsa.workspace import config
+from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 ENDINGS = st.sampled_from(("csv", "tsv", "jsonl"))

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from tagged_batches import sentences
 from torch.nn.attention.flex_attention import flex_attention
 
-from ggsa import attention
-from ggsa.attention.dense import dense_attention
-from ggsa.attention.flex import Flex, flexible_attention, of_places, of_table
-from ggsa.batches import Batch
-from ggsa.errors import UserError
-from ggsa.patterns import Pattern
-from ggsa.positional import Positional
-from ggsa.tag_tables import blocked_outside
-from ggsa.vocabulary import CLS, TAGS
+from ggsa.model import attention
+from ggsa.model.attention.dense import dense_attention
+from ggsa.model.attention.flex import Flex, flexible_attention, of_places, of_table
+from ggsa.model.batches import Batch
+from ggsa.patterns.pattern import Pattern
+from ggsa.patterns.positional import Positional
+from ggsa.patterns.tag_tables import blocked_outside
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import CLS, TAGS
 
 SIZE = len(TAGS)
 CPU = torch.device("cpu")

@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 from tagged_batches import sentences
 from transformers import AutoModelForSequenceClassification, BertConfig
 
-from ggsa import attention, positional
-from ggsa.attention import banded, choice, grouped, plan
-from ggsa.attention.dense import dense_attention
-from ggsa.attention.grouped import grouped_attention
-from ggsa.batches import Batch
-from ggsa.errors import UserError
-from ggsa.patterns import Pattern
-from ggsa.positional import Positional
-from ggsa.tag_tables import blocked_outside
-from ggsa.vocabulary import CLS, TAGS
+from ggsa.model import attention
+from ggsa.model.attention import banded, choice, grouped, plan
+from ggsa.model.attention.dense import dense_attention
+from ggsa.model.attention.grouped import grouped_attention
+from ggsa.model.batches import Batch
+from ggsa.patterns import positional
+from ggsa.patterns.pattern import Pattern
+from ggsa.patterns.positional import Positional
+from ggsa.patterns.tag_tables import blocked_outside
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import CLS, TAGS
 
 SIZE = len(TAGS)
 KEPT = st.sampled_from([0, 2000, grouped.KEPT_BYTES])
@@ -194,8 +195,8 @@ def test_a_table_that_allows_all_is_one_rectangle_per_sentence() -> None:
 
 
 def test_a_table_is_compiled_into_fewer_runs_than_its_tags_have_in_their_own_order() -> None:
-    from ggsa import config
-    from ggsa.rules import hard_table
+    from ggsa.patterns.rules import hard_table
+    from ggsa.workspace import config
 
     hard = hard_table(config.load().rules, None, np.zeros((1, SIZE)))
     compiled = plan.compile_table(hard)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ggsa import probe
-from ggsa.interpretability import attention, deciding, dependency, erasure, resampling
+from ggsa.assets import probe
+from ggsa.evaluation.interpretability import attention, deciding, dependency, erasure, resampling
 
 SHARES = st.sampled_from((0.1, 0.2, 0.25, 0.5, 1.0))
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import yaml
 
-from ggsa import config, corpora, modes, rules
+from ggsa.assets import corpora
+from ggsa.patterns import modes, rules
+from ggsa.patterns.tag_tables import INDEX, open_cls
 from ggsa.report import style
-from ggsa.tag_tables import INDEX, open_cls
-from ggsa.vocabulary import TAGS
+from ggsa.workspace import config
+from ggsa.workspace.vocabulary import TAGS
 
 ROOT = Path(__file__).parents[2]
 PARAMS = config.load(ROOT / "params.yaml")
@@ -56,7 +58,10 @@ def extended(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     text = (ROOT / "docs/extending.md").read_text()
     blocks = re.findall(r"add to `([\w/.]+)`:\n\n```python\n(.*?)```", text, re.DOTALL)
-    assert [path for path, _ in blocks] == ["src/ggsa/modes.py", "src/ggsa/corpora.py"]
+    assert [path for path, _ in blocks] == [
+        "src/ggsa/patterns/modes.py",
+        "src/ggsa/assets/corpora.py",
+    ]
     for path, code in blocks:
         assert len(code.strip().splitlines()) <= 10, "ten lines are promised"
         file = tmp_path / path
@@ -71,7 +76,9 @@ def extended(tmp_path: Path) -> Path:
 
 def test_the_documented_mode_and_corpus_work_as_they_are_printed(extended: Path) -> None:
     code = """
-from ggsa import config, corpus, modes, rules
+from ggsa.assets import corpus
+from ggsa.patterns import modes, rules
+from ggsa.workspace import config
 from ggsa.assets import sentences
 params = config.load()
 new = [mode for mode in params.grid.modes if mode not in ("full", "hard")]
@@ -91,8 +98,8 @@ print(about["name"], about["classes"], about["rows"])
 
 
 def test_the_documented_mode_lets_every_word_see_nouns(extended: Path) -> None:
-    text = (extended / "src/ggsa/modes.py").read_text()
-    space: dict = {"__name__": "ggsa.modes_extended"}
+    text = (extended / "src/ggsa/patterns/modes.py").read_text()
+    space: dict = {"__name__": "ggsa.patterns.modes_extended"}
     exec(compile(text, "modes.py", "exec"), space)
     bias = space["MODES"]["nouns"].table(PARAMS.rules, HARD, 0)
     allowed = np.isfinite(bias)

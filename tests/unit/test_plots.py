@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ggsa import plots
-from ggsa.outcomes import Outcome
+from ggsa.evaluation import plots
+from ggsa.evaluation.outcomes import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 PLOTS = {

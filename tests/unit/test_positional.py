@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from ggsa import attention, patterns, positional
-from ggsa.batches import Batch
-from ggsa.patterns import Pattern
-from ggsa.positional import Positional
-from ggsa.vocabulary import TAGS
+from ggsa.model import attention
+from ggsa.model.batches import Batch
+from ggsa.patterns import positional
+from ggsa.patterns.pattern import Pattern, pattern_as_json, read_pattern, write_pattern
+from ggsa.patterns.positional import Positional
+from ggsa.workspace.vocabulary import TAGS
 
 SIZE = len(TAGS)
 PUNCT = TAGS.index("PUNCT")
@@ -260,9 +261,9 @@ def test_a_pattern_with_a_positional_part_survives_being_written_and_read(
 ) -> None:
     pattern = case[0]
     path: Path = tmp_path_factory.mktemp("patterns") / "pattern.json"
-    patterns.write(path, pattern)
-    back = patterns.read(path)
+    write_pattern(path, pattern)
+    back = read_pattern(path)
     assert (back.mode, back.tags) == (pattern.mode, pattern.tags)
     assert np.array_equal(back.bias, pattern.bias)
     assert np.array_equal(allowed((back, *case[1:])), allowed(case))
-    assert patterns.as_json(back) == patterns.as_json(pattern)
+    assert pattern_as_json(back) == pattern_as_json(pattern)

@@ -7,10 +7,10 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from ggsa import probe
-from ggsa.errors import UserError
-from ggsa.probe import lexicon
-from ggsa.vocabulary import UNIVERSAL_TAGS
+from ggsa.assets import probe
+from ggsa.assets.probe import lexicon
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 
 SEED = 2605
 EVALUATION = ("selection", "validation", "test")

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from finished_run import MODES, SEEDS, write_run
 
-from ggsa import artifacts, config, paths, report
-from ggsa.errors import UserError
+from ggsa import report
 from ggsa.report import publish, rendering, summary, wording
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 

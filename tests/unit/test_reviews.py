@@ -9,9 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ggsa import config, corpus, tagging, tokenising
-from ggsa.assets import reviews, sentences
-from ggsa.errors import UserError
+from ggsa.assets import corpus, raw_text, reviews, sentences
+from ggsa.tagging import tagger
+from ggsa.workspace import config
+from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 TEXT = 'Film {n} is <b>awful</b>.The plot isn\'t good, Mr. Smith!<br /><br />"Great" (not).'
@@ -39,7 +40,7 @@ def mirror(tmp_path, monkeypatch):
 
 
 def test_raw_text_is_split_as_treebanks_are_and_loses_its_markup() -> None:
-    assert tokenising.words_of(TEXT.format(n=1)) == (
+    assert raw_text.words_of(TEXT.format(n=1)) == (
         *("Film", "1", "is", "awful", ".", "The", "plot", "is", "n't", "good", ",", "Mr."),
         *("Smith", "!", "``", "Great", "''", "(", "not", ")", "."),
     )
@@ -47,10 +48,10 @@ def test_raw_text_is_split_as_treebanks_are_and_loses_its_markup() -> None:
 
 @given(st.text(max_size=200))
 def test_no_word_is_empty_or_holds_white_space_and_no_letter_is_lost(text) -> None:
-    words = tokenising.words_of(text)
+    words = raw_text.words_of(text)
     assert all(word and not any(c.isspace() for c in word) for word in words)
     kept = Counter(c for word in words for c in word if c.isalnum())
-    plain = tokenising._MARKUP.sub("", text)
+    plain = raw_text._MARKUP.sub("", text)
     assert kept == Counter(c for c in plain if c.isalnum())
 
 
@@ -101,15 +102,15 @@ def test_a_damaged_or_strange_file_is_refused_by_name(params, mirror) -> None:
     )
 )
 def test_a_text_is_tagged_in_passages_that_make_it_up(words) -> None:
-    parts = tagging.passages(tuple(words))
+    parts = tagger.passages(tuple(words))
     assert [word for part in parts for word in part] == words
     assert all(parts)
-    if len(words) <= tagging.LONGEST_SENTENCE:
+    if len(words) <= tagger.LONGEST_SENTENCE:
         assert len(parts) == 1
         return
-    assert max(map(len, parts)) <= tagging.LONGEST_PASSAGE
+    assert max(map(len, parts)) <= tagger.LONGEST_PASSAGE
     for part in parts:
         body = list(part)
-        while body and body[-1] in tagging.CLOSING:
+        while body and body[-1] in tagger.CLOSING:
             body.pop()
-        assert not any(tagging.FULL_STOP.fullmatch(word) for word in body[:-1])
+        assert not any(tagger.FULL_STOP.fullmatch(word) for word in body[:-1])

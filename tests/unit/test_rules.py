@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import yaml
 
-from ggsa import config, patterns, rule_statistics, rules, tag_tables
-from ggsa.errors import UserError
-from ggsa.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
+from ggsa.patterns import rule_statistics, rules, tag_tables
+from ggsa.patterns.pattern import Pattern, read_pattern, write_pattern
+from ggsa.workspace import config
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 INDEX = tag_tables.INDEX
@@ -74,7 +76,7 @@ def test_a_corpus_table_reaches_its_density_with_its_last_pair(score: str) -> No
     changed = block(source="corpus", corpus={"score": score, "density": 0.4})
     statistics = rule_statistics.tag_pairs(tags, counts)
     table = rules.hard_table(changed, statistics, counts)
-    density = patterns.Pattern("hard", TAGS, np.where(table, 0, -np.inf)).density(counts)
+    density = Pattern("hard", TAGS, np.where(table, 0, -np.inf)).density(counts)
     assert 0.4 <= density < 0.45
 
 
@@ -86,8 +88,8 @@ def test_a_density_that_own_tags_exceed_is_refused() -> None:
 def test_a_pattern_survives_being_written_and_read(tmp_path: Path) -> None:
     for mode in ("full", "hard", "soft", "soft_released"):
         pattern = rules.pattern(mode, block(), hard(block()))
-        patterns.write(tmp_path / "p.json", pattern)
-        back = patterns.read(tmp_path / "p.json")
+        write_pattern(tmp_path / "p.json", pattern)
+        back = read_pattern(tmp_path / "p.json")
         assert back.mode == mode
         assert np.array_equal(back.bias, pattern.bias)
 
@@ -95,7 +97,7 @@ def test_a_pattern_survives_being_written_and_read(tmp_path: Path) -> None:
 def test_a_malformed_pattern_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text('{"mode": "hard"}')
     with pytest.raises(UserError, match="no attention pattern"):
-        patterns.read(tmp_path / "p.json")
+        read_pattern(tmp_path / "p.json")
 
 
 def test_neighbours_equal_a_loop_over_all_pairs_of_words() -> None:
@@ -120,12 +122,12 @@ def test_what_dropping_a_rule_saves_is_what_the_density_loses() -> None:
     _, counts = sentences()
     changed = block()
     table = hard(changed)
-    before = patterns.Pattern("hard", TAGS, np.where(table, 0, -np.inf)).density(counts)
+    before = Pattern("hard", TAGS, np.where(table, 0, -np.inf)).density(counts)
     found = rule_statistics.rule_table(rules.listed(changed, table), table, counts)
     for row in found.itertuples():
         without = table.copy()
         without[INDEX[row.query_tag], INDEX[row.key_tag]] = False
-        density = patterns.Pattern("hard", TAGS, np.where(without, 0, -np.inf)).density(counts)
+        density = Pattern("hard", TAGS, np.where(without, 0, -np.inf)).density(counts)
         assert before - density == pytest.approx(row.saving_if_dropped)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy import stats
 
-from ggsa import statistics
+from ggsa.evaluation import statistics
 
 outcomes = npst.arrays(
     np.bool_, st.tuples(st.integers(2, 5), st.integers(2, 40)), elements=st.booleans()

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from transformers import BertConfig, BertTokenizerFast
 
-from ggsa import artifacts, config, paths, studies, study_runner, study_training, training
-from ggsa.errors import UserError
+from ggsa.training import cells, loop, runner, studies
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 ARMS = {"hard": {}, "strong": {"mode": "soft", "rules.soft_strength": 9.0}, "random": {}}
@@ -89,8 +90,8 @@ def data(workspace: Path) -> Path:
 
 def forget() -> None:
     """Forget the corpus that was last read; a process of a study has but one."""
-    study_training._counts.cache_clear()
-    study_training._tagged.cache_clear()
+    cells._counts.cache_clear()
+    cells._tagged.cache_clear()
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ def test_an_arm_that_is_not_declared_is_refused_by_name(workspace: Path) -> None
         ):
             ask("strnog")
     with pytest.raises(UserError, match="strnog is no arm"):
-        study_training.train_cell("tiny", "sst2", "strnog", 42)
+        cells.train_cell("tiny", "sst2", "strnog", 42)
 
 
 @pytest.mark.parametrize("key", ["train.max_peices", "trian.max_pieces", "protocol.recipe"])
@@ -198,7 +199,7 @@ def test_an_arm_that_changes_what_is_not_there_is_refused_by_its_key(
 
 
 def test_a_plan_has_one_file_per_cell_and_the_density_of_each_on_every_split(data: Path) -> None:
-    study_training.plan("tiny", "sst2")
+    cells.plan("tiny", "sst2")
     assert set(planned()) == {"density.csv", *(f"{cell}.json" for cell in CELLS)}
     density = pd.read_csv(studies.results("tiny", "sst2") / "plan" / "density.csv")
     assert len(density) == len(CELLS) * 4
@@ -210,25 +211,25 @@ def test_a_plan_has_one_file_per_cell_and_the_density_of_each_on_every_split(dat
 
 
 def test_planning_twice_gives_the_same_bytes(data: Path) -> None:
-    study_training.plan("tiny", "sst2")
+    cells.plan("tiny", "sst2")
     first = planned()
     forget()
-    study_training.plan("tiny", "sst2")
+    cells.plan("tiny", "sst2")
     assert planned() == first
 
 
 def test_a_plan_of_a_cell_that_is_no_more_is_removed(data: Path) -> None:
-    study_training.plan("tiny", "sst2")
+    cells.plan("tiny", "sst2")
     write_study(sst2={**STUDY["sst2"], "seeds": [42]})
-    study_training.plan("tiny", "sst2")
+    cells.plan("tiny", "sst2")
     assert set(planned()) == {"density.csv", *(f"{cell}.json" for cell in CELLS[:3])}
 
 
 def test_a_plan_changes_with_its_own_arm_alone(data: Path) -> None:
-    study_training.plan("tiny", "sst2")
+    cells.plan("tiny", "sst2")
     before = planned()
     write_study(arms={**STUDY["arms"], "strong": {"mode": "soft", "rules.soft_strength": 1.0}})
-    study_training.plan("tiny", "sst2")
+    cells.plan("tiny", "sst2")
     after = planned()
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"strong-42.json", "strong-7.json"}
@@ -236,7 +237,7 @@ def test_a_plan_changes_with_its_own_arm_alone(data: Path) -> None:
 
 def test_settings_name_no_device_no_threads_and_no_recipe_that_is_not_used(data: Path) -> None:
     params = studies.load("tiny").params("hard")
-    found = study_training.settings(params)
+    found = cells.settings(params)
     assert not {"device", "threads", "recipes"} & set(found)
     used = params.train.recipes[found["recipe"]].model_dump()
     assert {f"recipe_{key}": value for key, value in used.items()}.items() <= found.items()
@@ -249,7 +250,7 @@ def test_settings_name_no_device_no_threads_and_no_recipe_that_is_not_used(data:
             "evaluate.seed": 1,
         }
     )
-    assert study_training.settings(elsewhere) == found
+    assert cells.settings(elsewhere) == found
     assert found == json.loads(json.dumps(found))
 
 
@@ -272,11 +273,11 @@ def test_settings_name_no_device_no_threads_and_no_recipe_that_is_not_used(data:
 def test_a_plan_made_with_other_parameters_is_refused_before_training(
     data: Path, monkeypatch: pytest.MonkeyPatch, changes: dict
 ) -> None:
-    study_training.plan("tiny", "sst2")
+    cells.plan("tiny", "sst2")
     write_study(overrides={**STUDY["overrides"], **changes})
-    monkeypatch.setattr(training, "trained", lambda *_: pytest.fail("something was trained"))
+    monkeypatch.setattr(loop, "trained", lambda *_: pytest.fail("something was trained"))
     with pytest.raises(UserError) as caught:
-        study_training.train_cell("tiny", "sst2", "hard", 42)
+        cells.train_cell("tiny", "sst2", "hard", 42)
     assert "plan/hard-42.json was planned with other parameters" in str(caught.value)
     assert "make study NAME=tiny" in str(caught.value)
 
@@ -284,7 +285,7 @@ def test_a_plan_made_with_other_parameters_is_refused_before_training(
 def test_a_cell_is_trained_with_the_pattern_and_the_settings_that_were_planned(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study_training.plan("tiny", "sst2")
+    cells.plan("tiny", "sst2")
     seen = {}
     predictions = pd.DataFrame(
         {"split": ["validation", "examples"], "id": [0, 0], "label": [1, -1],
@@ -294,10 +295,10 @@ def test_a_cell_is_trained_with_the_pattern_and_the_settings_that_were_planned(
     def trained(params, pattern, seed, name, study):
         seen.update(params=params, pattern=pattern, seed=seed)
         history = pd.DataFrame({"step": [1]})
-        return training.Cell(None, predictions, history, {"recipe": "x"}, data / "none.pt")
+        return loop.Cell(None, predictions, history, {"recipe": "x"}, data / "none.pt")
 
-    monkeypatch.setattr(training, "trained", trained)
-    study_training.train_cell("tiny", "sst2", "random", 7)
+    monkeypatch.setattr(loop, "trained", trained)
+    cells.train_cell("tiny", "sst2", "random", 7)
     plan = artifacts.read_json(studies.plan_file("tiny", "sst2", "random", 7))
     assert seen["params"] == studies.load("tiny").params("random")
     assert seen["seed"] == seen["pattern"].positional.seed == 7
@@ -306,7 +307,7 @@ def test_a_cell_is_trained_with_the_pattern_and_the_settings_that_were_planned(
     assert pd.read_parquet(kept)["split"].tolist() == ["validation"]  # examples are not kept
     summary = artifacts.read_json(kept.with_suffix(".json"))
     assert (summary["arm"], summary["mode"], summary["seed"]) == ("random", "random", 7)
-    assert summary["code_sha256"] == study_training.code_sha256()
+    assert summary["code_sha256"] == cells.code_sha256()
     assert not {"seconds", "host"} & set(summary)
 
 
@@ -322,7 +323,7 @@ def targets(log: Path) -> list[str]:
 
 
 def test_the_runner_prepares_and_plans_and_then_trains_every_cell_in_order(dvc: Path) -> None:
-    study_runner.run("tiny", "sst2", jobs=1)
+    runner.run("tiny", "sst2", jobs=1)
     file = "studies/tiny/dvc.yaml"
     expected = ["rules", f"{file}:plan_sst2", *(f"{file}:train_sst2@{cell}" for cell in CELLS)]
     assert targets(dvc)[: len(expected)] == expected
@@ -331,18 +332,18 @@ def test_the_runner_prepares_and_plans_and_then_trains_every_cell_in_order(dvc: 
 
 
 def test_two_cells_at_a_time_are_each_run_once(dvc: Path) -> None:
-    study_runner.run("tiny", "sst2", jobs=2)
+    runner.run("tiny", "sst2", jobs=2)
     trained = [target.partition("@")[2] for target in targets(dvc) if "train_sst2@" in target]
     assert sorted(trained) == sorted(CELLS)
 
 
 def test_cells_at_a_time_wait_for_each_other_where_dvc_is_locked(dvc: Path) -> None:
-    study_runner.run("tiny", "sst2", jobs=2)
+    runner.run("tiny", "sst2", jobs=2)
     assert all(line.startswith("--wait-for-lock repro ") for line in calls(dvc))
 
 
 def test_a_study_on_other_assets_prepares_these(dvc: Path) -> None:
-    study_runner.run("tiny", "probe", jobs=1)
+    runner.run("tiny", "probe", jobs=1)
     assert targets(dvc)[:3] == [
         "studies/assets/dvc.yaml:tag@probe",
         "studies/tiny/dvc.yaml:plan_probe",
@@ -354,7 +355,7 @@ def test_a_corpus_on_which_a_study_has_no_cells_is_refused_with_those_that_it_ha
     dvc: Path,
 ) -> None:
     with pytest.raises(UserError, match=r"names no cells on imdb\. Choose CORPUS=sst2 or probe"):
-        study_runner.run("tiny", "imdb", jobs=1)
+        runner.run("tiny", "imdb", jobs=1)
 
 
 @pytest.mark.parametrize("fails", ["rules", ":plan_sst2", "@strong-42"])
@@ -363,7 +364,7 @@ def test_a_failing_stage_is_reported_with_its_log_in_one_paragraph_and_is_the_la
 ) -> None:
     monkeypatch.setenv("FAILS", fails)
     with pytest.raises(UserError) as caught:
-        study_runner.run("tiny", "sst2", jobs=1)
+        runner.run("tiny", "sst2", jobs=1)
     message = str(caught.value)
     assert "\n\n" not in message
     assert f"{fails} failed; .cache/studies/" in message.splitlines()[0]
@@ -379,10 +380,10 @@ def test_a_study_that_failed_goes_on_when_asked_again(
 ) -> None:
     monkeypatch.setenv("FAILS", "@hard-7")
     with pytest.raises(UserError):
-        study_runner.run("tiny", "sst2", jobs=2)
+        runner.run("tiny", "sst2", jobs=2)
     monkeypatch.delenv("FAILS")
     dvc.unlink()
-    study_runner.run("tiny", "sst2", jobs=2)
+    runner.run("tiny", "sst2", jobs=2)
     assert {f"studies/tiny/dvc.yaml:train_sst2@{cell}" for cell in CELLS} <= set(targets(dvc))
 
 
@@ -392,7 +393,7 @@ def test_the_command_line_ends_a_failure_without_a_traceback(
     monkeypatch.setenv("FAILS", ":plan_sst2")
     monkeypatch.setattr(sys, "argv", ["study", "tiny"])
     with pytest.raises(SystemExit, match="plan_sst2 failed"):
-        study_runner.main()
+        runner.main()
 
 
 def test_a_substitute_is_never_planned_under_the_name_of_the_corpus(data: Path) -> None:
@@ -401,4 +402,4 @@ def test_a_substitute_is_never_planned_under_the_name_of_the_corpus(data: Path) 
     provenance["corpus"]["name"] = "probe"
     path.write_text(json.dumps(provenance))
     with pytest.raises(UserError, match="holds probe, and the study asks for sst2"):
-        study_training.plan("tiny", "sst2")
+        cells.plan("tiny", "sst2")

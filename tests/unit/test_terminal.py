@@ -10,8 +10,9 @@ import pytest
 import yaml
 from interrupts import takes_interrupts
 
-from ggsa import bars, config, interruption
 from ggsa.report import summary, times
+from ggsa.workspace import config, interruption
+from ggsa.workspace.progress import Lines, duration, track
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +28,7 @@ class Clock:
 
 def test_a_log_gets_one_line_a_minute_with_the_time_left(capsys: pytest.CaptureFixture) -> None:
     clock = Clock()
-    with bars.Lines("train hard-42", 2106, "step", 1000, clock) as shown:
+    with Lines("train hard-42", 2106, "step", 1000, clock) as shown:
         for _ in range(250):
             clock.now += 0.25
             shown.update()
@@ -38,13 +39,13 @@ def test_a_log_gets_one_line_a_minute_with_the_time_left(capsys: pytest.CaptureF
 
 
 def test_what_is_quick_says_nothing_in_a_log(capsys: pytest.CaptureFixture) -> None:
-    assert list(bars.over("abc", 3, "render", "notebook")) == ["a", "b", "c"]
+    assert list(track("abc", 3, "render", "notebook")) == ["a", "b", "c"]
     assert capsys.readouterr().err == ""
 
 
 def test_what_has_no_known_end_says_how_far_it_came(capsys: pytest.CaptureFixture) -> None:
     clock = Clock()
-    shown = bars.Lines("layer", None, "case", 0, clock)
+    shown = Lines("layer", None, "case", 0, clock)
     clock.now = 61
     shown.update()
     assert capsys.readouterr().err == "layer: 1 cases, after 1 min 01 s\n"
@@ -52,7 +53,7 @@ def test_what_has_no_known_end_says_how_far_it_came(capsys: pytest.CaptureFixtur
 
 def test_nothing_is_said_to_be_done_that_failed(capsys: pytest.CaptureFixture) -> None:
     clock = Clock()
-    with pytest.raises(ZeroDivisionError), bars.Lines("x", 2, "step", 0, clock):
+    with pytest.raises(ZeroDivisionError), Lines("x", 2, "step", 0, clock):
         clock.now = 100
         raise ZeroDivisionError
     assert capsys.readouterr().err == ""
@@ -62,7 +63,7 @@ def test_nothing_is_said_to_be_done_that_failed(capsys: pytest.CaptureFixture) -
     ("seconds", "said"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")]
 )  # fmt: skip
 def test_durations_are_worded(seconds: float, said: str) -> None:
-    assert bars.duration(seconds) == said
+    assert duration(seconds) == said
 
 
 def test_the_times_are_of_the_last_run_of_each_stage(tmp_path: Path) -> None:

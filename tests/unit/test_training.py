@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig
 
-from ggsa import attention, batches, config, encoder, optimisation, training
-from ggsa.blocks import Recipe
-from ggsa.errors import UserError
-from ggsa.vocabulary_subset import VocabularySubset
+from ggsa.model import attention, batches, build
+from ggsa.training import loop, optimization
+from ggsa.training.vocabulary_subset import VocabularySubset
+from ggsa.workspace import config
+from ggsa.workspace.blocks import Recipe
+from ggsa.workspace.errors import UserError
 
 RECIPE = Recipe(
     batch_size=4,
@@ -46,7 +48,7 @@ def test_another_epoch_or_seed_gives_another_order() -> None:
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
-    rates = [optimisation.learning_rate(step, 100, RECIPE) for step in range(101)]
+    rates = [optimization.learning_rate(step, 100, RECIPE) for step in range(101)]
     assert rates[9] == rates[10] == max(rates) == RECIPE.learning_rate
     assert all(a < b for a, b in itertools.pairwise(rates[:10]))
     assert all(a > b for a, b in itertools.pairwise(rates[10:]))
@@ -65,7 +67,7 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
 class TestEncoder:
     def test_the_same_seed_gives_the_same_weights(self, config, tmp_path) -> None:
         config.save_pretrained(tmp_path)
-        one, two, other = (encoder.build(tmp_path, RECIPE, seed, False) for seed in (1, 1, 2))
+        one, two, other = (build.build(tmp_path, RECIPE, seed, False) for seed in (1, 1, 2))
         pairs = zip(one.parameters(), two.parameters(), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
         pairs = zip(one.parameters(), other.parameters(), strict=True)
@@ -73,7 +75,7 @@ class TestEncoder:
 
     def test_the_recipe_decides_the_dropout(self, config, tmp_path) -> None:
         config.save_pretrained(tmp_path)
-        model = encoder.build(tmp_path, RECIPE, 1, False)
+        model = build.build(tmp_path, RECIPE, 1, False)
         rates = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
         assert rates <= {RECIPE.dropout, RECIPE.attention_dropout}
         assert RECIPE.dropout in rates
@@ -82,30 +84,30 @@ class TestEncoder:
         self, config, tmp_path
     ) -> None:
         config.save_pretrained(tmp_path)
-        model = encoder.build(tmp_path, RECIPE, 1, False, ("a", "b", "c"))
+        model = build.build(tmp_path, RECIPE, 1, False, ("a", "b", "c"))
         assert model.config.id2label == {0: "a", 1: "b", 2: "c"}
         assert model(input_ids=torch.tensor([[1, 2]])).logits.shape == (1, 3)
 
     def test_weights_that_classify_into_other_classes_are_refused(self, config, tmp_path) -> None:
         config.save_pretrained(tmp_path)
-        encoder.build(tmp_path, RECIPE, 1, False).save_pretrained(tmp_path)
+        build.build(tmp_path, RECIPE, 1, False).save_pretrained(tmp_path)
         with pytest.raises(UserError, match="cannot be trained here on 3 classes"):
-            encoder.build(tmp_path, RECIPE, 1, False, ("a", "b", "c"))
+            build.build(tmp_path, RECIPE, 1, False, ("a", "b", "c"))
 
     def test_resetting_projections_changes_query_key_and_value_and_nothing_else(
         self, config, tmp_path
     ) -> None:
         config.save_pretrained(tmp_path)
-        kept = dict(encoder.build(tmp_path, RECIPE, 1, False).named_parameters())
-        reset = dict(encoder.build(tmp_path, RECIPE, 1, True).named_parameters())
+        kept = dict(build.build(tmp_path, RECIPE, 1, False).named_parameters())
+        reset = dict(build.build(tmp_path, RECIPE, 1, True).named_parameters())
         changed = {name for name in kept if not torch.equal(kept[name], reset[name])}
         assert changed
-        assert all(name.split(".")[-2] in encoder.PROJECTIONS for name in changed)
+        assert all(name.split(".")[-2] in build.PROJECTIONS for name in changed)
         assert sum(name.endswith("weight") for name in changed) == 2 * 3
 
     def test_a_blocking_pattern_reaches_the_attention(self, config, tmp_path) -> None:
         config.save_pretrained(tmp_path)
-        model = encoder.build(tmp_path, RECIPE, 1, False).eval()
+        model = build.build(tmp_path, RECIPE, 1, False).eval()
         pieces = torch.tensor([[1, 2, 3], [1, 2, 9]])
         blocked = torch.full((1, 1, 3, 3), -torch.inf)
         blocked[0, 0].fill_diagonal_(0)
@@ -149,11 +151,11 @@ def test_a_subset_of_the_vocabulary_trains_as_the_whole_does() -> None:
 def test_flex_on_a_device_that_cannot_train_with_it_and_dropout_without_dense_are_refused() -> None:
     params = config.load(overrides={"attention.implementation": "flex"})
     with pytest.raises(UserError, match="flex, which trains on CUDA alone"):
-        training.implementation_for(params, RECIPE, "probe", torch.device("cpu"))
+        loop.implementation_for(params, RECIPE, "probe", torch.device("cpu"))
     dropping = RECIPE.model_copy(update={"attention_dropout": 0.1})
     params = config.load(overrides={"attention.implementation": "grouped"})
     with pytest.raises(UserError, match=r"grouped, which has no dropout.*train\.recipes\.x\."):
-        training.implementation_for(params, dropping, "x", torch.device("cpu"))
+        loop.implementation_for(params, dropping, "x", torch.device("cpu"))
     auto = config.load()
-    assert training.implementation_for(auto, dropping, "x", torch.device("cpu")) == "dense"
-    assert training.implementation_for(auto, RECIPE, "x", torch.device("cpu")) == "auto"
+    assert loop.implementation_for(auto, dropping, "x", torch.device("cpu")) == "dense"
+    assert loop.implementation_for(auto, RECIPE, "x", torch.device("cpu")) == "auto"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ggsa import verdicts
+from ggsa.evaluation import verdicts
 
 PAPER = verdicts.Setting(is_sst2=True, is_paper_checkpoint=True)
 OTHER_ENCODER = verdicts.Setting(is_sst2=True, is_paper_checkpoint=False)

@@ -15,21 +15,13 @@ from dvc_data.hashfile.tree import Tree
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ggsa import (
-    answers,
-    artifacts,
-    config,
-    cost,
-    evaluation,
-    outcomes,
-    paths,
-    patterns,
-    verification,
-)
-from ggsa.report import publish, tables
-from ggsa.verification import __main__ as command
-from ggsa.verification import recorded, rederived
-from ggsa.vocabulary import TAGS
+from ggsa.evaluation import answers, core, cost, outcomes
+from ggsa.patterns.pattern import Pattern
+from ggsa.report import publish, tables, verification
+from ggsa.report.verification import __main__ as command
+from ggsa.report.verification import recorded, rederived
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.vocabulary import TAGS
 
 ROOT = Path(__file__).parents[2]
 MODES, SEEDS, ROWS = ("full", "hard", "soft"), (1, 2), {"validation": 30, "test": 40}
@@ -58,7 +50,7 @@ def pattern(mode):
     bias = np.zeros((len(TAGS), len(TAGS)), np.float32)
     if mode == "hard":
         bias[:] = np.where(np.eye(len(TAGS)), 0, -np.inf)
-    return patterns.Pattern(mode=mode, tags=TAGS, bias=bias)
+    return Pattern(mode=mode, tags=TAGS, bias=bias)
 
 
 def write_core():
@@ -81,17 +73,17 @@ def write_core():
     counts = {split: generator.integers(0, 3, (rows, len(TAGS))) for split, rows in ROWS.items()}
     counts[outcomes.POOLED] = np.concatenate(list(counts.values()))
     sizes = cost.Architecture(layers=2, hidden=16, feed_forward=32)
-    made = evaluation.prediction_tables(found, params.evaluate)
-    made["cost"] = evaluation.cost_table({m: pattern(m) for m in MODES}, counts, sizes)
-    setting = evaluation.setting_of(provenance)
-    made |= evaluation.concluding_tables(made, setting)
-    notes = evaluation.table_notes(params.grid, params.rules, setting, list(found))
+    made = core.prediction_tables(found, params.evaluate)
+    made["cost"] = core.cost_table({m: pattern(m) for m in MODES}, counts, sizes)
+    setting = core.setting_of(provenance)
+    made |= core.concluding_tables(made, setting)
+    notes = core.table_notes(params.grid, params.rules, setting, list(found))
     for name, table in made.items():
         artifacts.write_table(rederived.COMPUTED_TABLES / f"{name}.csv", table)
-        if name in evaluation.IN_MARKDOWN:
-            text = evaluation.markdown(table, notes.get(name, []))
+        if name in core.IN_MARKDOWN:
+            text = core.markdown(table, notes.get(name, []))
             artifacts.write_text(rederived.COMPUTED_TABLES / f"{name}.md", text)
-    metrics = evaluation.metrics(made["results"], provenance)
+    metrics = core.metrics(made["results"], provenance)
     artifacts.write_json(paths.PUBLISHED / "metrics.json", metrics)
     artifacts.write_text(paths.PUBLISHED / "report.html", "<p>a report</p>\n")
     artifacts.write_text(paths.PUBLISHED / "figures" / "accuracy.png", "a figure")

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ggsa import artifacts, corpus, paths
-from ggsa.assets import encoder, sentences, tagger
-from ggsa.config import Params
-from ggsa.errors import UserError
+from ggsa.assets import corpus, encoder, sentences, tagger
+from ggsa.workspace import artifacts, paths
+from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
 
 GATHERING = ".download-"
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)

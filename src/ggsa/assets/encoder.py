@@ -18,12 +18,12 @@ import safetensors.torch
 import torch
 from transformers import BertConfig
 
-from ggsa import artifacts, corpus
-from ggsa.assets import hub, policy, wordpiece
+from ggsa.assets import corpus, hub, policy, wordpiece
+from ggsa.assets.corpus import Sentence
 from ggsa.assets.policy import Unavailable
-from ggsa.config import Params
-from ggsa.corpus import Sentence
-from ggsa.errors import UserError
+from ggsa.workspace import artifacts
+from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
 
 PAPER_CHECKPOINT = "prajjwal1/bert-tiny"
 PAPER_REVISION = "6f75de8b60a9f8a2fdf7b69cbd86d9e64bcb3837"

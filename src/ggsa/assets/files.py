@@ -1,6 +1,6 @@
 """The user's own sentences: CSV, TSV or JSON lines, with any two or more classes.
 
-The corpus `files` of `ggsa.corpora`. Files lie in corpora/, on which the download stage depends, so
+The corpus `files` of `ggsa.assets.corpora`. Files lie in corpora/, on which the download stage depends, so
 that an edited file is read again. Every row is checked, and whatever is wrong is named by file, row
 and value. Nobody has published these rows: their checksums are recorded, never compared.
 """
@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ggsa import blocks, corpus, tokenising
-from ggsa.assets import policy
-from ggsa.bars import over
-from ggsa.corpora import Read
-from ggsa.corpus import Corpus, Sentence
-from ggsa.errors import UserError
-from ggsa.problems import unknown
+from ggsa.assets import corpus, policy, raw_text
+from ggsa.assets.corpora import Read
+from ggsa.assets.corpus import Corpus, Sentence
+from ggsa.workspace import blocks
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.problems import unknown
+from ggsa.workspace.progress import track
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 HELD_OUT = ("validation", "test")
@@ -73,7 +73,7 @@ def read(options: blocks.Corpus) -> Read:
             for split, path in files.items()
         },
         "classes": list(classes),
-        "tokeniser": tokenising.version() if options.files.text else None,
+        "tokeniser": raw_text.version() if options.files.text else None,
         "rows_left_out": left_out,
     }
     held_out = {split: splits[split] for split in HELD_OUT}
@@ -167,7 +167,7 @@ def labelled(path: Path, files: blocks.Files) -> list[Labelled]:
     content = records(path, _text(path))
     column = files.text or files.words
     found = []
-    for place, values in over(content, None, f"words of {path.name}", "row"):
+    for place, values in track(content, None, f"words of {path.name}", "row"):
         for key, name in (("text" if files.text else "words", column), ("label", files.label)):
             if name not in values:
                 raise UserError(
@@ -279,7 +279,7 @@ def _json_lines(path: Path, text: str) -> Iterator[Record]:
 def _words_of_text(value: Any, place: str, column: str) -> tuple[str, ...]:
     if value is not None and not isinstance(value, str):
         raise UserError(f"{place}: the column {column} is {_shown(value)}; a text was expected.")
-    return tokenising.words_of(value or "")
+    return raw_text.words_of(value or "")
 
 
 def _given_words(value: Any, place: str, column: str) -> tuple[str, ...]:

@@ -20,9 +20,9 @@ from huggingface_hub import constants
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.errors import RevisionNotFoundError as NoSuchRevision
 
-from ggsa import corpus
+from ggsa.assets import corpus
 from ggsa.assets.policy import Unavailable
-from ggsa.errors import UserError
+from ggsa.workspace.errors import UserError
 
 ABSENT = (EntryNotFoundError, RepositoryNotFoundError, NoSuchRevision)
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from ggsa.config import Params
-from ggsa.errors import UserError
+from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
 
 T = TypeVar("T")
 

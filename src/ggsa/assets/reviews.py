@@ -1,6 +1,6 @@
 """IMDB's film reviews: documents of some hundred words, for what sentences are too short to show.
 
-Raw texts of the Hub or of a mirror, split into words here (`ggsa.tokenising`). The corpus has a train
+Raw texts of the Hub or of a mirror, split into words here (`ggsa.assets.raw_text`). The corpus has a train
 and a test split; what checkpoints are chosen on, and a validation split that is reported besides,
 are drawn from train. No checksum of the published rows is known to this project, so that what was
 read is recorded and called unverified.
@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from ggsa import bars, corpus, tokenising
-from ggsa.assets import hub
+from ggsa.assets import corpus, hub, raw_text
+from ggsa.assets.corpus import Corpus, Sentence
 from ggsa.assets.policy import Unavailable
-from ggsa.config import Params
-from ggsa.corpus import Corpus, Sentence
-from ggsa.errors import UserError
+from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.progress import track
 
 SPLITS = ("train", "test")
 COLUMNS = ("text", "label")
@@ -92,7 +92,7 @@ def _rows(place: str, table: pd.DataFrame) -> list[Sentence]:
 
 
 def _review(text: Any, label: Any, place: str) -> Sentence:
-    words = tokenising.words_of(text) if isinstance(text, str) else ()
+    words = raw_text.words_of(text) if isinstance(text, str) else ()
     if not words:
         raise UserError(f"{place}: the review is empty. Obtain the corpus again.")
     if label not in (0, 1):
@@ -101,7 +101,7 @@ def _review(text: Any, label: Any, place: str) -> Sentence:
 
 
 def _shown(rows: Iterable[Any], total: int, place: str) -> Iterable[Any]:
-    return bars.over(rows, total, f"words of {Path(place).name}", "review")
+    return track(rows, total, f"words of {Path(place).name}", "review")
 
 
 def with_validation(splits: Corpus, count: int, seed: int) -> Corpus:

@@ -2,20 +2,19 @@
 
 Each source gives the same three splits, in the same order, with every row checked and each split
 verified by its canonical sha256, so that what is written does not depend on the source. `obtain`
-makes tables and provenance of any corpus that is registered in `ggsa.corpora`.
+makes tables and provenance of any corpus that is registered in `ggsa.assets.corpora`.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ggsa import corpora, corpus, probe, tokenising
-from ggsa.assets import hub, policy, reviews
+from ggsa.assets import corpora, corpus, hub, policy, probe, raw_text, reviews
+from ggsa.assets.corpora import Read
+from ggsa.assets.corpus import UNKNOWN, Checksums, Corpus, Sentence
 from ggsa.assets.policy import Unavailable
-from ggsa.config import Params
-from ggsa.corpora import Read
-from ggsa.corpus import UNKNOWN, Checksums, Corpus, Sentence
-from ggsa.errors import UserError
+from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
 
 TSV = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 LABELS = "test_labels.tsv"
@@ -226,7 +225,7 @@ def imdb(params: Params) -> Read:
         "name": "imdb",
         "repository": params.corpus.reviews_repository if source == "hub" else None,
         "revision": params.corpus.reviews_revision if source == "hub" else None,
-        "tokeniser": tokenising.version(),
+        "tokeniser": raw_text.version(),
     }
     splits = reviews.with_validation(read, params.corpus.validation_reviews, params.corpus.seed)
     return Read(splits, description, "documents")

@@ -20,11 +20,11 @@ import stanza
 import torch
 from stanza.resources import common as stanza_resources
 
-from ggsa import artifacts, corpus, probe
-from ggsa.assets import hub, policy
+from ggsa.assets import corpus, hub, policy, probe
 from ggsa.assets.policy import Unavailable
-from ggsa.config import Params
-from ggsa.errors import UserError
+from ggsa.workspace import artifacts
+from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
 
 MODEL, MODEL_ENDING = "pos.pt", ".pt"
 DESCRIPTION = "tagger.json"

@@ -14,8 +14,8 @@ from typing import Any
 from tokenizers import BertWordPieceTokenizer
 from transformers import AutoTokenizer
 
-from ggsa import artifacts
-from ggsa.errors import UserError
+from ggsa.workspace import artifacts
+from ggsa.workspace.errors import UserError
 
 SPECIAL = {
     "pad_token": "[PAD]",

@@ -6,7 +6,7 @@ Place in the data flow: the last stage. Reads `reports/tables`, `data/rules/stat
 to `reports/published/`; `ggsa.report.summary` prints its table on the terminal.
 """
 
-from ggsa.config import Params
+from ggsa.workspace.config import Params
 
 
 def render(params: Params) -> None:

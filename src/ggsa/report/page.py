@@ -15,9 +15,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from nbconvert.filters import markdown2html_mistune
 
-from ggsa import artifacts, paths
-from ggsa.config import Params
 from ggsa.report import progress, tables, wording
+from ggsa.workspace import artifacts, paths
+from ggsa.workspace.config import Params
 
 WEB = Path(__file__).with_name("web")
 STYLES = ("page.css", "explorer.css", "print.css")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ggsa import studies
+from ggsa.evaluation.study_cells import BASES
 from ggsa.report import wording
-from ggsa.study_cells import BASES
+from ggsa.training import studies
 
 CORPUS_NAMES = {"sst2": "SST-2", "probe": "the probe corpus", "imdb": "IMDB"}
 
@@ -26,7 +26,7 @@ class Progress:
         study: Its name.
         question: What it asks.
         corpus: `sst2`, `probe` or `imdb`.
-        base: Corpus, assets and encoder, by the names of `ggsa.study_cells`.
+        base: Corpus, assets and encoder, by the names of `ggsa.evaluation.study_cells`.
         seeds: As planned.
         cells: Every planned (arm, seed).
         finished: Those whose predictions are there.

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ggsa import artifacts, config, paths
-from ggsa.errors import UserError
 from ggsa.report import page, readme_claims, tables, wording
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.errors import UserError
 
 README = Path("README.md")
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"

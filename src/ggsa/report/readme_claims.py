@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from ggsa import artifacts, paths, studies
 from ggsa.report import tables, wording
+from ggsa.training import studies
+from ggsa.workspace import artifacts, paths
 
 README = Path("README.md")
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"

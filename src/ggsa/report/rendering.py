@@ -22,11 +22,12 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 import ggsa
-from ggsa import bars, paths
-from ggsa.artifacts import write_text
-from ggsa.config import Params
-from ggsa.errors import UserError
 from ggsa.report import page
+from ggsa.workspace import paths
+from ggsa.workspace.artifacts import write_text
+from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.progress import track
 
 NOTEBOOKS = ("corpus", "rules", "results", "cost", "attention", "studies")
 KERNEL = "python3"
@@ -41,7 +42,7 @@ def render_report(params: Params) -> None:
         old.unlink()
     paths.FIGURES.mkdir(parents=True, exist_ok=True)
     sections = {}
-    for name in bars.over(NOTEBOOKS, len(NOTEBOOKS), "render", "notebook"):
+    for name in track(NOTEBOOKS, len(NOTEBOOKS), "render", "notebook"):
         notebook = execute(
             paths.NOTEBOOKS / f"{name}.ipynb",
             notebook_parameters(params, name),

@@ -13,7 +13,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from ggsa.artifacts import written_whole
+from ggsa.workspace.artifacts import written_whole
 
 WIDTH_INCHES = 7.0
 INK, MUTED, GRID = "#1c1c1c", "#5c5c5c", "#dcdcdc"

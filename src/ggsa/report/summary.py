@@ -11,9 +11,9 @@ import textwrap
 import pandas as pd
 from tabulate import tabulate
 
-from ggsa import artifacts, config, paths
-from ggsa.errors import UserError
 from ggsa.report import page, tables, times, wording
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.errors import UserError
 
 WIDTH = 78
 

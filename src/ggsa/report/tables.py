@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ggsa.errors import UserError
+from ggsa.workspace.errors import UserError
 
 Form = Callable[[Any], str]
 ALL_TEXT = ("claims",)  # hold figures that are already worded

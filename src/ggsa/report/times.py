@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from ggsa import paths
-from ggsa.bars import duration
-from ggsa.config import Grid
+from ggsa.workspace import paths
+from ggsa.workspace.config import Grid
+from ggsa.workspace.progress import duration
 
 STAGES = ("check", "download", "tag", "rules", "train", "evaluate", "report")
 

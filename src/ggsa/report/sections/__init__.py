@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ggsa import artifacts
 from ggsa.report import style, tables
+from ggsa.workspace import artifacts
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from ggsa import artifacts
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import paragraph
+from ggsa.workspace import artifacts
 
 GROUPED, DENSE, AUTO = "hard, grouped", "hard, dense mask", "hard, auto"
 WINDOW = "window, grouped"

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ggsa import classes
+from ggsa.assets import classes
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import Material, modes_of, splits_of
 

@@ -1,7 +1,7 @@
 """The sections on the studies: one module a question, one function a finding, figure or table.
 
 Place in the data flow: called inside the kernel that runs `notebooks/studies.ipynb`. Everything is
-read from the tables of `ggsa.answers`, which are written while cells still train: whatever is not
+read from the tables of `ggsa.evaluation.answers`, which are written while cells still train: whatever is not
 there yet is named instead of shown.
 """
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from ggsa.evaluation.statistics import FEWEST_SEEDS
+from ggsa.evaluation.study_cells import IMDB, PRETRAINED, PROBE, SCRATCH
 from ggsa.report import progress, style, tables, wording
 from ggsa.report.sections import paragraph
-from ggsa.statistics import FEWEST_SEEDS
-from ggsa.study_cells import IMDB, PRETRAINED, PROBE, SCRATCH
 
 CORPUS_OF = {SCRATCH: "sst2", PRETRAINED: "sst2", PROBE: "probe", IMDB: "imdb"}
 BASE_NAMES = {

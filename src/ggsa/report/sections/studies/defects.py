@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from ggsa import verdicts
+from ggsa.evaluation import verdicts
+from ggsa.evaluation.study_cells import PRETRAINED, SCRATCH
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import studies
 from ggsa.report.sections.studies import Studies, forest
-from ggsa.study_cells import PRETRAINED, SCRATCH
 
 NAMES = {
     "described": "as described",

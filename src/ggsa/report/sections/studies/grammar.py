@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ggsa.modes import MODES
+from ggsa.patterns.modes import MODES
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import studies
 from ggsa.report.sections.studies import Studies, forest

@@ -3,10 +3,10 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from ggsa.evaluation.study_cells import IMDB
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import studies
 from ggsa.report.sections.studies import Studies
-from ggsa.study_cells import IMDB
 
 STUDY, CORPUS, PEER = "long", "imdb", "full"
 LONG = 1024

@@ -4,10 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from ggsa.evaluation.study_cells import PROBE
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import studies
 from ggsa.report.sections.studies import Studies
-from ggsa.study_cells import PROBE
 
 MARK = "probe_"
 OTHER = ("-described", "-D1", "-D3", "-recipe", "-released")

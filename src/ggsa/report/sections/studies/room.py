@@ -3,10 +3,10 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from ggsa.evaluation.study_cells import PRETRAINED, SCRATCH
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import studies
 from ggsa.report.sections.studies import Studies, forest
-from ggsa.study_cells import PRETRAINED, SCRATCH
 
 MODES = ("diagonal", "full", "hard", "soft")
 WHAT = {

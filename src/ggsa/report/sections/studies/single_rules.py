@@ -4,10 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from ggsa.evaluation.statistics import LEVEL
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import studies
 from ggsa.report.sections.studies import Studies
-from ggsa.statistics import LEVEL
 
 KINDS = {
     "without": ("hard without one rule", style.colour("hard"), style.marker("hard")),

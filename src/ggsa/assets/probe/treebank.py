@@ -1,0 +1,175 @@
+"""The treebank of the probe grammar, and a Stanza tagger trained on it.
+
+Used by the download stage where no other tagger can be had. The sentences come from the grammar
+of the probe corpus but from random streams of their own; many words stand in them under two tags
+(`charm`, `play`, `like`, `that`), so the tagger has to read the context.
+"""
+
+import contextlib
+import io
+import logging
+import random
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ggsa.assets.probe.sentences import ProbeSentence, sentences
+from ggsa.workspace import artifacts
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.progress import progress_bar
+
+LANGUAGE = "en"
+SIZES = {"train": 1200, "dev": 200}  # sentences
+STEPS = 250
+
+# Small, since the vocabulary has a few hundred words. The seed, the files and the name are added.
+OPTIONS = {
+    "lang": LANGUAGE,
+    "shorthand": f"{LANGUAGE}_probe",
+    "hidden_dim": 64,
+    "char_hidden_dim": 32,
+    "char_emb_dim": 16,
+    "word_emb_dim": 32,
+    "word_cutoff": 1,
+    "transformed_dim": 32,
+    "tag_emb_dim": 16,
+    "deep_biaff_hidden_dim": 64,
+    "composite_deep_biaff_hidden_dim": 16,
+    "num_layers": 1,
+    "max_steps": STEPS,
+    "eval_interval": 50,
+    "lr": 0.01,
+    "max_steps_before_stop": STEPS,
+    "batch_size": 32,  # sentences
+    "dropout": 0.3,
+    "word_dropout": 0.1,
+    "augment_nopunct": 0.1,
+    "log_step": STEPS,
+}
+
+
+def treebank(seed: int) -> dict[str, str]:
+    """Return CoNLL-U text for `train` and `dev`, with words and universal tags only.
+
+    Some sentences are terse and most are not, so that every construction is seen often.
+    """
+    texts = {}
+    for split, size in SIZES.items():
+        source = sentences(random.Random(f"treebank {split} {seed}"), terse_share=0.3)
+        texts[split] = "".join(_conllu(next(source), f"{split}-{i}") for i in range(size))
+    return texts
+
+
+def train_tagger(folder: Path, seed: int) -> Path:
+    """Train a Stanza tagger on the treebank of a seed and return the path of its model.
+
+    The folder receives `pos.pt` alone.
+
+    Raises:
+        UserError: If Stanza stops without leaving a model.
+    """
+    print(
+        f"Training a part-of-speech tagger on {SIZES['train']} sentences of the probe grammar.",
+        flush=True,
+    )
+    model = Path(folder) / "pos.pt"
+    trained_on(treebank(seed), model, seed, OPTIONS)
+    return model
+
+
+def trained_on(texts: Mapping[str, str], model: Path, seed: int, options: Mapping) -> None:
+    """Train a Stanza tagger on any treebank and write it as one file.
+
+    Stanza's own trainer does the work, on one thread, so that one machine gives the same bits each
+    time.
+
+    Args:
+        texts: CoNLL-U of `train` and `dev`.
+        model: Where the tagger goes.
+        seed: Of Stanza's trainer.
+        options: Of Stanza's trainer, language and number of steps among them.
+
+    Raises:
+        UserError: If Stanza stops without leaving a model.
+    """
+    from stanza.models import tagger  # heavy, and needed here only
+
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        progress_bar("train tagger", options["max_steps"], "step") as bar,
+        _quietly(_Steps(bar)),
+    ):
+        files = {}
+        for split, text in texts.items():
+            files[split] = Path(scratch) / f"{split}.conllu"
+            files[split].write_text(text, encoding="utf-8")
+        arguments = ["--mode", "train", "--no_pretrain", "--cpu", "--seed", str(seed)]
+        arguments += ["--train_file", str(files["train"]), "--eval_file", str(files["dev"])]
+        arguments += ["--save_dir", str(scratch), "--save_name", "pos.pt"]
+        for name, value in options.items():
+            arguments += [f"--{name}", str(value)]
+        tagger.main(arguments)
+        trained = Path(scratch) / "pos.pt"
+        if not trained.exists():
+            raise UserError("Stanza's trainer left no tagger. Reinstall stanza, then run again.")
+        content = _without_paths(torch.load(trained, map_location="cpu", weights_only=True))
+    with artifacts.written_whole(model) as temporary:
+        temporary.write_bytes(content)
+
+
+def _without_paths(checkpoint: dict) -> bytes:
+    """Return a Stanza checkpoint that names no file of the machine it was trained on.
+
+    The bytes depend on the content alone, so that one seed gives one sha256.
+    """
+    for name in ("train_file", "eval_file", "save_dir", "data_dir", "wordvec_dir"):
+        checkpoint["config"][name] = ""
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    return buffer.getvalue()
+
+
+class _Steps(logging.Handler):
+    """Moves a bar by what Stanza's trainer logs whenever it has evaluated: `step 50: ...`."""
+
+    def __init__(self, bar: Any):
+        super().__init__()
+        self.bar, self.done = bar, 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if found := re.match(r"step (\d+):", record.getMessage()):
+            self.bar.update(int(found[1]) - self.done)
+            self.done = int(found[1])
+
+
+@contextlib.contextmanager
+def _quietly(heard: logging.Handler):
+    """Silence Stanza, but for one handler, and hold PyTorch to one thread while the block runs."""
+    logger = logging.getLogger("stanza")
+    threads, before = torch.get_num_threads(), (logger.level, logger.handlers, logger.propagate)
+    state = torch.get_rng_state(), random.getstate()
+    logger.setLevel(logging.INFO)
+    logger.handlers, logger.propagate = [heard], False
+    torch.set_num_threads(1)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(before[0])
+        logger.handlers, logger.propagate = before[1:]
+        torch.set_num_threads(threads)
+        torch.set_rng_state(state[0])
+        random.setstate(state[1])
+
+
+def _conllu(sentence: ProbeSentence, identifier: str) -> str:
+    """Return one sentence as CoNLL-U; heads form a flat tree, which a tagger never reads."""
+    lines = [f"# sent_id = {identifier}", f"# text = {' '.join(sentence.words)}"]
+    for i, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True), start=1):
+        head, relation = ("0", "root") if i == 1 else ("1", "dep")
+        lines.append("\t".join((str(i), word, "_", tag, "_", "_", head, relation, "_", "_")))
+    return "\n".join(lines) + "\n\n"

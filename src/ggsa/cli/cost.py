@@ -1,0 +1,47 @@
+"""Say what a density of allowed pairs would save on a model: in theory, and where time was measured.
+
+The density is that of the hard table on the training split, unless one is given.
+
+Example::
+
+  ggsa cost --length 4096 --layers 12 --hidden 768
+"""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("--length", type=int, required=True, help="of a text, in word pieces")
+    parser.add_argument("--layers", type=int, default=12, help="default 12, BERT-base's")
+    parser.add_argument("--hidden", type=int, default=768, help="width; default 768")
+    parser.add_argument("--feed-forward", type=int, help="width; default 4 x hidden")
+    parser.add_argument("--mode", default="hard", help="whose pattern; default hard")
+    parser.add_argument("--density", type=float, help="allowed over all pairs, instead of a mode's")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the saving."""
+    from tabulate import tabulate
+
+    from ggsa.cli.saving import saving
+    from ggsa.report import wording
+
+    found = saving(
+        arguments.length,
+        arguments.layers,
+        arguments.hidden,
+        arguments.feed_forward,
+        arguments.mode,
+        arguments.density,
+    )
+    rows = [
+        ("allowed pairs", wording.percent(found.density)),
+        ("attention FLOPs, full", wording.quantity(found.full_attention_flops)),
+        ("attention FLOPs saved", wording.percent(1 - found.density)),
+        ("attention's share of the model", wording.percent(found.attention_share)),
+        ("model FLOPs saved", wording.percent(found.saving_model)),
+        ("largest speed-up of the model", f"{1 / (1 - found.saving_model):.2f} x"),
+    ]
+    print(tabulate(rows, tablefmt="plain", colalign=("left", "right"), disable_numparse=True))
+    print(f"\n{found.said}")

@@ -1,0 +1,106 @@
+"""A trained run as a Hugging Face folder: model, tokenizer and a card that says what it is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+
+from ggsa.model import classifier
+from ggsa.model.classifier import Classifier
+from ggsa.patterns.modes import MODES
+from ggsa.report import wording
+from ggsa.workspace import artifacts, paths
+from ggsa.workspace.errors import UserError
+
+TEMPLATE = Path(__file__).with_name("model_card.md.j2")
+
+
+def export(run: str | Path, folder: str | Path) -> Path:
+    """Write a run as a folder that `ggsa.load` and transformers read, with a model card.
+
+    Args:
+        run: A trained run; see `classifier.find`.
+        folder: New or empty.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: If the run cannot be loaded, the folder holds something, or what the card wants
+            to say of the run is not there.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} is there and not empty. Name a new folder, or empty it.")
+    model = classifier.load(run)
+    text = card(model)
+    classifier.save(target, model.model, model.tokenizer, model.max_pieces)
+    artifacts.write_text(target / "README.md", text)
+    return target
+
+
+def card(model: Classifier) -> str:
+    """Return the model card: data, protocol, results with intervals, limits and the rule table.
+
+    Raises:
+        UserError: If the run's tables or the provenance of its data are missing.
+    """
+    training = artifacts.read_json(model.folder / "training.json")
+    provenance = artifacts.read_json(paths.provenance())
+    runs = artifacts.read_table(paths.TABLES / "runs.csv", ("mode", "seed", "split", "accuracy"))
+    own = runs[(runs["mode"] == training["mode"]) & (runs["seed"] == training["seed"])]
+    results = artifacts.read_table(paths.TABLES / "results.csv", ("mode", "split"))
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        mode=training["mode"],
+        meaning=MODES[training["mode"]].allows,
+        seed=training["seed"],
+        training=training,
+        corpus=wording.corpus_name(provenance),
+        is_sst2=provenance["is_sst2"],
+        encoder=wording.encoder_name(provenance),
+        classes=model.classes,
+        max_pieces=model.max_pieces,
+        accuracies=[_accuracy(row) for row in own.itertuples()],
+        seeds=_over_seeds(results, training["mode"]),
+        rules=_rules(model),
+        seen=json.dumps(_example_inputs()),
+    )
+
+
+def _accuracy(row: Any) -> dict[str, str]:
+    return {
+        "split": wording.split(row.split),
+        "n": wording.count(row.n),
+        "accuracy": wording.accuracy(row.accuracy),
+        "interval": wording.interval(row.wilson_low, row.wilson_high),
+    }
+
+
+def _over_seeds(results: pd.DataFrame, mode: str) -> str:
+    row = results[(results["mode"] == mode) & (results["split"] == "validation")].iloc[0]
+    return (
+        f"{wording.accuracy(row.accuracy_mean)} over {wording.seeds(int(row.seeds))} "
+        f"(95% interval for one further seed {wording.interval(row.prediction_low, row.prediction_high)})"
+    )
+
+
+def _rules(model: Classifier) -> list[tuple[str, str]]:
+    """Return for every tag the tags that it may attend, or that are favoured where none is blocked."""
+    pattern = model.pattern
+    marked = pattern.allowed if not pattern.allowed.all() else pattern.bias > 0
+    return [
+        (query, ", ".join(key for key, there in zip(pattern.tags, row, strict=True) if there))
+        for query, row in zip(pattern.tags, marked, strict=True)
+        if row.any()
+    ]
+
+
+def _example_inputs() -> dict[str, list[list[str]]]:
+    return {
+        "words": [["not", "bad", "at", "all", "."]],
+        "tags": [["PART", "ADJ", "ADP", "DET", "PUNCT"]],
+    }

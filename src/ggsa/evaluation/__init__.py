@@ -1,0 +1,1 @@
+"""From predictions to accuracies, comparisons, verdicts and theoretical cost."""

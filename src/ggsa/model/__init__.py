@@ -1,0 +1,1 @@
+"""An encoder whose attention takes a pattern."""

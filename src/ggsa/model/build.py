@@ -1,0 +1,95 @@
+"""The classifier: a stock transformers encoder whose attention takes a pattern."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from ggsa.assets.classes import SENTIMENT
+from ggsa.model import attention
+from ggsa.workspace.blocks import Recipe
+from ggsa.workspace.errors import UserError
+
+WEIGHTS = "model.safetensors"
+PROJECTIONS = ("query", "key", "value", "q_lin", "k_lin", "v_lin")
+DROPOUTS = {
+    "hidden_dropout_prob": "dropout",
+    "attention_probs_dropout_prob": "attention_dropout",
+    "dropout": "dropout",
+    "attention_dropout": "attention_dropout",
+    "seq_classif_dropout": "dropout",
+}
+"""Names of the two dropouts in the configurations of BERT and DistilBERT."""
+
+
+def tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Return the fast tokenizer that belongs to the encoder in a folder."""
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def build(
+    folder: Path,
+    recipe: Recipe,
+    seed: int,
+    reset_projections: bool,
+    classes: Sequence[str] = SENTIMENT,
+) -> PreTrainedModel:
+    """Return a classifier, pretrained where the folder holds weights, else random.
+
+    The same seed gives the same weights in every mode, so that modes differ by their pattern alone.
+
+    Args:
+        folder: Holds `config.json` and, if pretrained, `model.safetensors`.
+        recipe: Gives the dropouts.
+        seed: Draws whatever is not pretrained.
+        reset_projections: Draw query, key and value projections anew (defect D1).
+        classes: Their names, in the order of the labels.
+
+    Raises:
+        UserError: If the checkpoint's architecture has no attention that takes a pattern.
+    """
+    config = AutoConfig.from_pretrained(
+        folder,
+        id2label=dict(enumerate(classes)),
+        label2id={name: number for number, name in enumerate(classes)},
+    )
+    for name, source in DROPOUTS.items():
+        if hasattr(config, name):
+            setattr(config, name, getattr(recipe, source))
+    torch.manual_seed(seed)
+    try:
+        if (Path(folder) / WEIGHTS).exists():
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder, config=config, attn_implementation=attention.NAME, dtype=torch.float32
+            )
+        else:
+            model = AutoModelForSequenceClassification.from_config(
+                config, attn_implementation=attention.NAME
+            )
+    except (ValueError, KeyError, RuntimeError) as error:  # the last: weights of other sizes
+        raise UserError(
+            f"encoder.checkpoint: the architecture {config.model_type} cannot be trained here on "
+            f"{len(classes)} classes ({error}). Choose a BERT or DistilBERT checkpoint."
+        ) from error
+    if reset_projections:
+        _reset_projections(model)
+    return model
+
+
+def parameter_count(model: PreTrainedModel) -> int:
+    """Return the number of trained parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def _reset_projections(model: PreTrainedModel) -> None:
+    """Give every query, key and value projection PyTorch's fresh weights, as defect D1 does."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and name.rsplit(".", 1)[-1] in PROJECTIONS:
+            module.reset_parameters()

@@ -1,0 +1,1 @@
+"""Which tokens may attend to which: rules, tables, modes, positional patterns and controls."""

@@ -1,0 +1,133 @@
+"""An attention pattern: a table over tag pairs that says who may look at whom.
+
+`bias[q, k]` is what is added to the score when a token of tag q looks at a token of tag k: 0
+(allowed), a number (allowed, favoured) or minus infinity (blocked). The rules stage writes one
+pattern per mode; training and measurement read nothing else of the rules.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ggsa.patterns import positional
+from ggsa.patterns.positional import Positional
+from ggsa.workspace import artifacts
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import TAGS
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A table over tag pairs, with a positional part where a control has one."""
+
+    mode: str
+    tags: tuple[str, ...]
+    bias: np.ndarray  # float32 [tag, tag]: query tag by key tag; -inf is blocked
+    positional: Positional | None = None  # pairs that are allowed besides, by their place
+
+    @property
+    def allowed(self) -> np.ndarray:
+        """Which tag may attend which, bool `[tag, tag]`; tokens see themselves besides."""
+        return np.isfinite(self.bias)
+
+    def allowed_pairs(self, counts: np.ndarray) -> np.ndarray:
+        """Return the number of allowed pairs of every sentence.
+
+        Args:
+            counts: Pieces per tag, `[sentence, tag]`, special tokens included.
+
+        Returns:
+            int64 `[sentence]`. Every token may attend itself, whatever the table says, so a tag
+            whose own pair is blocked still adds its count once.
+
+        Raises:
+            ValueError: If the number depends on where the tokens stand (`separator`); then
+                `counting.allowed_pairs` counts them.
+        """
+        pairs = _table_pairs(self.allowed, counts)
+        if self.positional is None:
+            return pairs
+        if self.positional.match is None:
+            raise ValueError(f"{self.mode}: its pairs cannot be counted from the tags alone")
+        return np.maximum(pairs, _table_pairs(self.positional.match, counts))
+
+    def density(self, counts: np.ndarray) -> float:
+        """Return allowed pairs / all pairs, both summed over the sentences."""
+        return float(self.allowed_pairs(counts).sum() / (counts.sum(axis=1) ** 2).sum())
+
+
+def _table_pairs(table: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    allowed = table.astype(np.int64)
+    pairs = np.einsum("sq,qk,sk->s", counts, allowed, counts, optimize=True)
+    return pairs + counts @ (1 - np.diag(allowed))
+
+
+def write_pattern(path: Path, pattern: Pattern) -> None:
+    """Write a pattern as JSON; a blocked pair is null."""
+    artifacts.write_json(path, pattern_as_json(pattern))
+
+
+def pattern_as_json(pattern: Pattern) -> dict[str, Any]:
+    """Return a pattern as it is written; a blocked pair is None."""
+    extra = pattern.positional
+    described = extra and {
+        "kind": extra.kind,
+        "seed": extra.seed,
+        "match": None if extra.match is None else _rows(np.where(extra.match, 0.0, -np.inf)),
+        "reach": extra.reach,
+    }
+    return {
+        "mode": pattern.mode,
+        "tags": list(pattern.tags),
+        "bias": _rows(pattern.bias),
+        "positional": described,
+    }
+
+
+def _rows(bias: np.ndarray) -> dict[str, dict[str, float | None]]:
+    return {
+        query: {key: float(x) if np.isfinite(x) else None for key, x in zip(TAGS, row, strict=True)}
+        for query, row in zip(TAGS, bias, strict=True)
+    }
+
+
+def _table(rows: dict[str, dict[str, float | None]], tags: tuple[str, ...]) -> np.ndarray:
+    values = [[rows[query][key] for key in tags] for query in tags]
+    return np.array([[-np.inf if x is None else x for x in row] for row in values], np.float32)
+
+
+def read_pattern(path: Path) -> Pattern:
+    """Read a pattern.
+
+    Raises:
+        UserError: If the file is missing, malformed, or asks for something unknown here.
+    """
+    return pattern_from_json(artifacts.read_json(path), path)
+
+
+def pattern_from_json(content: Any, path: Path) -> Pattern:
+    """Return a pattern from what was written; see `read`."""
+    try:
+        tags = tuple(content["tags"])
+        bias = _table(content["bias"], tags)
+        mode, extra = content["mode"], content["positional"]
+        if extra is not None:
+            match = extra["match"]
+            match = None if match is None else np.isfinite(_table(match, tags))
+            extra = Positional(extra["kind"], extra["seed"], match, extra["reach"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is no attention pattern ({error!r} is missing or malformed). "
+            f"The rules stage writes it: run `dvc repro -f rules`."
+        ) from error
+    if tags != TAGS or (extra is not None and extra.kind not in positional.KINDS):
+        raise UserError(
+            f"{path} was written by another version of this project. Run `dvc repro -f rules`."
+        )
+    if np.isnan(bias).any() or np.isposinf(bias).any():
+        raise UserError(
+            f"{path} holds a bias that is not a finite number. Run `dvc repro -f rules`."
+        )
+    return Pattern(mode=mode, tags=tags, bias=bias, positional=extra)

@@ -1,0 +1,112 @@
+"""Patterns that a table of tags cannot say: windows, random pairs, separators.
+
+Controls ask whether grammar or mere sparsity does the work, so they must have exactly as many holes
+as the table that they stand against. Pairs are therefore *ranked* (by distance, or at random) and
+the first are allowed until a sentence has as many as the matched table allows in that sentence.
+What is random depends on a seed, the sentence and the place of the pair alone: no state, so that
+the same sentence has the same pattern in every epoch, batch and process.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ggsa.workspace.vocabulary import TAGS
+
+KINDS = ("random", "window", "separator")
+FIRST_TOKENS = 2
+"""Tokens at the start that everything may look at under `separator`: `[CLS]` and the first piece."""
+
+_PUNCTUATION = TAGS.index("PUNCT")
+_MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+
+@dataclass(frozen=True)
+class Positional:
+    """The part of a pattern that depends on where tokens stand.
+
+    Attributes:
+        kind: `random`, `window` (nearest first; the outermost ring is filled in random order) or
+            `separator` (neighbours within `reach`, the first tokens, punctuation; SepLLM).
+        seed: Draws what is random.
+        match: The table whose number of pairs is matched in every sentence, bool `[tag, tag]`;
+            None for `separator`.
+        reach: Neighbours on either side, for `separator`.
+    """
+
+    kind: str
+    seed: int = 0
+    match: np.ndarray | None = None
+    reach: int | None = None
+
+
+def allowed_pairs(
+    positional: Positional,
+    table: np.ndarray,
+    tags: np.ndarray,
+    is_padding: np.ndarray,
+    identities: np.ndarray,
+) -> np.ndarray:
+    """Return which token may look at which, bool `[batch, query, key]`; padding at nothing.
+
+    Args:
+        positional: What to add to the table.
+        table: Which tag may attend which in any case, bool `[tag, tag]`.
+        tags: Tag of every piece, `[batch, token]`; any valid index at padding.
+        is_padding: Bool `[batch, token]`.
+        identities: Checksum of every sentence, int64 `[batch]`.
+    """
+    present = ~(is_padding[:, :, None] | is_padding[:, None, :])  # [batch, query, key]
+    base = pairs_of_table(table, tags) & present
+    length = tags.shape[1]
+    distance = np.abs(np.arange(length)[:, None] - np.arange(length)[None, :])
+    if positional.kind == "separator":
+        near = distance <= positional.reach
+        first = np.arange(length) < FIRST_TOKENS
+        keys = first[None, :] | (tags == _PUNCTUATION)  # [batch, key]
+        return (base | near[None] | keys[:, None, :]) & present
+    target = (pairs_of_table(positional.match, tags) & present).sum((1, 2))
+    rank = uniform(positional.seed, identities, length)
+    if positional.kind == "window":
+        rank = rank + distance
+    rank = np.where(present, np.where(base, -1.0, rank), np.inf).reshape(len(tags), -1)
+    order = np.argsort(rank, axis=1, kind="stable")
+    places = np.empty_like(order)
+    np.put_along_axis(places, order, np.arange(order.shape[1])[None, :], axis=1)
+    wanted = np.maximum(target, base.sum((1, 2)))
+    return (places < wanted[:, None]).reshape(base.shape)
+
+
+def pairs_of_table(table: np.ndarray, tags: np.ndarray) -> np.ndarray:
+    """Return the pairs that a table allows, and every token itself, bool `[batch, query, key]`."""
+    return table[tags[:, :, None], tags[:, None, :]] | np.eye(tags.shape[1], dtype=bool)
+
+
+def uniform(seed: int, identities: np.ndarray, length: int) -> np.ndarray:
+    """Return a number in [0, 1) for every pair of every sentence, `[batch, query, key]`.
+
+    The finaliser of SplitMix64 over seed, sentence and pair (Steele, Lea and Flood, 2014).
+    """
+    place = np.arange(length, dtype=np.uint64)
+    pair = (place[:, None] << np.uint64(20)) | place[None, :]  # [query, key]
+    with np.errstate(over="ignore"):
+        start = _mixed(identities.astype(np.uint64) + _mixed(np.array([seed], np.uint64)))
+        mixed = _mixed(start[:, None, None] ^ (pair[None] * _MIX[0]))
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def uniform_at(seed: int, identity: int, queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Return the numbers of `uniform` for chosen pairs of one sentence, `[pair]`."""
+    pair = (queries.astype(np.uint64) << np.uint64(20)) | keys.astype(np.uint64)
+    with np.errstate(over="ignore"):
+        start = _mixed(np.array([identity]).astype(np.uint64) + _mixed(np.array([seed], np.uint64)))
+        mixed = _mixed(start ^ (pair * _MIX[0]))
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        x = x + _MIX[0]
+        x = (x ^ (x >> np.uint64(30))) * _MIX[1]
+        x = (x ^ (x >> np.uint64(27))) * _MIX[2]
+        return x ^ (x >> np.uint64(31))

@@ -1,0 +1,47 @@
+"""Check what is published, for `make verify`."""
+
+import argparse
+import sys
+
+from ggsa.report import verification
+from ggsa.report.verification.findings import listing
+from ggsa.workspace import paths
+from ggsa.workspace.errors import UserError
+
+RESTORE = (
+    "What was committed can be had back with `git restore reports/published`; `make publish` "
+    "publishes the latest run anew, and `make study` brings a study up to date."
+)
+
+
+def check() -> None:
+    """Print one line per group of checks and every difference; exit with 1 if there is one.
+
+    Raises:
+        UserError: If nothing is published here, or a published file is malformed.
+    """
+    if not (paths.PUBLISHED / "params.yaml").is_file():
+        raise UserError(f"{paths.PUBLISHED} holds no run. Run from the root of the repository.")
+    checks = verification.verify()
+    for group in checks:
+        print(group, *listing(group.differences), sep="\n")
+    count = sum(len(group.differences) for group in checks)
+    if count:
+        sys.exit(f"\n{count} difference{'s' if count > 1 else ''} found. {RESTORE}\n")
+    print("Everything published is as it was computed.")
+
+
+def main() -> None:
+    """Check, as `make verify` does."""
+    argparse.ArgumentParser(
+        prog="make verify",
+        description="Compute the published results again from the published predictions.",
+    ).parse_args()
+    try:
+        check()
+    except UserError as error:
+        sys.exit(f"\n{error}\n")
+
+
+if __name__ == "__main__":
+    main()

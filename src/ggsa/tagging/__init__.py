@@ -1,0 +1,1 @@
+"""One part-of-speech tag per word, then one per word piece."""

@@ -1,0 +1,32 @@
+"""Tags with mistakes in them, to ask how much a pattern owes to its tagger."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ggsa.workspace.paths import SPLITS
+from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
+
+
+def corrupted(
+    tags: Sequence[Sequence[str]], share: float, split: str, seed: int
+) -> list[list[str]]:
+    """Return the tags with every one replaced, with probability `share`, by another at random.
+
+    The 16 others are equally likely. The same split, seed and share give the same mistakes; a
+    larger share keeps those of a smaller one and adds to them.
+    """
+    stream = np.random.default_rng([seed, SPLITS.index(split)])
+    index = {tag: i for i, tag in enumerate(UNIVERSAL_TAGS)}
+    size = len(UNIVERSAL_TAGS)
+    result = []
+    for row in tags:
+        is_wrong = stream.random(len(row)) < share
+        shift = stream.integers(1, size, len(row))  # 1 to 16 places on: never the same tag
+        result.append(
+            [
+                UNIVERSAL_TAGS[(index[tag] + step) % size] if wrong else tag
+                for tag, wrong, step in zip(row, is_wrong, shift, strict=True)
+            ]
+        )
+    return result

@@ -1,0 +1,341 @@
+"""One universal tag per word, by Stanza, kept so that no sentence is tagged twice.
+
+The only module that runs Stanza's pipeline. Tags are stored per sentence in one SQLite file per
+tagger (`.cache/tags/`), committed chunk by chunk: a killed run resumes where it was, and a larger
+corpus tags only what is new.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import re
+import sqlite3
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import stanza
+import torch
+
+from ggsa.assets import probe
+from ggsa.workspace import artifacts, interruption, paths
+from ggsa.workspace.config import Params, Tagger
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.progress import progress_bar
+from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
+
+CHUNK_WORDS = 20_000
+"""Words that are tagged, and committed to the store, at a time."""
+
+LONGEST_SENTENCE, LONGEST_PASSAGE = 64, 200
+"""In words. No sentence of SST-2 or of the probe corpus has more than the first."""
+
+SHOWN_TAGS = 20
+"""Tags that a message lists."""
+
+FULL_STOP = re.compile(r"\.+|[!?]+")
+CLOSING = ("''", ")")
+"""Stand after a full stop and belong to its sentence."""
+
+Words = tuple[str, ...]
+_worker: dict[str, Any] = {}  # of a process that tags: its folder, batch size and pipeline
+
+
+def tag_corpus(params: Params) -> None:
+    """Write the tags of every split.
+
+    Raises:
+        UserError: If the tagger cannot be loaded, or `tagger.mapping` leaves a tag of its own that
+            is no universal one.
+    """
+    corpus = {
+        split: artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)
+        for split in paths.SPLITS
+    }
+    texts = (tuple(words) for table in corpus.values() for words in table["words"])
+    sentences = {passage for words in texts for passage in passages(words)}
+    description = artifacts.read_json(paths.TAGGER / "tagger.json")
+    with closing(open_store(paths.TAG_STORE, description["sha256"])) as store:
+        fill_store(store, sentences, paths.TAGGER, params.tagger)
+        gold = gold_tags(params) if params.tagger.gold else {}
+        given = {
+            split: [gold.get(tuple(w)) or _text_tags(store, tuple(w)) for w in table["words"]]
+            for split, table in corpus.items()
+        }
+    tags = universal(given, params.tagger.mapping)
+    for split, table in corpus.items():
+        artifacts.write_table(
+            paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags[split]})
+        )
+    artifacts.write_json(paths.TAGS / "tagger.json", {"sha256": description["sha256"]})
+
+
+def universal(
+    given: Mapping[str, Sequence[Sequence[str]]], mapping: Mapping[str, str]
+) -> dict[str, list[list[str]]]:
+    """Return the universal tags that a tagger's own tags stand for, split by split.
+
+    Args:
+        given: The tags of every sentence, by split.
+        mapping: From the tagger's tags to universal ones; what does not stand there is universal.
+
+    Raises:
+        UserError: If a tag is neither; names every one, with how often it occurs.
+    """
+    known = {**dict.fromkeys(UNIVERSAL_TAGS), **mapping}
+    counts = Counter(tag for rows in given.values() for row in rows for tag in row)
+    strange = [(tag, count) for tag, count in counts.most_common() if tag not in known]
+    if strange:
+        tag, others = strange[0][0], len(strange) - SHOWN_TAGS
+        listed = ", ".join(f"{tag} ({count:,} words)" for tag, count in strange[:SHOWN_TAGS])
+        raise UserError(
+            f"params.yaml: the tagger gives what is no universal tag: {listed}"
+            f"{f' and {others} more' if others > 0 else ''}. Say under tagger.mapping which "
+            f"universal tag each stands for, for example {tag}: NOUN, or choose a tagger trained on "
+            f"Universal Dependencies."
+        )
+    return {
+        split: [[mapping.get(tag, tag) for tag in row] for row in rows]
+        for split, rows in given.items()
+    }
+
+
+def passages(words: Words) -> list[Words]:
+    """Return the parts in which a text is tagged: a sentence whole, a document by sentences.
+
+    What is longer than a sentence is cut after a full stop, and anywhere after `LONGEST_PASSAGE`
+    words.
+    """
+    if len(words) <= LONGEST_SENTENCE:
+        return [words]
+    parts, start = [], 0
+    ended = False
+    for place, word in enumerate(words):
+        full = place - start == LONGEST_PASSAGE
+        if full or (ended and word not in CLOSING):
+            parts.append(words[start:place])
+            start = place
+        ended = bool(FULL_STOP.fullmatch(word)) or (ended and word in CLOSING and not full)
+    return [*parts, words[start:]]
+
+
+def _text_tags(store: sqlite3.Connection, words: Words) -> list[str]:
+    return [tag for passage in passages(words) for tag in read_tags(store, passage)]
+
+
+def gold_tags(params: Params) -> dict[Words, list[str]]:
+    """Return the tags that the probe's grammar gave its sentences; `corpus.examples` have none.
+
+    Raises:
+        UserError: If the corpus is not the probe.
+    """
+    if artifacts.read_json(paths.provenance())["corpus"]["name"] != "probe":
+        raise UserError(
+            "params.yaml: tagger.gold is true, but only the probe corpus has gold tags. Set it to "
+            "false, or corpus.name to probe."
+        )
+    corpus = probe.generate(params.corpus.seed)
+    return {sentence.words: list(sentence.tags) for split in corpus.values() for sentence in split}
+
+
+def load_tagger(folder: Path, batch_size: int) -> stanza.Pipeline:
+    """Return Stanza's pipeline for sentences that are split into words already; never downloads.
+
+    Args:
+        folder: Holds `tagger.json`, the model it names and an empty `resources.json`.
+        batch_size: Sentences per batch.
+
+    Raises:
+        UserError: If Stanza cannot load the model.
+    """
+    description = artifacts.read_json(folder / "tagger.json")
+    options = {
+        name: str(folder / value) if name.endswith("_path") else value
+        for name, value in description.get("pipeline", {}).items()
+    }
+    try:
+        return stanza.Pipeline(
+            description["language"],
+            dir=str(folder),
+            package=None,
+            processors={"tokenize": "pretokenized", "pos": "local"},
+            tokenize_pretokenized=True,
+            pos_model_path=str(folder / description["file"]),
+            pos_batch_size=batch_size,
+            download_method=None,
+            allow_unknown_language=True,
+            logging_level="ERROR",
+            verbose=False,
+            **options,
+        )
+    except Exception as error:  # Stanza raises a class of its own per kind of damage
+        raise UserError(
+            f"{folder / description['file']}: Stanza {stanza.__version__} cannot load this tagger "
+            f"({error}). Run `dvc repro -f download`."
+        ) from error
+
+
+def tag_sentences(pipeline: Any, sentences: Sequence[Words]) -> list[list[str]]:
+    """Return one tag per word of every sentence, as the tagger calls it; see `universal`.
+
+    Raises:
+        UserError: If the tagger leaves a word without a tag.
+    """
+    if not sentences:
+        return []
+    document = pipeline([list(words) for words in sentences])
+    tags = [[word.upos for word in sentence.words] for sentence in document.sentences]
+    for words, row in zip(sentences, tags, strict=True):
+        if len(words) != len(row) or not all(row):
+            raise UserError(
+                f"data/tagger gave the tags {row} for the words {list(words)}; one tag per word was "
+                f"wanted, from the column UPOS of a treebank. Use another tagger."
+            )
+    return tags
+
+
+def tag_texts(pipeline: Any, texts: Sequence[Words], mapping: Mapping[str, str]) -> list[list[str]]:
+    """Return one universal tag per word of texts of any length, as `tag_corpus` would give them.
+
+    Args:
+        pipeline: From `load_tagger`.
+        texts: Split into words.
+        mapping: `tagger.mapping` of params.yaml; see `universal`.
+
+    Raises:
+        UserError: If a tag is neither universal nor mapped.
+    """
+    parts = [passage for words in texts for passage in passages(tuple(words)) if passage]
+    order = sorted(range(len(parts)), key=lambda place: len(parts[place]))  # batches of like length
+    tagged = tag_sentences(pipeline, [parts[place] for place in order])
+    tags = dict(zip(order, tagged, strict=True))
+    found = iter(tag for place in range(len(parts)) for tag in tags[place])
+    given = [[next(found) for _ in words] for words in texts]
+    return universal({"": given}, mapping)[""]
+
+
+def open_store(folder: Path, tagger_sha256: str) -> sqlite3.Connection:
+    """Return the store of a tagger's tags, made if it does not exist; a damaged one is replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{tagger_sha256[:16]}.sqlite"
+    try:
+        return _connect(path)
+    except sqlite3.DatabaseError:
+        print(f"{path} is damaged; tagging starts anew.", file=sys.stderr)
+        path.unlink()
+        return _connect(path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    store = sqlite3.connect(path)
+    store.execute(
+        "CREATE TABLE IF NOT EXISTS sentence (key BLOB PRIMARY KEY, tags TEXT) WITHOUT ROWID"
+    )
+    store.execute("SELECT key FROM sentence LIMIT 1").fetchall()
+    return store
+
+
+def fill_store(
+    store: sqlite3.Connection, sentences: Iterable[Words], folder: Path, options: Tagger
+) -> int:
+    """Tag the sentences that the store lacks, and return how many those were.
+
+    Several processes tag, one thread each: Stanza spends half its time outside PyTorch, where
+    threads do not help. Chunks do not depend on the number of processes, so neither do the tags.
+
+    Args:
+        store: From `open_store`.
+        sentences: Sentences in any number and order; repeated ones are tagged once.
+        folder: Of the tagger.
+        options: The tagger block of params.yaml.
+
+    Raises:
+        UserError: If the tagger cannot be loaded or the store cannot be written.
+    """
+    chunks = ([w for w in chunk if read_tags(store, w) is None] for chunk in _chunks(sentences))
+    missing = [chunk for chunk in chunks if chunk]
+    words = sum(len(sentence) for chunk in missing for sentence in chunk)
+    workers = len(os.sched_getaffinity(0)) if options.workers == "auto" else options.workers
+    if not missing:
+        return 0
+    total, done = sum(len(chunk) for chunk in missing), 0
+    with (
+        progress_bar("tag", words, "word") as bar,
+        ProcessPoolExecutor(
+            max_workers=max(1, min(workers, len(missing))),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(folder, options.batch_size),
+        ) as pool,
+    ):
+        try:
+            for chunk, rows in zip(missing, pool.map(_tag_chunk, missing), strict=True):
+                _commit(store, chunk, rows)
+                bar.update(sum(len(sentence) for sentence in chunk))
+                done += len(chunk)
+                interruption.keeps(
+                    f"Of {total:,} sentences that had no tags yet, {done:,} are tagged and kept."
+                )
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return total
+
+
+def _start_worker(folder: Path, batch_size: int) -> None:
+    """Prepare a process that tags; it ends with its parent, even when that is killed."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    torch.set_num_threads(1)
+    _worker.update(folder=folder, batch_size=batch_size)
+
+
+def _tag_chunk(chunk: list[Words]) -> list[list[str]]:
+    """Tag a chunk in a worker, which loads its pipeline at its first one."""
+    if "pipeline" not in _worker:
+        _worker["pipeline"] = load_tagger(_worker["folder"], _worker["batch_size"])
+    return tag_sentences(_worker["pipeline"], chunk)
+
+
+def _commit(store: sqlite3.Connection, chunk: list[Words], rows: list[list[str]]) -> None:
+    """Store a chunk, whole or not at all."""
+    try:
+        with store:
+            store.executemany(
+                "INSERT OR REPLACE INTO sentence VALUES (?, ?)",
+                [(_key(words), " ".join(tags)) for words, tags in zip(chunk, rows, strict=True)],
+            )
+    except sqlite3.OperationalError as error:
+        raise UserError(
+            f"{paths.TAG_STORE} cannot be written ({error}). What was tagged before is kept. "
+            f"Free some space, then run `dvc repro` again: it goes on from there."
+        ) from error
+
+
+def read_tags(store: sqlite3.Connection, words: Words) -> list[str] | None:
+    """Return the stored tags of a sentence, or None."""
+    row = store.execute("SELECT tags FROM sentence WHERE key = ?", (_key(words),)).fetchone()
+    return row[0].split(" ") if row else None
+
+
+def _key(words: Words) -> bytes:
+    return hashlib.blake2b("\x1f".join(words).encode(), digest_size=16).digest()
+
+
+def _chunks(sentences: Iterable[Words]) -> Iterator[list[Words]]:
+    """Yield sentences of like length in chunks that depend on nothing but the corpus, repeated ones once."""
+    chunk: list[Words] = []
+    size = 0
+    for words in sorted(set(sentences), key=lambda words: (len(words), words)):
+        chunk.append(words)
+        size += len(words)
+        if size >= CHUNK_WORDS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

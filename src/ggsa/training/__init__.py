@@ -1,0 +1,1 @@
+"""One cell trained, and studies made of cells."""
