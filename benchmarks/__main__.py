@@ -17,6 +17,7 @@ from ggsa.report import publish
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import track
+from ggsa.workspace.tables import write_table
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"\n{error}\n")
     table = timing.table(rows)
-    artifacts.write_table(paths.BENCHMARK / "results.csv", table)
+    write_table(paths.BENCHMARK / "results.csv", table)
     artifacts.write_json(paths.BENCHMARK / "machine.json", _machine() | {"seconds": seconds})
     publish.write_manifest(paths.BENCHMARK / paths.MANIFEST.name, publish.benchmark_files())
     timing.show(table)

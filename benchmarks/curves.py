@@ -43,14 +43,14 @@ def losses(implementation: str, steps: int, batch_size: int) -> np.ndarray:
     planned = studies.plan_file(STUDY, CORPUS, ARM, SEED)
     pattern = pattern_from_json(artifacts.read_json(planned)["pattern"], planned)
     mask = Mask(pattern, torch.device("cpu"), implementation)
-    optimiser = optimization.optimiser_for(model, recipe)
+    optimizer = optimization.optimizer_for(model, recipe)
     order = batches.training_order(split.lengths, batch_size, SEED, 0)[:steps]
     found = []
     for step, rows in enumerate(track(order, len(order), implementation, "step")):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = optimization.learning_rate(step, steps, recipe)
         batch = batches.collate(split.sentences, split.labels, rows)
-        found.append(loop.train_step(model, mask, optimiser, batch, params, recipe))
+        found.append(loop.train_step(model, mask, optimizer, batch, params, recipe))
     return torch.stack(found).numpy()
 
 

@@ -24,9 +24,10 @@ from ggsa.model.attention.flex import flexible_attention
 from ggsa.patterns import rules
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.report import publish
-from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace import config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import track
+from ggsa.workspace.tables import write_table
 from ggsa.workspace.vocabulary import TAGS
 
 HEADS, DIM = 12, 64
@@ -146,7 +147,7 @@ def main() -> None:
     window = rules.pattern("window", params.rules, hard.allowed)
     lines = run(source, {"hard": hard, "window": window}, torch.device("cuda"))
     table = timing.table(lines).assign(tags=f"{texts.REAL}; {torch.cuda.get_device_name()}")
-    artifacts.write_table(out, table)
+    write_table(out, table)
     publish.write_manifest(paths.BENCHMARK / paths.MANIFEST.name, publish.benchmark_files())
     timing.show(table)
 

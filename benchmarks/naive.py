@@ -3,7 +3,7 @@
 What is kept of it (Section "what the released code does" of the replication's notes): the tagger
 runs again on every batch of every epoch; batches are drawn at random and padded to their longest
 sentence; every layer builds its mask anew by Python loops over sentences, queries and keys; the
-optimiser is not fused. What is ours: the same tagger as our pipeline, so that no tagger's speed is
+optimizer is not fused. What is ours: the same tagger as our pipeline, so that no tagger's speed is
 compared, and sentences that are cut into pieces once.
 """
 
@@ -36,7 +36,7 @@ class Naive:
         tokenizer: Any,
         tagger: Any,
         table: Table | None,
-        favour: float = 0.0,
+        favor: float = 0.0,
         pad_to: int | None = None,
     ) -> None:
         """Prepare a model.
@@ -46,12 +46,12 @@ class Naive:
             tokenizer: Of the model.
             tagger: Stanza's pipeline; used only where a table needs tags.
             table: Key tags of every query tag; None for full attention.
-            favour: What a pair of the table gets: 0 blocks the others, more favours it.
+            favor: What a pair of the table gets: 0 blocks the others, more favors it.
             pad_to: Length to pad every batch to; None for its longest sentence.
         """
         self.model, self.tokenizer, self.tagger = model.train(), tokenizer, tagger
-        self.table, self.favour, self.pad_to = table, favour, pad_to
-        self.optimiser = torch.optim.AdamW(model.parameters(), lr=2e-5, weight_decay=0.01)
+        self.table, self.favor, self.pad_to = table, favor, pad_to
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, weight_decay=0.01)
 
     def step(self, sentences: Sequence[Words], labels: Tensor) -> None:
         """Tag a batch, build its masks and change the weights."""
@@ -67,14 +67,14 @@ class Naive:
         if self.table is not None:
             tags = tag_sentences(self.tagger, [tuple(words) for words in sentences])
             extra["piece_tags"] = [self._piece_tags(encoded, i, row) for i, row in enumerate(tags)]
-            extra["naive_table"], extra["favour"] = self.table, self.favour
+            extra["naive_table"], extra["favor"] = self.table, self.favor
         output = self.model(
             input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"], **extra
         )
         cross_entropy(output.logits, labels).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
 
     def _piece_tags(self, encoded: Any, row: int, tags: Sequence[str]) -> list[str]:
         words = encoded.word_ids(row)
@@ -83,7 +83,7 @@ class Naive:
         return found + [PADDING_TAG] * (len(words) - real)
 
 
-def mask_by_loops(piece_tags: Sequence[Sequence[str]], table: Table, favour: float) -> Tensor:
+def mask_by_loops(piece_tags: Sequence[Sequence[str]], table: Table, favor: float) -> Tensor:
     """Return what is added to every score, `[batch, 1, query, key]`, entry by entry."""
     batch, length = len(piece_tags), len(piece_tags[0])
     bias = torch.zeros(batch, 1, length, length)
@@ -96,9 +96,9 @@ def mask_by_loops(piece_tags: Sequence[Sequence[str]], table: Table, favour: flo
                     or tags[query] == CLS
                     or tags[key] in table.get(tags[query], ())
                 )
-                if favour:
+                if favor:
                     if allowed:
-                        bias[sentence, 0, query, key] = favour
+                        bias[sentence, 0, query, key] = favor
                 elif not allowed:
                     bias[sentence, 0, query, key] = BLOCKED
     return bias
@@ -113,7 +113,7 @@ def attention(
     scaling: float | None = None,
     piece_tags: Any = None,
     naive_table: Table | None = None,
-    favour: float = 0.0,
+    favor: float = 0.0,
     **options: Any,
 ) -> tuple[Tensor, None]:
     """Return attention's output, as transformers calls it; builds the mask anew in every layer."""
@@ -122,7 +122,7 @@ def attention(
     if attention_mask is not None:
         scores = scores + attention_mask
     if naive_table is not None:
-        scores = scores + mask_by_loops(piece_tags, naive_table, favour)
+        scores = scores + mask_by_loops(piece_tags, naive_table, favor)
     weights = dropout(softmax(scores, -1), options.get("dropout", 0.0), module.training)
     return (weights @ value).transpose(1, 2).contiguous(), None
 

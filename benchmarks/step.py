@@ -26,9 +26,10 @@ from ggsa.training.loop import Split, implementation_for, read_split, train_step
 from ggsa.training.times import spread
 from ggsa.training.timing import interleaved
 from ggsa.training.vocabulary_subset import VocabularySubset
-from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace import config, paths
 from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
+from ggsa.workspace.tables import CORPUS_COLUMNS, read_table
 
 BATCHES = 24
 NAIVE_BATCHES = 6
@@ -85,12 +86,12 @@ def _pass(
     subset = VocabularySubset(split.sentences.pieces, tokenizer.pad_token_id, [])
     split = split.renumbered(subset)
     subset.shrink(model)
-    optimiser = optimization.optimiser_for(model, recipe)
+    optimizer = optimization.optimizer_for(model, recipe)
 
     def steps() -> None:
         for rows in chosen:
             batch = batches.collate(split.sentences, split.labels, rows)
-            train_step(model, mask, optimiser, batch, params, recipe)
+            train_step(model, mask, optimizer, batch, params, recipe)
 
     return steps
 
@@ -101,7 +102,7 @@ def _experiment(
     recipe = params.train.recipes["released"]
     tokenizer = build.tokenizer(paths.ENCODER)
     split = read_split("train", tokenizer, params)
-    corpus = artifacts.read_table(paths.corpus_split("train"), artifacts.CORPUS_COLUMNS)
+    corpus = read_table(paths.corpus_split("train"), CORPUS_COLUMNS)
     epoch = -(-len(split.ids) // recipe.batch_size)
     total = epoch * recipe.epochs
     chosen = spread(split.lengths, recipe.batch_size, 4 * BATCHES)
@@ -109,13 +110,13 @@ def _experiment(
     drawn = [random.choice(len(split.ids), recipe.batch_size, False) for _ in range(NAIVE_BATCHES)]
     tagger = load_tagger(paths.TAGGER, recipe.batch_size)
     table = {query: tuple(keys) for query, keys in params.rules.hard.items()}
-    favoured = {query: tuple(keys) for query, keys in params.rules.soft_released.items()}
-    modes = {"full": (None, 0.0), "hard": (table, 0.0), "soft": (favoured, 5.0)}
+    favored = {query: tuple(keys) for query, keys in params.rules.soft_released.items()}
+    modes = {"full": (None, 0.0), "hard": (table, 0.0), "soft": (favored, 5.0)}
     contestants: dict[str, Callable[[], Any]] = {}
-    for mode, (pairs, favour) in modes.items():
+    for mode, (pairs, favor) in modes.items():
         contestants[f"ours {mode}"] = _pass(params, named[mode], recipe, split, chosen)
         for pad_to in (None, 128):
-            loop = naive.Naive(_naive_model(recipe), tokenizer, tagger, pairs, favour, pad_to)
+            loop = naive.Naive(_naive_model(recipe), tokenizer, tagger, pairs, favor, pad_to)
             contestants[f"naive {mode} {pad_to}"] = _naive_pass(loop, corpus, split, drawn)
     times = interleaved(contestants, 0.0, fewest=3)
     words = int(sum(len(sentence) for sentence in corpus["words"]))

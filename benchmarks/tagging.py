@@ -12,8 +12,9 @@ import torch
 from benchmarks import timing
 from ggsa.tagging.tagger import load_tagger, tag_sentences
 from ggsa.training.timing import interleaved
-from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace import config, paths
 from ggsa.workspace.config import Params
+from ggsa.workspace.tables import CORPUS_COLUMNS, read_table
 
 WORDS, FEW_WORDS = 12_000, 1_200
 OURS, PEER = "in length order, large batches", "eight at a time, as drawn"
@@ -23,7 +24,7 @@ ROUNDS = 3
 def run(params: Params) -> Iterator[list[dict[str, Any]]]:
     """Yield the one line."""
     torch.set_num_threads(1)
-    corpus = artifacts.read_table(paths.corpus_split("train"), artifacts.CORPUS_COLUMNS)
+    corpus = read_table(paths.corpus_split("train"), CORPUS_COLUMNS)
     sentences = [tuple(words) for words in corpus["words"]]
     drawn = np.random.default_rng(13).permutation(len(sentences))
     many = sorted((sentences[i] for i in _until(sentences, drawn, WORDS)), key=len)

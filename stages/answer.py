@@ -5,6 +5,7 @@ import argparse
 from ggsa.evaluation import answers, baselines
 from ggsa.training import studies
 from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.tables import write_table
 from stages import run
 
 
@@ -22,7 +23,7 @@ def main() -> None:
     if artifacts.read_json(paths.provenance())["corpus"]["name"] == "probe":
         shown = baselines.phenomena_marks(params.corpus.seed)
         marks = marks.merge(shown, on=["split", "id"], validate="one_to_one")
-    artifacts.write_table(studies.results("answers", arguments.corpus) / "sentences.parquet", marks)
+    write_table(studies.results("answers", arguments.corpus) / "sentences.parquet", marks)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Refuse a wrong params.yaml before any other stage starts."""
 
+from ggsa.assets import corpora
+from ggsa.patterns import modes
 from ggsa.workspace import artifacts, config, paths
 from stages import run
 
 
 def main() -> None:
     """Check params.yaml as a whole; write the same constant each time, so that nothing reruns."""
-    config.load()
+    config.load(known={"mode": modes.names(), "corpus": corpora.names()})
     artifacts.write_json(paths.PARAMS_CHECKED, {"params.yaml": "sound"})
     print("params.yaml is sound", flush=True)
 

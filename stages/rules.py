@@ -6,6 +6,7 @@ from ggsa.patterns import rule_statistics, rules
 from ggsa.patterns.pattern import write_pattern
 from ggsa.tagging.counting import split_counts, word_tags
 from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.tables import write_table
 from stages import run
 
 
@@ -27,7 +28,7 @@ def main() -> None:
         "density": rule_statistics.densities(chosen, counts),
         "density_by_length": rule_statistics.densities_by_length(chosen, counts),
     }.items():
-        artifacts.write_table(paths.RULES / "statistics" / f"{name}.csv", found)
+        write_table(paths.RULES / "statistics" / f"{name}.csv", found)
     artifacts.write_json(paths.RULES / "statistics" / "notices.json", notices)
     if notices["never_fires"]:
         print(f"rules that never fire: {', '.join(notices['never_fires'])}", file=sys.stderr)

@@ -5,6 +5,7 @@ import argparse
 from ggsa.patterns.pattern import pattern_from_json
 from ggsa.training import studies, times
 from ggsa.workspace import artifacts
+from ggsa.workspace.tables import write_table
 from stages import run
 
 
@@ -21,7 +22,7 @@ def main() -> None:
         content = artifacts.read_json(path)
         planned.setdefault(arm, pattern_from_json(content["pattern"], path))
     target = studies.results(study.study, arguments.corpus) / "times.csv"
-    artifacts.write_table(target, times.measure(study.params(), planned))
+    write_table(target, times.measure(study.params(), planned))
 
 
 if __name__ == "__main__":

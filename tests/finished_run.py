@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ggsa.workspace import artifacts, paths
+from ggsa.workspace.tables import write_table
 
 MODES, SEEDS, SPLITS = ("full", "hard", "soft"), (13, 42, 71), ("validation", "test", "pooled")
 ROWS = {"validation": 872, "test": 1821, "pooled": 2693}
@@ -28,7 +29,7 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
     density = {"full": 1.0, "hard": 0.34}
 
     def write(name: str, rows: list[dict], folder: Path = paths.TABLES) -> None:
-        artifacts.write_table(root / folder / f"{name}.csv", pd.DataFrame(rows))
+        write_table(root / folder / f"{name}.csv", pd.DataFrame(rows))
 
     runs = [
         {"mode": m, "seed": s, "split": split, "n": ROWS[split], "accuracy": a,
@@ -174,7 +175,7 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
     for mode in modes:
         artifacts.write_json(root / paths.rule_table(mode), {"mode": mode, "tags": [], "bias": []})
         for seed in seeds:
-            artifacts.write_table(
+            write_table(
                 root / paths.cell("core", mode, seed) / "predictions.parquet",
                 pd.DataFrame(
                     {"split": ["validation"] * 2, "id": ["v0", "v1"], "label": [0, 1],

@@ -13,7 +13,7 @@ BLOCKS = """() => {
     return [e.tagName + " " + e.textContent.slice(0, 40), left, top + scrollY, right, bottom + scrollY]; });
 }"""
 
-# Every text that is seen, with the contrast of its colour to the grounds laid over one another.
+# Every text that is seen, with the contrast of its color to the grounds laid over one another.
 FAINT = """(least) => {
   const parsed = (text) => { const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
     return [r, g, b, a]; };

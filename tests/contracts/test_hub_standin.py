@@ -100,7 +100,7 @@ def checksums_of(rows):
     splits = {**rows, "test": hidden(rows["test"])}
     return {
         "rows": {split: corpus.canonical_sha256(part) for split, part in splits.items()},
-        "labelled_test": corpus.canonical_sha256(rows["test"]),
+        "labeled_test": corpus.canonical_sha256(rows["test"]),
     }
 
 
@@ -111,7 +111,7 @@ def parquet(table):
 
 
 def corpus_repositories(rows):
-    """Return both data set repositories; the labelled copy has another order."""
+    """Return both data set repositories; the labeled copy has another order."""
     files = {}
     for split, part in {**rows, "test": hidden(rows["test"])}.items():
         files[f"data/{split}-00000-of-00001.parquet"] = parquet(
@@ -121,11 +121,11 @@ def corpus_repositories(rows):
                 "label": [row.label for row in part],
             }
         )
-    labelled = [
+    labeled = [
         json.dumps({"text": " ".join(row.words), "label": row.label})
         for row in reversed(rows["test"])
     ]
-    return {CORPUS: files, LABELS: {"test.jsonl": "\n".join(labelled).encode()}}
+    return {CORPUS: files, LABELS: {"test.jsonl": "\n".join(labeled).encode()}}
 
 
 def pickled(weights):
@@ -297,7 +297,7 @@ class Workspace:
             "corpus", repository=CORPUS, revision=COMMIT, test_labels_repository=LABELS,
             selection_sentences=10,
         )  # fmt: skip
-        self.set("encoder", checkpoint=ENCODER, revision=COMMIT, initialisation="pretrained")
+        self.set("encoder", checkpoint=ENCODER, revision=COMMIT, initialization="pretrained")
         self.set("assets", source="hub", mirror="no-mirror")
         (folder / "checksums.json").write_text(json.dumps(checksums))
 
@@ -387,7 +387,7 @@ def test_reviews_come_from_the_hub_at_their_revision_and_are_split_into_words(wo
     workspace.succeed()
     provenance = workspace.provenance()["corpus"]
     assert (provenance["name"], provenance["revision"]) == ("imdb", COMMIT)
-    assert provenance["tokeniser"].startswith("NLTK ")
+    assert provenance["tokenizer"].startswith("NLTK ")
     assert provenance["rows"]["train"] == 20
     words = list(pd.read_parquet(workspace.data / "corpus/test.parquet")["words"].iloc[0])
     assert words == ["Film", "0", "is", "n't", "bad", ".", "Really", "!"]
@@ -475,7 +475,7 @@ def test_test_labels_that_do_not_match_are_left_out_aloud(workspace, host, rows)
     printed = workspace.succeed()
     assert corpus.canonical_sha256(rows["test"]) in printed
     assert set(pd.read_parquet(workspace.data / "corpus/test.parquet")["label"]) == {-1}
-    assert workspace.provenance()["corpus"]["test_labelled"] is False
+    assert workspace.provenance()["corpus"]["test_labeled"] is False
     assert any("labels" in sentence for sentence in workspace.provenance()["substitutes"])
 
 
@@ -502,7 +502,7 @@ def test_a_refused_connection_leads_to_the_next_source_aloud(workspace, tmp_path
     workspace.client = Client(f"http://127.0.0.1:{closed_port()}", tmp_path / "cache")
     workspace.set("assets", source="auto", mirror=str(mirror))
     workspace.set("corpus", limit=100)
-    workspace.set("encoder", initialisation="auto", vocabulary=300)
+    workspace.set("encoder", initialization="auto", vocabulary=300)
     printed = workspace.succeed()
     workspace.client.close()
     provenance = workspace.provenance()
@@ -543,7 +543,7 @@ def test_a_truncated_file_is_an_error_and_leaves_nothing(workspace, host, file, 
 
 def test_a_checkpoint_that_the_hub_does_not_know_is_a_mistake(workspace):
     workspace.set("assets", source="auto")
-    workspace.set("encoder", checkpoint="stand-in/absent", initialisation="auto")
+    workspace.set("encoder", checkpoint="stand-in/absent", initialization="auto")
     message = workspace.refuse()
     assert "encoder.checkpoint" in message and "stand-in/absent" in message
 
@@ -567,11 +567,11 @@ def test_sst2_is_byte_identical_from_hub_and_mirror(tmp_path, host, client):
     folder = MIRROR / "sst2"
     if not (folder / "train.tsv").is_file():
         pytest.skip(f"no mirror with SST-2 at {MIRROR}; set GGSA_MIRROR to compare with it")
-    test = corpus.read_unlabelled_tsv(folder / "test.tsv")
+    test = corpus.read_unlabeled_tsv(folder / "test.tsv")
     labels = corpus.read_labels_tsv(folder / "test_labels.tsv")
     rows = {
-        "train": corpus.read_labelled_tsv(folder / "train.tsv"),
-        "validation": corpus.read_labelled_tsv(folder / "dev.tsv"),
+        "train": corpus.read_labeled_tsv(folder / "train.tsv"),
+        "validation": corpus.read_labeled_tsv(folder / "dev.tsv"),
         "test": [Sentence(row.words, label) for row, label in zip(test, labels, strict=True)],
     }
     host.datasets = corpus_repositories(rows)
@@ -582,10 +582,10 @@ def test_sst2_is_byte_identical_from_hub_and_mirror(tmp_path, host, client):
         workspace.set("assets", source=source, mirror=str(MIRROR.resolve()))
         workspace.set("corpus", selection_sentences=500)
         if source == "mirror":
-            workspace.set("encoder", initialisation="from_scratch")
+            workspace.set("encoder", initialization="from_scratch")
         workspace.succeed()
         assert workspace.provenance()["is_sst2"] is True
-        assert workspace.provenance()["corpus"]["test_labelled"] is True
+        assert workspace.provenance()["corpus"]["test_labeled"] is True
         assert workspace.provenance()["corpus"]["whole_sentences"] == 6224
         files = sorted(workspace.data.glob("corpus/*.parquet"))
         written[source] = {path.name: path.read_bytes() for path in files}

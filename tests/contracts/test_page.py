@@ -84,9 +84,9 @@ def test_the_policy_of_the_page_forbids_every_request(html):
                 if tag in ("script", "iframe", "object", "embed") and "src" in attributes]  # fmt: skip
 
 
-def test_only_the_style_names_a_colour_and_no_two_modes_share_one():
+def test_only_the_style_names_a_color_and_no_two_modes_share_one():
     for path in SECTIONS.rglob("*.py"):
         assert not re.findall(r"[\"']#[0-9a-fA-F]{6}", path.read_text(encoding="utf-8")), path
-    colours = list(style.MODE_COLOURS.values())
-    assert len(set(colours)) == len(colours) == len(set(style.MODE_MARKERS.values()))
-    assert not set(colours) & {style.REFERENCE, *style.NEUTRAL}
+    colors = list(style.MODE_COLOURS.values())
+    assert len(set(colors)) == len(colors) == len(set(style.MODE_MARKERS.values()))
+    assert not set(colors) & {style.REFERENCE, *style.NEUTRAL}

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.network
 def params():
     content = yaml.safe_load(paths.PARAMS.read_text())
     content["assets"]["source"] = "hub"
-    content["encoder"]["initialisation"] = "pretrained"
+    content["encoder"]["initialization"] = "pretrained"
     made = config.parse(content)
     try:
         hub.require_hub(made.assets.hub_timeout_seconds)
@@ -31,5 +31,5 @@ def test_all_three_assets_come_from_the_pinned_revisions(params, tmp_path, monke
     assert provenance["encoder"]["is_paper_checkpoint"] is True
     assert provenance["encoder"]["revision"] == encoder.PAPER_REVISION
     assert provenance["corpus"]["sha256"]["train"] == corpus.SST2.rows["train"]
-    assert provenance["corpus"]["test_labelled"] is True
+    assert provenance["corpus"]["test_labeled"] is True
     assert provenance["substitutes"] == []

@@ -17,6 +17,7 @@ from ggsa.patterns import rules
 from ggsa.patterns.pattern import write_pattern
 from ggsa.training import loop
 from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table, write_table
 from ggsa.workspace.vocabulary import TAGS
 
 pytestmark = pytest.mark.pipeline
@@ -30,7 +31,7 @@ def params(request):
     changes = {
         "assets": loaded.assets.model_copy(update={"source": "embedded"}),
         "corpus": loaded.corpus.model_copy(update={"name": "probe", "limit": None}),
-        "encoder": loaded.encoder.model_copy(update={"initialisation": "from_scratch"}),
+        "encoder": loaded.encoder.model_copy(update={"initialization": "from_scratch"}),
         "train": loaded.train.model_copy(
             update={"recipe": "probe", "device": "cpu", "precision": "auto", "threads": 1}
         ),
@@ -54,16 +55,14 @@ def predictions(params, sentences, tmp_path_factory) -> pd.DataFrame:
         for split, table in obtained.tables.items():
             gold = {s.words: s.tags for s in sentences.get(split, [])}
             tags = [list(gold.get(tuple(words), ["X"] * len(words))) for words in table["words"]]
-            artifacts.write_table(
-                paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags})
-            )
+            write_table(paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags}))
         paths.ENCODER.mkdir(parents=True)
         assets.encoder.obtain(params, obtained.splits["train"], paths.ENCODER)
         table = rules.pattern("full", params.rules, np.zeros((len(TAGS), len(TAGS))))
         write_pattern(paths.rule_table("full"), table)
         loop.train_cell(params, "full", SEED)
-        return artifacts.read_table(
-            paths.cell("core", "full", SEED) / "predictions.parquet", artifacts.PREDICTION_COLUMNS
+        return read_table(
+            paths.cell("core", "full", SEED) / "predictions.parquet", PREDICTION_COLUMNS
         )
 
 

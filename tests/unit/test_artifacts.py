@@ -7,6 +7,7 @@ import pytest
 from ggsa.tagging import tagger
 from ggsa.workspace import artifacts
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import read_table, write_table
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -46,13 +47,13 @@ def test_a_table_that_cannot_be_used_is_named(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=said):
-        artifacts.read_table(tmp_path / name, ("id", "tags"))
+        read_table(tmp_path / name, ("id", "tags"))
 
 
 def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
     table = pd.DataFrame({"id": ["a", "b"], "words": [["x"], ["y", "z"]]})
     for name in ("one.parquet", "two.parquet"):
-        artifacts.write_table(tmp_path / name, table.copy())
+        write_table(tmp_path / name, table.copy())
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 
 

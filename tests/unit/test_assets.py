@@ -112,15 +112,15 @@ def mirror_of(folder, train=WHOLE, test=WHOLE[:9], validation=WHOLE[10:19]):
     for name, rows in (("train.tsv", train), ("dev.tsv", validation)):
         body = (f"{' '.join(row.words)} \t{row.label}" for row in rows)
         (sst2 / name).write_text(lines("sentence\tlabel", body))
-    unlabelled = (f"{number}\t{' '.join(row.words)}" for number, row in enumerate(test))
-    (sst2 / "test.tsv").write_text(lines("index\tsentence", unlabelled))
+    unlabeled = (f"{number}\t{' '.join(row.words)}" for number, row in enumerate(test))
+    (sst2 / "test.tsv").write_text(lines("index\tsentence", unlabeled))
     labels = (f"{number}\t{row.label}" for number, row in enumerate(test))
     (sst2 / "test_labels.tsv").write_text(lines("index\tlabel", labels))
     hidden = [Sentence(row.words, -1) for row in test]
     splits = {"train": train, "validation": validation, "test": hidden}
     return Checksums(
         rows={split: corpus.canonical_sha256(rows) for split, rows in splits.items()},
-        labelled_test=corpus.canonical_sha256(test),
+        labeled_test=corpus.canonical_sha256(test),
         files={name: corpus.md5(sst2 / name) for name in corpus.SST2.files},
     )
 
@@ -167,7 +167,7 @@ def test_the_mirrors_labels_are_verified_and_may_be_absent(parameters, mirror, c
     path = mirror / "sst2/test_labels.tsv"
     content = path.read_text()
     path.write_text(content.replace("0\t0", "0\t1"))
-    with pytest.raises(UserError, match=checksums.labelled_test):
+    with pytest.raises(UserError, match=checksums.labeled_test):
         sentences.obtain(params, checksums)
     path.write_text(content.removesuffix("8\t0\n"))
     with pytest.raises(UserError, match="8 labels; 9 were expected"):
@@ -191,7 +191,7 @@ def test_a_limit_keeps_the_first_rows_of_every_split_and_is_no_longer_sst2(param
 def test_sst2_is_known_by_its_checksums_alone():
     rows = {**corpus.SST2.rows}
     assert assets.is_sst2(rows)
-    assert assets.is_sst2({**rows, "test": corpus.SST2.labelled_test})
+    assert assets.is_sst2({**rows, "test": corpus.SST2.labeled_test})
     for split in rows:
         assert not assets.is_sst2({**rows, split: "0" * 64})
 
@@ -333,7 +333,7 @@ def test_pickled_weights_with_old_names_are_converted(mirror, target):
     content = json.loads((mirror / "old/config.json").read_text())
     del content["model_type"]
     (mirror / "old/config.json").write_text(json.dumps(content))
-    encoder.normalise(mirror / "old", target, "old")
+    encoder.normalize(mirror / "old", target, "old")
     found = load_file(target / "model.safetensors")
     assert weights.keys() <= found.keys()
     assert all(torch.equal(found[name], value) for name, value in weights.items())
@@ -345,14 +345,14 @@ def test_damaged_weights_are_refused(mirror, target):
     path = mirror / "tiny/model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"model\.safetensors of tiny cannot be read"):
-        encoder.normalise(mirror / "tiny", target, "tiny")
+        encoder.normalize(mirror / "tiny", target, "tiny")
 
 
 def test_another_architecture_is_refused(mirror, target):
     checkpoint(mirror / "tiny")
     (mirror / "tiny/config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(UserError, match=r"gpt2.*Choose a BERT or DistilBERT"):
-        encoder.normalise(mirror / "tiny", target, "tiny")
+        encoder.normalize(mirror / "tiny", target, "tiny")
 
 
 def test_a_stand_in_is_used_only_when_it_is_named(parameters, mirror, target):
@@ -370,7 +370,7 @@ def test_a_pretrained_checkpoint_that_is_demanded_and_absent_is_an_error(
     parameters, mirror, target
 ):
     mirror.mkdir()
-    params = parameters(encoder={"initialisation": "pretrained"})
+    params = parameters(encoder={"initialization": "pretrained"})
     with pytest.raises(UserError, match="has no prajjwal1/bert-tiny"):
         encoder.obtain(params, WHOLE, target)
 
@@ -384,7 +384,7 @@ def test_a_checkpoint_may_be_a_folder(parameters, tmp_path, target):
 
 def test_from_scratch_has_the_architecture_asked_for_and_no_weights(parameters, target):
     params = parameters(
-        assets={"source": "embedded"}, encoder={"initialisation": "from_scratch", "layers": 3}
+        assets={"source": "embedded"}, encoder={"initialization": "from_scratch", "layers": 3}
     )
     provenance, substitutes = encoder.obtain(params, WHOLE, target)
     assert substitutes == (), "random weights were asked for"
@@ -401,7 +401,7 @@ def test_from_scratch_has_the_architecture_asked_for_and_no_weights(parameters, 
 def test_a_vocabulary_of_the_mirror_with_another_md5_is_refused(parameters, mirror, target):
     (mirror / "bert-base-uncased").mkdir(parents=True)
     (mirror / encoder.VOCABULARY).write_text("\n".join(PIECES))
-    params = parameters(encoder={"initialisation": "from_scratch"})
+    params = parameters(encoder={"initialization": "from_scratch"})
     with pytest.raises(UserError, match=encoder.VOCABULARY_MD5):
         encoder.obtain(params, WHOLE, target)
 
@@ -515,5 +515,5 @@ def test_safetensors_of_today_are_kept_byte_for_byte(mirror, target):
     checkpoint(mirror / "tiny")
     path = mirror / "tiny/model.safetensors"
     save_file(load_file(path), path, metadata={"format": "pt", "note": "kept"})
-    encoder.normalise(mirror / "tiny", target, "tiny")
+    encoder.normalize(mirror / "tiny", target, "tiny")
     assert (target / "model.safetensors").read_bytes() == path.read_bytes()

@@ -5,9 +5,12 @@ from typing import Literal, Union, get_args, get_origin
 import pytest
 import yaml
 
+from ggsa.assets import corpora
+from ggsa.patterns import modes
 from ggsa.workspace import config
 from ggsa.workspace.errors import UserError
 
+KNOWN = {"mode": modes.names(), "corpus": corpora.names()}
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 
 
@@ -17,12 +20,12 @@ def content() -> dict:
 
 def refusal(changed: dict) -> str:
     with pytest.raises(UserError) as caught:
-        config.parse(changed)
+        config.parse(changed, known=KNOWN)
     return str(caught.value)
 
 
 def test_the_committed_parameters_are_sound() -> None:
-    assert config.load(PARAMS).grid.modes[0] == "full"
+    assert config.load(PARAMS, known=KNOWN).grid.modes[0] == "full"
 
 
 def test_every_problem_is_reported_at_once_with_key_and_value() -> None:
@@ -89,7 +92,7 @@ def test_a_file_that_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str) ->
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=r"params\.yaml"):
-        config.load(path)
+        config.load(path, known=KNOWN)
 
 
 def test_every_key_has_a_comment_above_its_block_or_itself() -> None:
@@ -140,7 +143,8 @@ def keys_of_several_types() -> list[str]:
 
 def test_the_released_protocol_has_the_defects_of_the_code_and_the_described_has_none() -> None:
     described, released = (
-        config.load(PARAMS, {"protocol": protocol}) for protocol in ("described", "released")
+        config.load(PARAMS, {"protocol": protocol}, known=KNOWN)
+        for protocol in ("described", "released")
     )
     assert (described.encoder.keep_projections, released.encoder.keep_projections) == (True, False)
     assert (described.train.select_on, released.train.select_on) == ("selection", "validation")
@@ -153,12 +157,14 @@ def test_the_released_protocol_has_the_defects_of_the_code_and_the_described_has
 
 
 def test_the_committed_protocol_is_the_described_one() -> None:
-    assert config.load(PARAMS) == config.load(PARAMS, {"protocol": "described"})
+    assert config.load(PARAMS, known=KNOWN) == config.load(
+        PARAMS, {"protocol": "described"}, known=KNOWN
+    )
 
 
 @pytest.mark.parametrize(("protocol", "key"), of_protocols())
 def test_a_protocol_sets_every_key_that_is_left_to_it(protocol: str, key: str) -> None:
-    params = config.load(PARAMS, {"protocol": protocol})
+    params = config.load(PARAMS, {"protocol": protocol}, known=KNOWN)
     assert value(params, f"{PROTOCOL_KEYS[key]}.{key}") == content()["protocols"][protocol][key]
 
 
@@ -167,8 +173,8 @@ def test_a_protocol_sets_every_key_that_is_left_to_it(protocol: str, key: str) -
 def test_a_key_that_is_set_alone_wins_over_the_protocol_and_changes_nothing_else(
     protocol: str, key: str
 ) -> None:
-    before = config.load(PARAMS, {"protocol": protocol})
-    after = config.load(PARAMS, {"protocol": protocol, key: ALONE[key][protocol]})
+    before = config.load(PARAMS, {"protocol": protocol}, known=KNOWN)
+    after = config.load(PARAMS, {"protocol": protocol, key: ALONE[key][protocol]}, known=KNOWN)
     assert value(after, key) == ALONE[key][protocol] != value(before, key)
     for other in ALONE:
         if other != key:
@@ -179,7 +185,7 @@ def test_a_protocol_of_ones_own_is_known_by_its_name() -> None:
     changed = content()
     changed["protocols"]["mine"] = {**changed["protocols"]["released"], "recipe": "pretrained"}
     changed["protocol"] = "mine"
-    params = config.parse(changed)
+    params = config.parse(changed, known=KNOWN)
     assert (params.train.recipe, params.train.select_on) == ("pretrained", "validation")
 
 
@@ -195,15 +201,20 @@ def test_an_unknown_protocol_gives_one_problem_with_the_one_that_was_meant() -> 
 def test_a_protocol_whose_recipe_is_absent_is_refused() -> None:
     changed = content()
     changed["protocols"]["released"]["recipe"] = "releazed"
-    assert config.parse(changed).protocol == "described"  # of no matter where it is not in force
+    assert (
+        config.parse(changed, known=KNOWN).protocol == "described"
+    )  # of no matter where it is not in force
     changed["protocol"] = "released"
     assert "recipe releazed needs releazed under train.recipes" in refusal(changed)
 
 
 def test_the_word_protocol_means_nothing_to_a_key_that_no_protocol_sets() -> None:
-    assert config.load(PARAMS, {"encoder.checkpoint": "protocol"}).encoder.checkpoint == "protocol"
+    assert (
+        config.load(PARAMS, {"encoder.checkpoint": "protocol"}, known=KNOWN).encoder.checkpoint
+        == "protocol"
+    )
     with pytest.raises(UserError, match=r"protocol is no known choice. There are: auto, float32"):
-        config.load(PARAMS, {"train.precision": "protocol"})
+        config.load(PARAMS, {"train.precision": "protocol"}, known=KNOWN)
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", -1, 0.5, None, {}, [1]], ids=repr)
@@ -212,7 +223,7 @@ def test_a_value_that_may_be_of_several_types_is_refused_in_one_line(
     key: str, wrong: object
 ) -> None:
     with pytest.raises(UserError) as caught:
-        config.load(PARAMS, {key: wrong})
+        config.load(PARAMS, {key: wrong}, known=KNOWN)
     lines = str(caught.value).splitlines()
     assert len(lines) == 2, lines
     assert lines[1].startswith(f"  {key}: ")
@@ -230,16 +241,16 @@ def test_keys_of_several_types_are_found() -> None:
 def test_several_wrong_keys_of_several_types_have_a_line_each() -> None:
     wrong = {key: "nonsense" for key in keys_of_several_types()}
     with pytest.raises(UserError) as caught:
-        config.load(PARAMS, wrong)
+        config.load(PARAMS, wrong, known=KNOWN)
     lines = str(caught.value).splitlines()[1:]
     assert sorted(line.split(":")[0].strip() for line in lines) == sorted(wrong)
 
 
 def test_an_override_leaves_the_file_and_every_other_key_as_they_were() -> None:
     before = PARAMS.read_bytes()
-    changed = config.load(PARAMS, {"rules.corpus.density": 0.5}).model_dump()
-    changed["rules"]["corpus"]["density"] = config.load(PARAMS).rules.corpus.density
-    assert changed == config.load(PARAMS).model_dump()
+    changed = config.load(PARAMS, {"rules.corpus.density": 0.5}, known=KNOWN).model_dump()
+    changed["rules"]["corpus"]["density"] = config.load(PARAMS, known=KNOWN).rules.corpus.density
+    assert changed == config.load(PARAMS, known=KNOWN).model_dump()
     assert PARAMS.read_bytes() == before
 
 
@@ -249,7 +260,7 @@ def test_an_override_leaves_the_file_and_every_other_key_as_they_were() -> None:
 )
 def test_an_override_beneath_a_value_is_refused_by_its_key(key: str, above: str) -> None:
     with pytest.raises(UserError, match=f"{key}: {above} has no keys beneath it; there stands"):
-        config.load(PARAMS, {key: True})
+        config.load(PARAMS, {key: True}, known=KNOWN)
 
 
 def test_no_message_ends_in_two_full_stops() -> None:

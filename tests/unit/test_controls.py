@@ -14,8 +14,9 @@ from ggsa.patterns.pattern import Pattern
 from ggsa.patterns.positional import Positional
 from ggsa.patterns.tag_tables import INDEX
 from ggsa.tagging.alignment import TaggedPieces
-from ggsa.workspace import artifacts, config
+from ggsa.workspace import config
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import write_table
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -69,7 +70,7 @@ def write_attention(path: Path, seed: int, order: list[tuple[str, str]]) -> None
     """Say that a full model trained with a seed uses these pairs, the first of them most."""
     table = pd.DataFrame(order, columns=["query_tag", "key_tag"])
     table["seed"], table["weight_per_pair"] = seed, np.linspace(1, 0, len(table))
-    artifacts.write_table(path, table)
+    write_table(path, table)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -27,7 +27,7 @@ def file(tmp_path, content, name="some.tsv"):
 
 def test_quotation_marks_are_words_and_the_trailing_space_is_none(tmp_path):
     path = file(tmp_path, 'sentence\tlabel\na " bare quote \t1\n"film\t0\n')
-    assert corpus.read_labelled_tsv(path) == [
+    assert corpus.read_labeled_tsv(path) == [
         Sentence(("a", '"', "bare", "quote"), 1),
         Sentence(('"film',), 0),
     ]
@@ -35,12 +35,12 @@ def test_quotation_marks_are_words_and_the_trailing_space_is_none(tmp_path):
 
 def test_only_a_line_feed_ends_a_row_and_only_a_space_splits_words(tmp_path):
     path = file(tmp_path, "sentence\tlabel\na\u2028b c\u00a0d\u0085e\t1\n")
-    assert corpus.read_labelled_tsv(path) == [Sentence(("a\u2028b", "c\u00a0d\u0085e"), 1)]
+    assert corpus.read_labeled_tsv(path) == [Sentence(("a\u2028b", "c\u00a0d\u0085e"), 1)]
 
 
-def test_the_unlabelled_test_file_gives_the_label_minus_one(tmp_path):
+def test_the_unlabeled_test_file_gives_the_label_minus_one(tmp_path):
     path = file(tmp_path, "index\tsentence\n0\tone film\n1\ttwo films \n")
-    assert corpus.read_unlabelled_tsv(path) == [
+    assert corpus.read_unlabeled_tsv(path) == [
         Sentence(("one", "film"), -1),
         Sentence(("two", "films"), -1),
     ]
@@ -63,21 +63,21 @@ def test_the_unlabelled_test_file_gives_the_label_minus_one(tmp_path):
 def test_a_malformed_row_is_refused_with_file_and_line(tmp_path, content, line, problem):
     path = file(tmp_path, content)
     with pytest.raises(UserError) as error:
-        corpus.read_labelled_tsv(path)
+        corpus.read_labeled_tsv(path)
     assert f"{path}, line {line}:" in str(error.value)
     assert problem in str(error.value)
 
 
 def test_a_file_without_rows_is_refused(tmp_path):
     with pytest.raises(UserError, match="no rows"):
-        corpus.read_labelled_tsv(file(tmp_path, "sentence\tlabel\n"))
+        corpus.read_labeled_tsv(file(tmp_path, "sentence\tlabel\n"))
 
 
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"absent\.tsv cannot be read"):
-        corpus.read_labelled_tsv(tmp_path / "absent.tsv")
+        corpus.read_labeled_tsv(tmp_path / "absent.tsv")
     with pytest.raises(UserError, match="UTF-8"):
-        corpus.read_labelled_tsv(file(tmp_path, b"sentence\tlabel\n\xff\t1\n"))
+        corpus.read_labeled_tsv(file(tmp_path, b"sentence\tlabel\n\xff\t1\n"))
 
 
 def test_labels_must_count_from_zero_so_that_none_is_lost(tmp_path):
@@ -107,13 +107,13 @@ def test_a_wrong_checksum_is_refused_with_both_values():
 @given(st.data())
 def test_labels_follow_the_words_whatever_the_order_of_the_copy(data):
     words = st.tuples(st.sampled_from("abc"), st.sampled_from("abc"))
-    labelled = data.draw(
+    labeled = data.draw(
         st.lists(st.builds(Sentence, words, st.integers(0, 1)), unique_by=lambda row: row.words)
     )
-    labelled += [Sentence(("x", str(row)), row % 2) for row in range(4)]
-    copy = data.draw(st.permutations(labelled))
-    hidden = [Sentence(row.words, -1) for row in labelled]
-    assert corpus.align_labels(hidden, copy) == labelled
+    labeled += [Sentence(("x", str(row)), row % 2) for row in range(4)]
+    copy = data.draw(st.permutations(labeled))
+    hidden = [Sentence(row.words, -1) for row in labeled]
+    assert corpus.align_labels(hidden, copy) == labeled
 
 
 def test_repeated_sentences_take_their_labels_in_the_order_of_the_copy():
@@ -220,7 +220,7 @@ def test_sst2_has_the_published_checksums_and_whole_sentences():
     folder = MIRROR / "sst2"
     if not (folder / "train.tsv").is_file():
         pytest.skip(f"no mirror with SST-2 at {MIRROR}; set GGSA_MIRROR to test with it")
-    train = corpus.read_labelled_tsv(folder / "train.tsv")
+    train = corpus.read_labeled_tsv(folder / "train.tsv")
     assert corpus.canonical_sha256(train) == corpus.SST2.rows["train"]
     assert corpus.md5(folder / "train.tsv") == corpus.SST2.files["train.tsv"]
     selection = corpus.select(train, 500, seed=2605)

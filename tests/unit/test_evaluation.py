@@ -14,6 +14,7 @@ from ggsa.evaluation.outcomes import read_outcomes
 from ggsa.patterns.pattern import Pattern, write_pattern
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import write_table
 from ggsa.workspace.vocabulary import TAGS
 
 ROOT = Path(__file__).parents[2]
@@ -63,10 +64,10 @@ def write_cell(mode, seed, accuracy=0.8, test_labels=True, ids_from=0):
         ids = np.arange(ids_from, ids_from + rows)
         parts.append(pd.DataFrame({"split": split, "id": ids, "label": labels, "logits": logits}))
     folder = paths.cell("core", mode, seed)
-    artifacts.write_table(folder / "predictions.parquet", pd.concat(parts))
+    write_table(folder / "predictions.parquet", pd.concat(parts))
     history = {"step": [10, 20], "epoch": [0.5, 1.0], "loss": [0.7, 0.4]}
     history["selection_accuracy"] = [0.5, accuracy]
-    artifacts.write_table(folder / "history.csv", pd.DataFrame(history))
+    write_table(folder / "history.csv", pd.DataFrame(history))
     training = {"mode": mode, "seed": seed, "recipe": "from_scratch", "best_step": 20}
     artifacts.write_json(folder / "training.json", training)
 
@@ -99,8 +100,8 @@ def workspace(tmp_path, monkeypatch):
         ids = range(ROWS[split])
         corpus = pd.DataFrame({"id": ids, "words": sentences, "label": 0})
         tagged = pd.DataFrame({"id": ids, "tags": [tags[: len(s)] for s in sentences]})
-        artifacts.write_table(paths.corpus_split(split), corpus)
-        artifacts.write_table(paths.tags_split(split), tagged)
+        write_table(paths.corpus_split(split), corpus)
+        write_table(paths.tags_split(split), tagged)
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dog", "bark", "##s", "."]
     vocabulary = {piece: i for i, piece in enumerate(pieces)}
     BertTokenizerFast(vocab=vocabulary).save_pretrained(paths.ENCODER)
@@ -295,7 +296,7 @@ def test_predictions_that_are_not_numbers_are_refused():
     path = paths.cell("core", "hard", 1) / "predictions.parquet"
     predictions = pd.read_parquet(path)
     predictions.at[3, "logits"] = [np.nan, 1.0]
-    artifacts.write_table(path, predictions)
+    write_table(path, predictions)
     with pytest.raises(UserError, match=r"core/hard-1/.*finite"):
         read_outcomes(parameters())
 
@@ -305,7 +306,7 @@ def test_validation_without_labels_is_refused():
     for seed in SEEDS:
         path = paths.cell("core", "full", seed) / "predictions.parquet"
         predictions = pd.read_parquet(path).assign(label=-1)
-        artifacts.write_table(path, predictions)
+        write_table(path, predictions)
     with pytest.raises(UserError, match="validation split has no labels"):
         read_outcomes(parameters(modes=["full"]))
 

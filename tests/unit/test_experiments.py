@@ -70,7 +70,7 @@ def test_what_is_no_change_is_refused_with_an_example(text: str) -> None:
         experiments.changes(text)
 
 
-def test_a_misspelt_key_is_refused_before_anything_runs(
+def test_a_misspelled_key_is_refused_before_anything_runs(
     monkeypatch: pytest.MonkeyPatch, root: Path
 ) -> None:
     monkeypatch.chdir(root)

@@ -52,9 +52,9 @@ def test_the_data_cannot_end_their_script(table):
     assert json.loads(written) == explorer.data(table)
 
 
-def test_a_mode_has_the_colour_of_the_figures_lifted_where_the_ground_is_dark():
-    light, dark = (list(map(int, c.split())) for c in explorer.colours("hard").values())
-    assert "#" + "".join(f"{value:02x}" for value in light) == style.colour("hard")
+def test_a_mode_has_the_color_of_the_figures_lifted_where_the_ground_is_dark():
+    light, dark = (list(map(int, c.split())) for c in explorer.colors("hard").values())
+    assert "#" + "".join(f"{value:02x}" for value in light) == style.color("hard")
     assert all(a < b <= 255 for a, b in zip(light, dark, strict=True))
 
 

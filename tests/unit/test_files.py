@@ -74,7 +74,7 @@ def test_words_are_taken_as_they_are_given() -> None:
     found = obtain(train="corpora/train.jsonl", **options)
     assert all(row.words[2] == "words." for row in found.splits["train"])
     assert found.splits == obtain(train="corpora/spaced.csv", **options).splits
-    assert found.provenance["tokeniser"] is None
+    assert found.provenance["tokenizer"] is None
 
 
 def test_provenance_names_files_and_classes_and_is_not_sst2() -> None:
@@ -186,7 +186,7 @@ def test_whatever_a_file_holds_it_is_read_or_refused_in_one_paragraph(
     path = Path(f"corpora/any.{ending}")
     path.write_bytes(content)
     try:
-        rows = files.labelled(path, params(train=str(path)).corpus.files)
+        rows = files.labeled(path, params(train=str(path)).corpus.files)
     except UserError as error:
         assert str(path) in str(error) and "\n" not in str(error)
     else:

@@ -284,15 +284,15 @@ def loss_curve(pattern: Pattern, batches: list[Batch], implementation: str) -> l
         sizes, attn_implementation=attention.NAME
     )
     mask = attention.Mask(pattern, CPU, implementation, sizes)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     losses = []
     for batch in batches:
         tags = batch.tags.masked_fill(batch.is_padding, -1)
         labels = ((tags < SIZE // 2).sum(1) > (tags >= SIZE // 2).sum(1)).long()
         loss = torch.nn.functional.cross_entropy(model(**mask.inputs(batch)).logits, labels)
         loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         losses.append(loss.item())
     return losses
 

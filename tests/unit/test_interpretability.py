@@ -25,18 +25,18 @@ def test_uniform_attention_has_entropy_one_and_a_single_key_none(keys):
     even = torch.full((1, keys), 1 / keys)
     single = torch.eye(keys)[:1]
     allowed = torch.tensor([keys])
-    assert float(attention.normalised_entropy(even, allowed)) == pytest.approx(1, abs=1e-5)
-    assert float(attention.normalised_entropy(single, allowed)) == 0
+    assert float(attention.normalized_entropy(even, allowed)) == pytest.approx(1, abs=1e-5)
+    assert float(attention.normalized_entropy(single, allowed)) == 0
 
 
 @given(st.integers(0, 1000), st.integers(2, 12))
 def test_entropy_lies_between_none_and_uniform(seed, keys):
-    found = attention.normalised_entropy(softmax_rows(seed, 3, keys), torch.full((3,), keys))
+    found = attention.normalized_entropy(softmax_rows(seed, 3, keys), torch.full((3,), keys))
     assert ((found > 0) & (found < 1 + 1e-6)).all()
 
 
 def test_a_query_with_one_key_has_no_entropy():
-    assert float(attention.normalised_entropy(torch.tensor([[1.0]]), torch.tensor([1]))) == 0
+    assert float(attention.normalized_entropy(torch.tensor([[1.0]]), torch.tensor([1]))) == 0
 
 
 @given(st.integers(0, 1000))

@@ -45,8 +45,8 @@ def test_a_name_that_is_taken_is_refused(registry) -> None:
         registry()
 
 
-def test_a_mode_without_a_colour_of_its_own_can_be_drawn() -> None:
-    assert style.colour("a new one").startswith("#") and style.marker("a new one")
+def test_a_mode_without_a_color_of_its_own_can_be_drawn() -> None:
+    assert style.color("a new one").startswith("#") and style.marker("a new one")
 
 
 # The documents.

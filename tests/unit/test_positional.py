@@ -203,9 +203,9 @@ def test_the_bias_of_a_mask_equals_a_reference_that_ranks_pair_by_pair(case: tup
         pairs = reference_pairs(pattern, tags[row, :end].tolist(), int(identities[row]))
         for query in range(length):
             for key in range(length):
-                favour = pattern.bias[tags[row, query], tags[row, key]]
-                if np.isfinite(favour) and not is_padding[row, key]:
-                    expected[row, 0, query, key] = favour
+                favor = pattern.bias[tags[row, query], tags[row, key]]
+                if np.isfinite(favor) and not is_padding[row, key]:
+                    expected[row, 0, query, key] = favor
                 elif query == key or (query, key) in pairs:
                     expected[row, 0, query, key] = 0.0
     batch = Batch(
@@ -241,7 +241,7 @@ def test_random_numbers_are_uniform_and_independent_of_place_sentence_and_seed(s
     assert stats.kstest(numbers.ravel(), "uniform").pvalue > 1e-3
     assert stats.chisquare(np.histogram(numbers, 64, (0, 1))[0]).pvalue > 1e-3
     upper, lower = np.triu_indices(32, 1), np.tril_indices(32, -1)
-    neighbours = {
+    neighbors = {
         "sentence": (numbers[1:], numbers[:-1]),
         "query": (numbers[:, 1:], numbers[:, :-1]),
         "key": (numbers[:, :, 1:], numbers[:, :, :-1]),
@@ -249,7 +249,7 @@ def test_random_numbers_are_uniform_and_independent_of_place_sentence_and_seed(s
         "half": (numbers[:, *upper], numbers[:, *lower]),
         "seed": (numbers, positional.uniform(seed + 1, np.arange(40), 32)),
     }
-    for name, (one, other) in neighbours.items():
+    for name, (one, other) in neighbors.items():
         # Five standard errors of the correlation of independent numbers.
         assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 5 / one.size**0.5, name
 

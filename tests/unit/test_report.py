@@ -13,8 +13,9 @@ from finished_run import MODES, SEEDS, write_run
 
 from ggsa import report
 from ggsa.report import publish, rendering, summary, wording
-from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace import config, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import PREDICTION_COLUMNS, write_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,7 +103,7 @@ def test_one_mode_and_one_seed_on_another_corpus_make_a_report_that_says_so(tmp_
     monkeypatch.chdir(workspace(tmp_path, is_sst2=False, modes=("full",), seeds=(13,)))
     for name in ("comparisons", "mcnemar", "equivalence"):
         columns = pd.read_csv(rendered_tables() / f"{name}.csv").columns
-        artifacts.write_table(paths.TABLES / f"{name}.csv", pd.DataFrame(columns=columns))
+        write_table(paths.TABLES / f"{name}.csv", pd.DataFrame(columns=columns))
     report.render(params_of(modes=("full",), seeds=(13,)))
     page = paths.REPORT.read_text(encoding="utf-8")
     assert page.index("This run is not on SST-2") < page.index("<h1>")
@@ -147,7 +148,7 @@ def test_publishing_copies_the_run_without_text_and_writes_the_readme(rendered, 
     publish.README.write_text(f"# Title\n\n{publish.BEGIN}\nold\n{publish.END}\n\nRest.\n")
     publish.publish(params_of())
     published = paths.PUBLISHED / "runs/hard-42.parquet"
-    assert tuple(pd.read_parquet(published)) == artifacts.PREDICTION_COLUMNS
+    assert tuple(pd.read_parquet(published)) == PREDICTION_COLUMNS
     found = {path.name for path in paths.PUBLISHED.iterdir()}
     assert found == {"report.html", "tables", "figures", "metrics.json", "provenance.json",
                      "rules", "params.yaml", "runs", "SHA256SUMS"}  # fmt: skip

@@ -50,7 +50,7 @@ def test_dropping_and_adding_change_exactly_the_named_pairs() -> None:
     assert sorted(changed) == [("ADV", "VERB"), ("VERB", "NOUN")]
 
 
-def test_soft_favours_exactly_what_hard_allows_and_blocks_nothing() -> None:
+def test_soft_favors_exactly_what_hard_allows_and_blocks_nothing() -> None:
     table = hard(block())
     bias = rules.pattern("soft", block(soft_strength=2.5), table).bias
     assert np.array_equal(bias == 2.5, table)
@@ -63,7 +63,7 @@ def test_zero_soft_strength_equals_full() -> None:
     assert np.array_equal(soft, rules.pattern("full", block(), table).bias)
 
 
-def test_the_released_soft_table_favours_eleven_pairs_that_hard_blocks() -> None:
+def test_the_released_soft_table_favors_eleven_pairs_that_hard_blocks() -> None:
     table = hard(block())
     bias = rules.pattern("soft_released", block(), table).bias
     assert (bias == 5.0).sum() == 11
@@ -100,7 +100,7 @@ def test_a_malformed_pattern_is_refused(tmp_path: Path) -> None:
         read_pattern(tmp_path / "p.json")
 
 
-def test_neighbours_equal_a_loop_over_all_pairs_of_words() -> None:
+def test_neighbors_equal_a_loop_over_all_pairs_of_words() -> None:
     tags, _ = sentences(12)
     for reach in (1, 5):
         expected = np.zeros((len(TAGS), len(TAGS)), int)
@@ -109,7 +109,7 @@ def test_neighbours_equal_a_loop_over_all_pairs_of_words() -> None:
                 for j, b in enumerate(row):
                     if 0 < abs(i - j) <= reach:
                         expected[INDEX[a], INDEX[b]] += 1
-        assert np.array_equal(rule_statistics.neighbours(tags, reach), expected)
+        assert np.array_equal(rule_statistics.neighbors(tags, reach), expected)
 
 
 def test_mutual_information_is_zero_for_independent_tags() -> None:

@@ -15,6 +15,7 @@ from transformers import BertConfig, BertTokenizerFast
 from ggsa.training import cells, loop, runner, studies
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 ARMS = {"hard": {}, "strong": {"mode": "soft", "rules.soft_strength": 9.0}, "random": {}}
@@ -74,8 +75,8 @@ def data(workspace: Path) -> Path:
         about = {"id": range(20), "label": 0}
         corpus = pd.DataFrame({**about, "words": [[words[i] for i in row] for row in rows]})
         tagged = pd.DataFrame({**about, "tags": [[tags[i] for i in row] for row in rows]})
-        artifacts.write_table(paths.corpus_split(split), corpus)
-        artifacts.write_table(paths.tags_split(split), tagged)
+        write_table(paths.corpus_split(split), corpus)
+        write_table(paths.tags_split(split), tagged)
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, "##s"]
     BertTokenizerFast(vocab={piece: i for i, piece in enumerate(pieces)}).save_pretrained(
         paths.ENCODER

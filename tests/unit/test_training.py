@@ -131,13 +131,13 @@ def test_a_subset_of_the_vocabulary_trains_as_the_whole_does() -> None:
         model = BertForSequenceClassification(config)
         whole = subset.shrink(model) if small else None
         pieces = [subset.renumber(row) if small else row for row in sentences]
-        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
         for _ in range(5):
             logits = model(input_ids=torch.from_numpy(np.stack(pieces))).logits
             torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
         if whole is not None:
             subset.restore(model, whole, padding=0)
         return model

@@ -21,6 +21,7 @@ from ggsa.report import publish, tables, verification
 from ggsa.report.verification import __main__ as command
 from ggsa.report.verification import recorded, rederived
 from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.tables import write_table
 from ggsa.workspace.vocabulary import TAGS
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ def write_predictions(path, seed):
         logits = [list(row) for row in generator.normal(size=(rows, 2))]
         content = {"split": split, "id": np.arange(rows), "label": labels, "logits": logits}
         parts.append(pd.DataFrame(content))
-    artifacts.write_table(path, pd.concat(parts))
+    write_table(path, pd.concat(parts))
 
 
 def pattern(mode):
@@ -79,7 +80,7 @@ def write_core():
     made |= core.concluding_tables(made, setting)
     notes = core.table_notes(params.grid, params.rules, setting, list(found))
     for name, table in made.items():
-        artifacts.write_table(rederived.COMPUTED_TABLES / f"{name}.csv", table)
+        write_table(rederived.COMPUTED_TABLES / f"{name}.csv", table)
         if name in core.IN_MARKDOWN:
             text = core.markdown(table, notes.get(name, []))
             artifacts.write_text(rederived.COMPUTED_TABLES / f"{name}.md", text)
@@ -159,7 +160,7 @@ def flip(path, row):
     table["logits"] = [
         logits[::-1] if number == row else logits for number, logits in enumerate(table["logits"])
     ]
-    artifacts.write_table(path, table)
+    write_table(path, table)
 
 
 def test_an_untouched_copy_passes_and_says_how_much_was_checked(fresh, monkeypatch, capsys):
@@ -206,7 +207,7 @@ def test_an_altered_logit_that_changes_no_class_is_found_by_its_hash(fresh):
     path = rederived.prediction_file("soft", 1)
     table = pd.read_parquet(path)
     table["logits"] = [2 * logits for logits in table["logits"]]
-    artifacts.write_table(path, table)
+    write_table(path, table)
     assert named() == {str(path)}
 
 
@@ -327,7 +328,7 @@ def test_answers_are_written_again_and_compared(fresh, monkeypatch):
         assert corpus == "sst2"
         assert settings.bootstrap_samples == 100
         table = pd.DataFrame({"arm": ["hard", "random"], "p": [0.123456789, 0.5]})
-        artifacts.write_table(target / "arms.csv", table)
+        write_table(target / "arms.csv", table)
 
     monkeypatch.setattr(answers, "write", write)
     write("sst2", config.load().evaluate, folder)

@@ -26,7 +26,7 @@ def download(params: Params, checksums: corpus.Checksums = corpus.SST2) -> dict[
 
     Args:
         params: Name the assets and the sources that may be asked.
-        checksums: By which the corpus is recognised.
+        checksums: By which the corpus is recognized.
 
     Raises:
         UserError: If an asset cannot be had, does not match its checksum, or cannot be written.
@@ -85,7 +85,7 @@ def is_sst2(sha256: Mapping[str, str]) -> bool:
     return (
         sha256["train"] == corpus.SST2.rows["train"]
         and sha256["validation"] == corpus.SST2.rows["validation"]
-        and sha256["test"] in (corpus.SST2.rows["test"], corpus.SST2.labelled_test)
+        and sha256["test"] in (corpus.SST2.rows["test"], corpus.SST2.labeled_test)
     )
 
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ggsa.workspace import artifacts
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import write_table
 
 UNKNOWN = -1
 """The label of a sentence whose label is not known."""
@@ -36,16 +36,16 @@ Corpus = dict[str, list[Sentence]]
 
 @dataclass(frozen=True)
 class Checksums:
-    """By which a corpus is recognised.
+    """By which a corpus is recognized.
 
     Attributes:
-        rows: Canonical sha256 of the train, validation and (unlabelled) test split.
-        labelled_test: Canonical sha256 of the test split with its labels.
+        rows: Canonical sha256 of the train, validation and (unlabeled) test split.
+        labeled_test: Canonical sha256 of the test split with its labels.
         files: md5 of the published files, by name.
     """
 
     rows: Mapping[str, str]
-    labelled_test: str
+    labeled_test: str
     files: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -55,7 +55,7 @@ SST2 = Checksums(
         "validation": "671af978780e8f3c0fc0352ca77fe594b29b0b96b0dc4f9595b602be49f3707f",
         "test": "cfdec60584d39e2f47bc286dc039c2e99e45bd6d02f4025b3c827a406dbb3811",
     },
-    labelled_test="24fe0334c0525377de39e44f63938c217305c94954d3175d84260f3d0baef710",
+    labeled_test="24fe0334c0525377de39e44f63938c217305c94954d3175d84260f3d0baef710",
     files={
         "train.tsv": "da409a0a939379ed32a470bc0f7fe99a",
         "dev.tsv": "268856b487b2a31a28c0a93daaff7288",
@@ -96,7 +96,7 @@ def sentence(text: str, label: object, place: str, labels: Sequence[int]) -> Sen
     return Sentence(words, known[str(label)])
 
 
-def read_labelled_tsv(path: Path) -> list[Sentence]:
+def read_labeled_tsv(path: Path) -> list[Sentence]:
     """Return the rows of a GLUE file with the columns `sentence` and `label`.
 
     Raises:
@@ -108,7 +108,7 @@ def read_labelled_tsv(path: Path) -> list[Sentence]:
     ]
 
 
-def read_unlabelled_tsv(path: Path) -> list[Sentence]:
+def read_unlabeled_tsv(path: Path) -> list[Sentence]:
     """Return the rows of a GLUE file with the columns `index` and `sentence`, labels unknown."""
     return [
         sentence(text, UNKNOWN, f"{path}, line {line}", (UNKNOWN,))
@@ -219,14 +219,14 @@ def verify(what: str, kind: str, expected: str, found: str) -> None:
 # Labels of the test split.
 
 
-def align_labels(test: Sequence[Sentence], labelled: Iterable[Sentence]) -> list[Sentence] | None:
+def align_labels(test: Sequence[Sentence], labeled: Iterable[Sentence]) -> list[Sentence] | None:
     """Return the test split with the labels of a copy in any order, or None if they do not fit.
 
     Rows are matched by their words. Rows with the same words take their labels in the order of the
     copy; where that order is not the published one, the checksum of the result tells.
     """
     labels: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for words, label in labelled:
+    for words, label in labeled:
         labels[words].append(label)
     for waiting in labels.values():
         waiting.reverse()
@@ -407,7 +407,7 @@ def table(split: str, sentences: Sequence[Sentence]) -> pd.DataFrame:
 def write(folder: Path, made: Mapping[str, pd.DataFrame]) -> None:
     """Write every split to `<folder>/<split>.parquet`, byte-stable for equal rows."""
     for split, rows in made.items():
-        artifacts.write_table(Path(folder) / f"{split}.parquet", rows)
+        write_table(Path(folder) / f"{split}.parquet", rows)
 
 
 def rows_of(made: pd.DataFrame) -> list[Sentence]:

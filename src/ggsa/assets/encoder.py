@@ -35,7 +35,7 @@ VOCABULARY = Path("bert-base-uncased/vocab.txt")
 VOCABULARY_MD5 = "64800d5d8528ce344256daf115d4965e"
 REPOSITORY_NAME = re.compile(r"[\w.-]*\w(/\w[\w.-]*)?", re.ASCII)
 RENAMED = {".gamma": ".weight", ".beta": ".bias"}
-"""How old BERT checkpoints call the two parameters of a layer normalisation."""
+"""How old BERT checkpoints call the two parameters of a layer normalization."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ def obtain(
     Raises:
         UserError: If a checkpoint that is demanded cannot be had, or what was had is not sound.
     """
-    if params.encoder.initialisation == "from_scratch":
+    if params.encoder.initialization == "from_scratch":
         return _from_scratch(params, train, folder), ()
     found = find_checkpoint(params)
     if found is None:
         sentence = f"The encoder starts from random weights, not from {params.encoder.checkpoint}."
         policy.notice(sentence)
         return _from_scratch(params, train, folder), (sentence,)
-    normalise(found.folder, folder, params.encoder.checkpoint)
+    normalize(found.folder, folder, params.encoder.checkpoint)
     provenance = {
         "source": found.source,
         "checkpoint": params.encoder.checkpoint,
@@ -87,7 +87,7 @@ def obtain(
 def find_checkpoint(params: Params) -> Checkpoint | None:
     """Return the checkpoint that params.yaml names, or None to start from scratch.
 
-    None is returned only under `initialisation: auto`, where the Hub was neither demanded nor
+    None is returned only under `initialization: auto`, where the Hub was neither demanded nor
     reached, and nothing else has the checkpoint. One that the Hub does not know is a mistake.
 
     Raises:
@@ -97,7 +97,7 @@ def find_checkpoint(params: Params) -> Checkpoint | None:
     if (Path(name).expanduser() / CONFIG).is_file():
         return Checkpoint("folder", Path(name).expanduser())
     attempts = {"hub": lambda: _from_hub(params), "mirror": lambda: _from_mirror(params)}
-    if params.encoder.initialisation == "auto":
+    if params.encoder.initialization == "auto":
         attempts["embedded"] = lambda: None
         if params.assets.source == "mirror" and params.assets.mirror_folder() is not None:
             attempts["mirror"] = lambda: mirror_checkpoint(params)
@@ -143,7 +143,7 @@ def _from_hub(params: Params) -> Path:
             raise UserError(
                 f"encoder.checkpoint: there is no {name}, revision {revision}, on the Hub, in the "
                 f"mirror or as a folder ({error}). Correct the name or the revision, or set "
-                f"encoder.initialisation: from_scratch."
+                f"encoder.initialization: from_scratch."
             ) from error
         raise
     return folder
@@ -152,7 +152,7 @@ def _from_hub(params: Params) -> Path:
 # Bringing it into one layout.
 
 
-def normalise(source: Path, folder: Path, name: str) -> None:
+def normalize(source: Path, folder: Path, name: str) -> None:
     """Write a checkpoint's configuration, fast tokenizer and weights in today's layout.
 
     Args:
@@ -187,7 +187,7 @@ def _write_weights(source: Path, target: Path, name: str) -> None:
     if file is None:
         raise UserError(
             f"encoder.checkpoint: {name} has neither {SAFETENSORS} nor {PICKLED}. Set "
-            f"encoder.initialisation: from_scratch to start from random weights."
+            f"encoder.initialization: from_scratch to start from random weights."
         )
     try:
         if file == SAFETENSORS:

@@ -28,7 +28,7 @@ HELD_OUT = ("validation", "test")
 SHOWN = 40
 """Characters of a wrong value that a message shows."""
 
-Labelled = tuple[tuple[str, ...], str]  # words, name of the class
+Labeled = tuple[tuple[str, ...], str]  # words, name of the class
 Record = tuple[str, dict[str, Any]]  # where it stands, and its values by column
 
 
@@ -45,7 +45,7 @@ def read(options: blocks.Corpus) -> Read:
         UserError: If a file or a row is malformed, or the classes or the number of rows will not do.
     """
     files = {split: Path(path) for split, path in options.files.paths().items()}
-    rows = {split: labelled(path, options.files) for split, path in files.items()}
+    rows = {split: labeled(path, options.files) for split, path in files.items()}
     classes = class_names(rows, files)
     numbers = {name: number for number, name in enumerate(classes)}
     splits: Corpus = {
@@ -73,7 +73,7 @@ def read(options: blocks.Corpus) -> Read:
             for split, path in files.items()
         },
         "classes": list(classes),
-        "tokeniser": raw_text.version() if options.files.text else None,
+        "tokenizer": raw_text.version() if options.files.text else None,
         "rows_left_out": left_out,
     }
     held_out = {split: splits[split] for split in HELD_OUT}
@@ -84,14 +84,14 @@ def read(options: blocks.Corpus) -> Read:
 
 
 def class_names(
-    rows: Mapping[str, Sequence[Labelled]], files: Mapping[str, Path]
+    rows: Mapping[str, Sequence[Labeled]], files: Mapping[str, Path]
 ) -> tuple[str, ...]:
     """Return the classes of train, sorted: whole numbers by size, anything else by name.
 
     Raises:
         UserError: If there is one class alone, or another split has one that train lacks.
     """
-    found = {split: Counter(name for _, name in labelled) for split, labelled in rows.items()}
+    found = {split: Counter(name for _, name in labeled) for split, labeled in rows.items()}
     train = found["train"]
     if len(train) < 2:
         raise UserError(
@@ -158,7 +158,7 @@ def require_enough(
 # Rows.
 
 
-def labelled(path: Path, files: blocks.Files) -> list[Labelled]:
+def labeled(path: Path, files: blocks.Files) -> list[Labeled]:
     """Return the words and the class of every row of a file.
 
     Raises:
@@ -186,7 +186,7 @@ def labelled(path: Path, files: blocks.Files) -> list[Labelled]:
     return found
 
 
-def _require_characters(row: Labelled, place: str) -> None:
+def _require_characters(row: Labeled, place: str) -> None:
     try:
         "".join((*row[0], row[1])).encode()
     except UnicodeEncodeError as error:

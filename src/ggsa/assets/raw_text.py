@@ -1,6 +1,6 @@
 """From raw text to words, for corpora that do not come split as SST-2 does.
 
-NLTK's Treebank tokeniser splits as the treebanks do on which taggers are trained, and needs no data
+NLTK's Treebank tokenizer splits as the treebanks do on which taggers are trained, and needs no data
 that would have to be downloaded. It wants one sentence at a time, since it takes only a last full
 stop off its word; sentences are found by Punkt with the abbreviations listed here instead of a
 trained model.

@@ -43,13 +43,13 @@ def obtain(params: Params, checksums: Checksums) -> Obtained:
     selection = select(read.splits["train"], count, seed) if select else None
     tables = corpus.tables(read.splits, selection)
     substitutes = read.substitutes
-    labelled = read.splits["test"][0].label != UNKNOWN
-    if not labelled:
+    labeled = read.splits["test"][0].label != UNKNOWN
+    if not labeled:
         policy.notice(TEST_UNLABELLED)
         substitutes += (TEST_UNLABELLED,)
     description = {
         **read.description,
-        "test_labelled": labelled,
+        "test_labeled": labeled,
         "whole_sentences": len(selection.whole if selection else read.splits["train"]),
         "leaking_rows": len(selection.leaking) if selection else 0,
     }
@@ -95,9 +95,9 @@ def _from_mirror(params: Params, checksums: Checksums) -> Corpus:
         if expected is not None:
             corpus.verify(str(folder / name), "md5", expected, corpus.md5(folder / name))
     splits = {
-        "train": corpus.read_labelled_tsv(folder / TSV["train"]),
-        "validation": corpus.read_labelled_tsv(folder / TSV["validation"]),
-        "test": corpus.read_unlabelled_tsv(folder / TSV["test"]),
+        "train": corpus.read_labeled_tsv(folder / TSV["train"]),
+        "validation": corpus.read_labeled_tsv(folder / TSV["validation"]),
+        "test": corpus.read_unlabeled_tsv(folder / TSV["test"]),
     }
     _verify_rows(str(folder), splits, checksums)
     if not (folder / LABELS).is_file():
@@ -111,7 +111,7 @@ def _from_mirror(params: Params, checksums: Checksums) -> Corpus:
     test = [Sentence(row.words, label) for row, label in zip(splits["test"], labels, strict=True)]
     found = corpus.canonical_sha256(test)
     corpus.verify(
-        f"{TSV['test']} with {folder / LABELS}", "canonical sha256", checksums.labelled_test, found
+        f"{TSV['test']} with {folder / LABELS}", "canonical sha256", checksums.labeled_test, found
     )
     return {**splits, "test": test}
 
@@ -136,11 +136,11 @@ def _from_hub(params: Params, checksums: Checksums) -> Corpus:
         for split, labels in (("train", (0, 1)), ("validation", (0, 1)), ("test", (UNKNOWN,)))
     }
     _verify_rows(repository, splits, checksums)
-    test = _labelled_test(params, splits["test"], checksums)
+    test = _labeled_test(params, splits["test"], checksums)
     return {**splits, "test": test} if test else splits
 
 
-def _labelled_test(
+def _labeled_test(
     params: Params, test: list[Sentence], checksums: Checksums
 ) -> list[Sentence] | None:
     """Return the test split with labels, or None, aloud, if they cannot be had or do not fit."""
@@ -160,10 +160,10 @@ def _labelled_test(
         )
         return None
     found = corpus.canonical_sha256(aligned)
-    if found != checksums.labelled_test:
+    if found != checksums.labeled_test:
         policy.notice(
             f"test labels: those of {repository} are not the treebank's (canonical sha256 {found}; "
-            f"{checksums.labelled_test} was expected)."
+            f"{checksums.labeled_test} was expected)."
         )
         return None
     return aligned
@@ -225,7 +225,7 @@ def imdb(params: Params) -> Read:
         "name": "imdb",
         "repository": params.corpus.reviews_repository if source == "hub" else None,
         "revision": params.corpus.reviews_revision if source == "hub" else None,
-        "tokeniser": raw_text.version(),
+        "tokenizer": raw_text.version(),
     }
     splits = reviews.with_validation(read, params.corpus.validation_reviews, params.corpus.seed)
     return Read(splits, description, "documents")

@@ -70,10 +70,10 @@ def _headline(lookout: "Lookout", pieces: int) -> str:  # noqa: F821
 
 
 def _lines(found: "Explanation", lookout: "Lookout") -> list[str]:  # noqa: F821
-    if lookout.allowed.all() and not lookout.favoured.any():
+    if lookout.allowed.all() and not lookout.favored.any():
         return ["  every token may look at every token"]
-    shown = lookout.favoured if lookout.allowed.all() else lookout.allowed
-    verb = "favours" if lookout.allowed.all() else "may look at"
+    shown = lookout.favored if lookout.allowed.all() else lookout.allowed
+    verb = "favors" if lookout.allowed.all() else "may look at"
     width = max(map(len, found.names))
     return [
         f"  {name:{width}} {verb} {_named(found.names, row)}"

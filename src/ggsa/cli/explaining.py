@@ -32,7 +32,7 @@ class Lookout:
     Attributes:
         mode: Of the pattern.
         allowed: Between tokens (words, `[CLS]` first and `[SEP]` last), bool `[query, key]`.
-        favoured: Which of these the pattern favours, bool `[query, key]`.
+        favored: Which of these the pattern favors, bool `[query, key]`.
         pairs: Allowed pairs of word pieces.
         density: These over all pairs of word pieces.
         saving_model: Share of the whole model's FLOPs that is saved.
@@ -40,7 +40,7 @@ class Lookout:
 
     mode: str
     allowed: np.ndarray
-    favoured: np.ndarray
+    favored: np.ndarray
     pairs: int
     density: float
     saving_model: float
@@ -84,7 +84,7 @@ def explain(
     """Return who may look at whom in a sentence, under the mode of every pattern there is.
 
     Args:
-        sentence: Raw text; the Treebank tokeniser splits it.
+        sentence: Raw text; the Treebank tokenizer splits it.
         run: A trained run or an export, whose prediction and attention are given besides.
         tags: One universal tag per word, in place of the pipeline's own tagger.
 
@@ -214,7 +214,7 @@ def _lookout(
     return Lookout(
         mode=pattern.mode,
         allowed=_any_pair(open_pairs, owner),
-        favoured=_any_pair(open_pairs & (bias > 0), owner),
+        favored=_any_pair(open_pairs & (bias > 0), owner),
         pairs=pairs,
         density=pairs / pieces**2,
         saving_model=1 - model / cost.model_flops(pieces, 1, pieces**2, sizes),

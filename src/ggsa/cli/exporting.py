@@ -13,6 +13,7 @@ from ggsa.patterns.modes import MODES
 from ggsa.report import wording
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import read_table
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 
@@ -49,9 +50,9 @@ def card(model: Classifier) -> str:
     """
     training = artifacts.read_json(model.folder / "training.json")
     provenance = artifacts.read_json(paths.provenance())
-    runs = artifacts.read_table(paths.TABLES / "runs.csv", ("mode", "seed", "split", "accuracy"))
+    runs = read_table(paths.TABLES / "runs.csv", ("mode", "seed", "split", "accuracy"))
     own = runs[(runs["mode"] == training["mode"]) & (runs["seed"] == training["seed"])]
-    results = artifacts.read_table(paths.TABLES / "results.csv", ("mode", "split"))
+    results = read_table(paths.TABLES / "results.csv", ("mode", "split"))
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
@@ -89,7 +90,7 @@ def _over_seeds(results: pd.DataFrame, mode: str) -> str:
 
 
 def _rules(model: Classifier) -> list[tuple[str, str]]:
-    """Return for every tag the tags that it may attend, or that are favoured where none is blocked."""
+    """Return for every tag the tags that it may attend, or that are favored where none is blocked."""
     pattern = model.pattern
     marked = pattern.allowed if not pattern.allowed.all() else pattern.bias > 0
     return [

@@ -1,7 +1,7 @@
 """An explanation as a picture: one matrix for every pattern, one for every layer of the model.
 
 Rows are the tokens that look, columns the tokens looked at. A blocked pair is hatched as well as
-pale, so that nothing is told by colour alone.
+pale, so that nothing is told by color alone.
 """
 
 import base64
@@ -22,7 +22,7 @@ from ggsa.workspace.errors import UserError
 
 ENDINGS = (".html", ".png")
 STATES = ListedColormap(["#eeeeee", "#9ecae1", "#08519c"])
-"""Blocked, allowed, favoured."""
+"""Blocked, allowed, favored."""
 
 
 def check_ending(path: Path) -> None:
@@ -65,14 +65,14 @@ def png(found: Explanation) -> bytes:
     ):
         axis.imshow(weights, cmap=style.SEQUENTIAL, vmin=0, vmax=1)
         _label(axis, found, f"{found.run.name} looked, layer {layer}")
-    figure.supxlabel("rows look at columns; hatched: blocked, light: allowed, dark: favoured")
+    figure.supxlabel("rows look at columns; hatched: blocked, light: allowed, dark: favored")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
 def _pattern(axis: matplotlib.axes.Axes, found: Explanation, lookout: Lookout) -> None:
-    axis.imshow(lookout.allowed.astype(int) + lookout.favoured, cmap=STATES, vmin=0, vmax=2)
+    axis.imshow(lookout.allowed.astype(int) + lookout.favored, cmap=STATES, vmin=0, vmax=2)
     for query, key in np.argwhere(~lookout.allowed):
         corner = (key - 0.5, query - 0.5)
         axis.add_patch(
@@ -112,6 +112,6 @@ def page(found: Explanation, image: bytes) -> str:
         f'<figure><img alt="Who may look at whom, one matrix per mode" '
         f'src="data:image/png;base64,{data}">\n'
         "<figcaption>Rows look at columns. Pale and hatched: blocked. Blue: allowed. Dark blue: "
-        "favoured. Where a model was asked: its weights, mean of heads, darker is more."
+        "favored. Where a model was asked: its weights, mean of heads, darker is more."
         f"</figcaption></figure>\n<pre>{html.escape(text(found))}</pre>\n</html>\n"
     )

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from ggsa.evaluation import cost
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.problems import unknown
+from ggsa.workspace.tables import read_table
 
 
 class Saving(NamedTuple):
@@ -79,7 +80,7 @@ def saving(
 def _counted(mode: str) -> tuple[float, str]:
     """Return the density of a mode on the training split, and where it was counted."""
     path = paths.RULES / "statistics" / "density.csv"
-    table = artifacts.read_table(path, ("mode", "split", "density"))
+    table = read_table(path, ("mode", "split", "density"))
     rows = table[(table["mode"] == mode) & (table["split"] == "train")]
     if rows.empty:
         there = list(dict.fromkeys(table["mode"]))

@@ -23,8 +23,8 @@ from ggsa.evaluation import baselines, statistics, study_cells
 from ggsa.evaluation.outcomes import POOLED, SCORED_SPLITS
 from ggsa.evaluation.study_cells import CORE, IMDB, PRETRAINED, PROBE, SCRATCH, Arm
 from ggsa.training import studies
-from ggsa.workspace import artifacts
 from ggsa.workspace.config import Evaluate
+from ggsa.workspace.tables import write_table
 
 SPLITS = (*SCORED_SPLITS, POOLED)
 DIFFERENCE_COLUMNS = [
@@ -69,7 +69,7 @@ def write(corpus: str, settings: Evaluate, folder: Any = None) -> None:
     for name, parts in tables.items():
         table = pd.concat(parts, ignore_index=True)
         front = ["base", *(column for column in table if column != "base")]
-        artifacts.write_table(folder / f"{name}.csv", table[front])
+        write_table(folder / f"{name}.csv", table[front])
 
 
 # One difference.

@@ -16,9 +16,10 @@ from ggsa.model import batches, build
 from ggsa.model.attention import Mask
 from ggsa.patterns.pattern import read_pattern
 from ggsa.training.loop import Split, read_split
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.progress import track
+from ggsa.workspace.tables import write_table
 from ggsa.workspace.vocabulary import TAGS
 
 BATCH = 64
@@ -42,7 +43,7 @@ def write_tables(params: Params, study: str = "core") -> None:
         table = pd.concat(tables)
         front = ["mode", "seed"]
         table = table[[*front, *(column for column in table.columns if column not in front)]]
-        artifacts.write_table(paths.TABLES / f"{name}.csv", table)
+        write_table(paths.TABLES / f"{name}.csv", table)
 
 
 def weights_by_tag(model: PreTrainedModel, mask: Mask, split: Split) -> pd.DataFrame:

@@ -14,7 +14,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from ggsa.evaluation.outcomes import SCORED_SPLITS
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import paths
+from ggsa.workspace.tables import CORPUS_COLUMNS, read_table
 
 NEGATORS = ("not", "n't", "no", "never", "neither", "nor", "without", "hardly", "nothing", "none")
 CONTRAST = ("but", "although", "though", "while")
@@ -48,7 +49,7 @@ def sentence_marks() -> pd.DataFrame:
     corpus the phenomena of its grammar are marks too.
     """
     corpus = {
-        split: artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)
+        split: read_table(paths.corpus_split(split), CORPUS_COLUMNS)
         for split in ("train", *SCORED_SPLITS)
     }
     train = corpus["train"][~corpus["train"]["leaks_selection"].to_numpy(bool)]
@@ -87,7 +88,7 @@ def phenomena_marks(seed: int) -> pd.DataFrame:
     generated = probe.generate(seed)
     tables = []
     for split in SCORED_SPLITS:
-        rows = artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)
+        rows = read_table(paths.corpus_split(split), CORPUS_COLUMNS)
         shown = {sentence.words: sentence.phenomena for sentence in generated[split]}
         found = [shown[tuple(words)] for words in rows["words"]]
         marks = {f"probe_{name}": [name in each for each in found] for name in probe.PHENOMENA}

@@ -34,6 +34,8 @@ from ggsa.patterns.rule_statistics import densities_by_length
 from ggsa.tagging import alignment, counting
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Evaluate, Grid, Params, Rules
+from ggsa.workspace.provenance import corpus_name, encoder_name
+from ggsa.workspace.tables import CORPUS_COLUMNS, read_table, write_table
 
 HISTORY_COLUMNS = ("step", "epoch", "loss", "selection_accuracy")
 COMPARISON_COLUMNS = [
@@ -84,7 +86,7 @@ def evaluate(params: Params, study: str = "core") -> None:
     tables |= concluding_tables(tables, setting)
     notes = table_notes(params.grid, params.rules, setting, list(outcomes))
     for name, table in tables.items():
-        artifacts.write_table(paths.TABLES / f"{name}.csv", table)
+        write_table(paths.TABLES / f"{name}.csv", table)
         if name in IN_MARKDOWN:
             artifacts.write_text(paths.TABLES / f"{name}.md", markdown(table, notes.get(name, [])))
     artifacts.write_json(paths.METRICS, metrics(tables["results"], provenance))
@@ -122,7 +124,7 @@ def concluding_tables(
 
 def tag_counts(split: str, max_pieces: int) -> npt.NDArray[np.int64]:
     """Return how many pieces of each tag every sentence of a split has, array [sentence, tag]."""
-    words = artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)["words"]
+    words = read_table(paths.corpus_split(split), CORPUS_COLUMNS)["words"]
     tokenizer = build.tokenizer(paths.ENCODER)
     return alignment.tag_counts(tokenizer, list(words), counting.word_tags(split), max_pieces)
 
@@ -259,7 +261,7 @@ def cost_table(
     counts: Mapping[str, npt.NDArray[np.int64]],
     sizes: cost.Architecture,
 ) -> pd.DataFrame:
-    """Return the theoretical cost of every mode on every split, labelled or not."""
+    """Return the theoretical cost of every mode on every split, labeled or not."""
     return pd.DataFrame(
         [
             {"mode": mode, "split": split, **cost.split_cost(rows, pattern, sizes)}
@@ -293,23 +295,9 @@ def history_table(params: Params, study: str = "core") -> pd.DataFrame:
     for mode in params.grid.modes:
         for seed in params.grid.seeds:
             path = paths.cell(study, mode, seed) / "history.csv"
-            part = artifacts.read_table(path, HISTORY_COLUMNS)[list(HISTORY_COLUMNS)]
+            part = read_table(path, HISTORY_COLUMNS)[list(HISTORY_COLUMNS)]
             parts.append(part.assign(mode=mode, seed=seed))
     return pd.concat(parts, ignore_index=True)[["mode", "seed", *HISTORY_COLUMNS]]
-
-
-def encoder_name(provenance: Mapping[str, Any]) -> str:
-    """Return what the trained encoder is called in tables and metrics."""
-    about = provenance["encoder"]
-    return about["checkpoint"] if about["pretrained"] else "from scratch"
-
-
-def corpus_name(provenance: Mapping[str, Any]) -> str:
-    """Return the corpus, never plainly `sst2` when its rows are not those of SST-2; files by name."""
-    name = provenance["corpus"]["name"]
-    if name == "files":
-        return f"files: {provenance['corpus']['files']['train']['name']}"
-    return f"{name} (changed)" if name == "sst2" and not provenance["is_sst2"] else name
 
 
 def metrics(results: pd.DataFrame, provenance: Mapping[str, Any]) -> dict[str, Any]:

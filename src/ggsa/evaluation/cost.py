@@ -10,10 +10,10 @@ What is counted, with n pieces, hidden width d, feed-forward width f, L layers a
   excluded. A piece may always attend itself. A bias that blocks nothing (the soft modes, defect
   D4) allows all n^2 pairs and saves nothing, whatever its strength.
 - One multiply-add is 2 FLOPs, as `torch.utils.flop_counter` counts; look-ups, softmax,
-  normalisation, activation functions and biases are not counted there and not here.
+  normalization, activation functions and biases are not counted there and not here.
 - Scores (query . key over all heads) cost 2 d per allowed pair, the weighted sum of values
   another 2 d; the number of heads cancels. This is what "attention FLOPs" means below: the query,
-  key, value and output projections do not depend on the pattern and count towards the model.
+  key, value and output projections do not depend on the pattern and count toward the model.
 - Whole model: L (8 n d^2 for the four projections + 4 n d f for the feed-forward) + attention
   + 2 d^2 for the pooler + 2 d c for the classifier.
 - Bytes: every allowed pair reads one key and one value of width d in every layer, without reuse

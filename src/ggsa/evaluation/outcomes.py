@@ -17,6 +17,7 @@ from ggsa.evaluation import statistics
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Grid, Params
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table
 
 BASELINE = "full"
 SCORED_SPLITS = ("validation", "test")
@@ -25,7 +26,7 @@ POOLED = "pooled"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What every cell of the grid predicted on the sentences of one labelled split."""
+    """What every cell of the grid predicted on the sentences of one labeled split."""
 
     split: str
     seeds: tuple[int, ...]
@@ -48,7 +49,7 @@ class Outcome:
 
 
 def read_outcomes(params: Params, study: str = "core") -> dict[str, Outcome]:
-    """Return what all cells of the grid predicted, by labelled split.
+    """Return what all cells of the grid predicted, by labeled split.
 
     Raises:
         UserError: If a cell is missing or damaged, if two cells hold different sentences or
@@ -60,7 +61,7 @@ def read_outcomes(params: Params, study: str = "core") -> dict[str, Outcome]:
 
 
 def outcomes_of(grid: Grid, file: Callable[[str, int], Path]) -> dict[str, Outcome]:
-    """Return what all cells of a grid predicted, by labelled split, wherever their files lie.
+    """Return what all cells of a grid predicted, by labeled split, wherever their files lie.
 
     Args:
         grid: The modes and seeds.
@@ -98,7 +99,7 @@ def outcomes_of(grid: Grid, file: Callable[[str, int], Path]) -> dict[str, Outco
 
 
 def _read_predictions(path: Path, mode: str, seed: int) -> pd.DataFrame:
-    table = artifacts.read_table(path, artifacts.PREDICTION_COLUMNS)
+    table = read_table(path, PREDICTION_COLUMNS)
     classes = len(table["logits"].iloc[0])
     if any(len(row) != max(classes, 2) or not np.isfinite(row).all() for row in table["logits"]):
         raise UserError(

@@ -8,10 +8,11 @@ No table holds text of the corpus. The report has figures of its own and reads n
 import numpy as np
 import pandas as pd
 
-from ggsa.assets import classes
 from ggsa.evaluation.outcomes import Outcome, read_outcomes
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import paths
 from ggsa.workspace.config import Params
+from ggsa.workspace.provenance import class_names, read_provenance
+from ggsa.workspace.tables import read_table, write_table
 
 SPLIT = "validation"
 
@@ -22,15 +23,15 @@ def write_tables(params: Params, study: str = "core") -> None:
     Raises:
         UserError: If a table or a cell of the grid is missing or damaged.
     """
-    runs = artifacts.read_table(paths.TABLES / "runs.csv", ("mode", "seed", "split", "accuracy"))
-    costs = artifacts.read_table(paths.TABLES / "cost.csv", ("mode", "split", "density"))
+    runs = read_table(paths.TABLES / "runs.csv", ("mode", "seed", "split", "accuracy"))
+    costs = read_table(paths.TABLES / "cost.csv", ("mode", "split", "density"))
     outcome = read_outcomes(params, study)[SPLIT]
     tables = {
         "accuracy_by_density": accuracy_by_density(runs, costs),
-        "confusion": confusion(outcome, classes.names()),
+        "confusion": confusion(outcome, class_names(read_provenance())),
     }
     for name, table in tables.items():
-        artifacts.write_table(paths.PLOTS / f"{name}.csv", table)
+        write_table(paths.PLOTS / f"{name}.csv", table)
 
 
 def accuracy_by_density(runs: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:

@@ -171,7 +171,7 @@ def crossed_standard_error(difference: Integers) -> tuple[float, float]:
     Two-way random effects: difference = mean + seed + sentence + remainder, so that the variance
     of the mean is (MS_seed + MS_sentence - MS_remainder) / (seeds x sentences). A mean square
     below that of the remainder (a negative variance component) is raised to it, which errs
-    towards a wider interval. Degrees of freedom by Satterthwaite. NaN, NaN for a single seed;
+    toward a wider interval. Degrees of freedom by Satterthwaite. NaN, NaN for a single seed;
     0 and infinity when no two runs ever disagree.
     """
     seeds, sentences = difference.shape

@@ -12,8 +12,9 @@ import pandas as pd
 
 from ggsa.evaluation.outcomes import POOLED, SCORED_SPLITS
 from ggsa.training import studies
-from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace import config, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table
 
 CORE = "core"
 SCRATCH, PRETRAINED, PROBE, IMDB = "scratch", "pretrained", "probe", "imdb"
@@ -58,7 +59,7 @@ def sentences(corpus: str) -> pd.DataFrame:
         UserError: If they were not written.
     """
     path = studies.results("answers", corpus) / "sentences.parquet"
-    return artifacts.read_table(path, ("split", "id", "label", "bag_probability"))
+    return read_table(path, ("split", "id", "label", "bag_probability"))
 
 
 def arms(corpus: str, base: str) -> dict[str, Arm]:
@@ -108,11 +109,9 @@ def _core_arms(marks: pd.DataFrame) -> dict[str, Arm]:
                 f"has now, so that studies cannot be held against it. Undo the change, or run "
                 f"`make repro` and `make publish`."
             )
-    results = artifacts.read_table(
-        paths.PUBLISHED / "tables" / "results.csv", ("mode", "split", "density")
-    )
+    results = read_table(paths.PUBLISHED / "tables" / "results.csv", ("mode", "split", "density"))
     densities = results[results["split"] == "validation"].set_index("mode")["density"]
-    runs = artifacts.read_table(paths.PUBLISHED / "tables" / "runs.csv", ("mode", "seed"))
+    runs = read_table(paths.PUBLISHED / "tables" / "runs.csv", ("mode", "seed"))
     found = {}
     for mode, part in runs.groupby("mode", sort=False):
         right = {
@@ -127,13 +126,13 @@ def _densities(name: str, corpus: str) -> dict[str, float]:
     path = studies.results(name, corpus) / "plan" / "density.csv"
     if not path.is_file():
         return {}
-    table = artifacts.read_table(path, ("arm", "split", "density"))
+    table = read_table(path, ("arm", "split", "density"))
     rows = table[table["split"] == "validation"]
     return rows.groupby("arm")["density"].mean().to_dict()
 
 
 def _right(path: object, marks: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    table = artifacts.read_table(path, artifacts.PREDICTION_COLUMNS)
+    table = read_table(path, PREDICTION_COLUMNS)
     table = table[table["split"].isin(SCORED_SPLITS)]
     agree = len(table) == len(marks) and all(
         (table[column].to_numpy() == marks[column].to_numpy()).all()

@@ -12,10 +12,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from ggsa.assets.classes import SENTIMENT
 from ggsa.model import attention
 from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.provenance import SENTIMENT
 
 WEIGHTS = "model.safetensors"
 PROJECTIONS = ("query", "key", "value", "q_lin", "k_lin", "v_lin")

@@ -19,9 +19,10 @@ from ggsa.patterns.tag_tables import INDEX, blocked_outside, open_cls
 from ggsa.tagging import alignment
 from ggsa.tagging.alignment import TaggedPieces
 from ggsa.tagging.counting import MEASURED_SPLITS, word_tags
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import paths
 from ggsa.workspace.config import Rules
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import CORPUS_COLUMNS, read_table
 from ggsa.workspace.vocabulary import TAGS
 
 TOLERANCE = 0.02
@@ -80,7 +81,7 @@ def _table(allowed: np.ndarray) -> Pattern:
 
 
 def separator(rules: Rules, hard: np.ndarray, train: TaggedPieces) -> Pattern:
-    """Return the separator pattern whose neighbourhood brings its density closest to hard's."""
+    """Return the separator pattern whose neighborhood brings its density closest to hard's."""
     base = blocked_outside(open_cls(rules))
     target = density(Pattern("hard", TAGS, blocked_outside(hard)), train)
     options = [
@@ -106,7 +107,7 @@ def learned(rules: Rules, hard: np.ndarray, counts: np.ndarray, seed: int, used:
     Raises:
         UserError: If that table is missing or holds nothing of the seed.
     """
-    table = artifacts.read_table(used, ("seed", "query_tag", "key_tag", "weight_per_pair"))
+    table = read_table(used, ("seed", "query_tag", "key_tag", "weight_per_pair"))
     rows = table[table["seed"] == seed]
     if rows.empty:
         raise UserError(
@@ -141,9 +142,7 @@ def tagged_splits(max_pieces: int) -> dict[str, TaggedPieces]:
     return {
         split: alignment.align(
             tokenizer,
-            list(
-                artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)["words"]
-            ),
+            list(read_table(paths.corpus_split(split), CORPUS_COLUMNS)["words"]),
             word_tags(split),
             max_pieces,
         )

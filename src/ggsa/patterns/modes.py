@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ggsa.patterns.positional import Positional
-from ggsa.patterns.tag_tables import INDEX, blocked_outside, favoured, open_cls, own_tags, pairs
+from ggsa.patterns.tag_tables import INDEX, blocked_outside, favored, open_cls, own_tags, pairs
 from ggsa.workspace.vocabulary import CLS
 
 if TYPE_CHECKING:  # ggsa.workspace.blocks asks which modes there are
     from ggsa.workspace.blocks import Rules
 
 Bias = np.ndarray
-"""float32 `[tag, tag]`, query tag by key tag; 0 is allowed, a number favoured, -inf blocked."""
+"""float32 `[tag, tag]`, query tag by key tag; 0 is allowed, a number favored, -inf blocked."""
 
 Table = Callable[["Rules", np.ndarray, int], Bias | tuple[Bias, Positional]]
 """From the rules block, the hard table (bool `[tag, tag]`) and a seed to a bias.
@@ -79,19 +79,19 @@ def hard(rules: "Rules", hard: np.ndarray, seed: int) -> Bias:
     return blocked_outside(hard)
 
 
-@mode("soft", "the pairs of the hard table are favoured, as the abstract says; nothing is blocked")
+@mode("soft", "the pairs of the hard table are favored, as the abstract says; nothing is blocked")
 def soft(rules: "Rules", hard: np.ndarray, seed: int) -> Bias:
-    """Return the bias that favours what the hard table allows."""
-    return favoured(hard, rules.soft_strength)
+    """Return the bias that favors what the hard table allows."""
+    return favored(hard, rules.soft_strength)
 
 
 @mode(
     "soft_released",
-    "the pairs that the released code favours (defect D4); nothing is blocked",
+    "the pairs that the released code favors (defect D4); nothing is blocked",
 )
 def soft_released(rules: "Rules", hard: np.ndarray, seed: int) -> Bias:
     """Return the bias of the released code, where the hard table wins if both name a pair."""
-    return favoured(pairs(rules.soft_released) & ~hard, rules.soft_strength)
+    return favored(pairs(rules.soft_released) & ~hard, rules.soft_strength)
 
 
 @mode("hard_closed", "the hard table without the open row of [CLS]")
@@ -120,14 +120,14 @@ def random(rules: "Rules", hard: np.ndarray, seed: int) -> tuple[Bias, Positiona
     return diagonal(rules, hard, seed), Positional("random", seed, match=hard)
 
 
-@mode("window", "the nearest neighbours, in every sentence as many pairs as hard allows")
+@mode("window", "the nearest neighbors, in every sentence as many pairs as hard allows")
 def window(rules: "Rules", hard: np.ndarray, seed: int) -> tuple[Bias, Positional]:
-    """Return the bias of `diagonal`, and neighbours besides; the seed fills the outermost ring."""
+    """Return the bias of `diagonal`, and neighbors besides; the seed fills the outermost ring."""
     return diagonal(rules, hard, seed), Positional("window", seed, match=hard)
 
 
 # Drawn or fitted by a study that says from what.
-MODES["separator"] = Mode("neighbours, the first tokens and punctuation")
+MODES["separator"] = Mode("neighbors, the first tokens and punctuation")
 MODES["shuffled"] = Mode("tag pairs drawn at random until the density is hard's")
 MODES["learned"] = Mode(
     "the tag pairs that trained full attention uses most, cut at hard's density"

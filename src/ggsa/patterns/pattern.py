@@ -1,7 +1,7 @@
 """An attention pattern: a table over tag pairs that says who may look at whom.
 
 `bias[q, k]` is what is added to the score when a token of tag q looks at a token of tag k: 0
-(allowed), a number (allowed, favoured) or minus infinity (blocked). The rules stage writes one
+(allowed), a number (allowed, favored) or minus infinity (blocked). The rules stage writes one
 pattern per mode; training and measurement read nothing else of the rules.
 """
 

@@ -27,11 +27,11 @@ class Positional:
 
     Attributes:
         kind: `random`, `window` (nearest first; the outermost ring is filled in random order) or
-            `separator` (neighbours within `reach`, the first tokens, punctuation; SepLLM).
+            `separator` (neighbors within `reach`, the first tokens, punctuation; SepLLM).
         seed: Draws what is random.
         match: The table whose number of pairs is matched in every sentence, bool `[tag, tag]`;
             None for `separator`.
-        reach: Neighbours on either side, for `separator`.
+        reach: Neighbors on either side, for `separator`.
     """
 
     kind: str

@@ -13,7 +13,8 @@ import pandas as pd
 
 from ggsa.patterns.pattern import Pattern
 from ggsa.patterns.tag_tables import INDEX
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import paths
+from ggsa.workspace.tables import read_table
 from ggsa.workspace.vocabulary import TAGS, UNIVERSAL_TAGS
 
 NEAR = 5
@@ -59,8 +60,8 @@ def tag_pairs(tags: Sequence[Sequence[str]], counts: np.ndarray) -> pd.DataFrame
     together = np.einsum("sq,sk->qk", counts, counts)
     total = (counts.sum(axis=1) ** 2).sum()
     information = {
-        "pmi_adjacent": pointwise_mutual_information(neighbours(tags, 1)),
-        "pmi_near": pointwise_mutual_information(neighbours(tags, NEAR)),
+        "pmi_adjacent": pointwise_mutual_information(neighbors(tags, 1)),
+        "pmi_near": pointwise_mutual_information(neighbors(tags, NEAR)),
     }
     return pd.DataFrame(
         [
@@ -77,7 +78,7 @@ def tag_pairs(tags: Sequence[Sequence[str]], counts: np.ndarray) -> pd.DataFrame
     )
 
 
-def neighbours(tags: Sequence[Sequence[str]], reach: int) -> np.ndarray:
+def neighbors(tags: Sequence[Sequence[str]], reach: int) -> np.ndarray:
     """Return how often words of two tags stand within `reach` words, int64 `[tag, tag]`.
 
     Both orders are counted, so the table is symmetric.
@@ -204,4 +205,4 @@ def in_force() -> pd.DataFrame:
         UserError: If the stage has not run.
     """
     columns = ("rule", "source", "fires", "sentences", "density_share", "saving_if_dropped")
-    return artifacts.read_table(paths.RULES / "statistics" / "rules.csv", columns)
+    return read_table(paths.RULES / "statistics" / "rules.csv", columns)

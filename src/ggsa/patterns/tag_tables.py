@@ -43,6 +43,6 @@ def blocked_outside(allowed: np.ndarray) -> np.ndarray:
     return np.where(allowed, 0.0, -np.inf).astype(np.float32)
 
 
-def favoured(table: np.ndarray, strength: float) -> np.ndarray:
-    """Return the bias of a table that favours some pairs and blocks nothing, `[tag, tag]`."""
+def favored(table: np.ndarray, strength: float) -> np.ndarray:
+    """Return the bias of a table that favors some pairs and blocks nothing, `[tag, tag]`."""
     return np.where(table, strength, 0.0).astype(np.float32)

@@ -17,7 +17,7 @@ from ggsa.report.sections import Material, modes_of
 
 UNIT = 10_000  # weights are written as whole numbers of this fraction
 FIRST = {"mode": "hard"}  # chosen when the page opens, where there is such a thing
-LIFT = 0.5  # how far a mode's colour goes towards white on a dark ground
+LIFT = 0.5  # how far a mode's color goes toward white on a dark ground
 
 Options = list[tuple[str, str]]
 
@@ -35,7 +35,7 @@ def data(table: pd.DataFrame) -> dict[str, Any]:
         table: One row per mode, sentence, layer, head, query and key.
 
     Returns:
-        `sentences`: text, pieces and tags of each. `modes`: name and colours of each.
+        `sentences`: text, pieces and tags of each. `modes`: name and colors of each.
         `allowed[mode][sentence]`: one string of 0 and 1 per query. `weights[mode][sentence]
         [layer][head]`: the matrix row by row, in units of 1/`unit`.
     """
@@ -47,7 +47,7 @@ def data(table: pd.DataFrame) -> dict[str, Any]:
         "seed": int(table["seed"].iloc[0]),
         "layers": int(table["layer"].max()) + 1,
         "heads": int(table["head"].max()) + 1,
-        "modes": [{"name": mode, **colours(mode)} for mode in modes],
+        "modes": [{"name": mode, **colors(mode)} for mode in modes],
         "sentences": [sentence(rows) for rows in by_sentence],
         "allowed": {mode: [allowed(of_mode(rows, mode)) for rows in by_sentence] for mode in modes},
         "weights": {mode: [weights(of_mode(rows, mode)) for rows in by_sentence] for mode in modes},
@@ -90,9 +90,9 @@ def weights(rows: pd.DataFrame) -> list[list[list[int]]]:
     ]
 
 
-def colours(mode: str) -> dict[str, str]:
-    """Return the colour of a mode as CSS channels, and the same lifted for a dark ground."""
-    plain = [int(style.colour(mode)[i : i + 2], 16) for i in (1, 3, 5)]
+def colors(mode: str) -> dict[str, str]:
+    """Return the color of a mode as CSS channels, and the same lifted for a dark ground."""
+    plain = [int(style.color(mode)[i : i + 2], 16) for i in (1, 3, 5)]
     lifted = [round(value + LIFT * (255 - value)) for value in plain]
     return {"light": " ".join(map(str, plain)), "dark": " ".join(map(str, lifted))}
 

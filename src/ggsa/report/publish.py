@@ -19,6 +19,7 @@ import pandas as pd
 from ggsa.report import page, readme_claims, tables, wording
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table, write_table
 
 README = Path("README.md")
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -188,12 +189,10 @@ def _gather(params: config.Params, folder: Path) -> None:
     for mode in params.grid.modes:
         for seed in params.grid.seeds:
             cell = paths.cell(STUDY, mode, seed)
-            predictions = artifacts.read_table(
-                cell / "predictions.parquet", artifacts.PREDICTION_COLUMNS
-            )
-            artifacts.write_table(
+            predictions = read_table(cell / "predictions.parquet", PREDICTION_COLUMNS)
+            write_table(
                 folder / "runs" / f"{cell.name}.parquet",
-                predictions[list(artifacts.PREDICTION_COLUMNS)],
+                predictions[list(PREDICTION_COLUMNS)],
             )
 
 

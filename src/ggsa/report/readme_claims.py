@@ -11,6 +11,7 @@ from tabulate import tabulate
 from ggsa.report import tables, wording
 from ggsa.training import studies
 from ggsa.workspace import artifacts, paths
+from ggsa.workspace.tables import read_table
 
 README = Path("README.md")
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
@@ -110,7 +111,7 @@ def _minutes(study: str, corpus: str) -> str:
     path = studies.results(study, corpus) / "seconds.csv"
     if not path.is_file():
         return wording.NONE
-    seconds = artifacts.read_table(path, ("cell", "seconds")).groupby("cell")["seconds"].last()
+    seconds = read_table(path, ("cell", "seconds")).groupby("cell")["seconds"].last()
     return f"{seconds.sum() / 60:.0f}"
 
 

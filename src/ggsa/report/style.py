@@ -1,8 +1,8 @@
-"""One look for every figure: sizes, colours, and how a figure becomes a file and HTML.
+"""One look for every figure: sizes, colors, and how a figure becomes a file and HTML.
 
 Place in the data flow: used by `ggsa.report.sections`, inside the kernels that run the notebooks.
-Colours are those of Okabe and Ito, which people with any common colour blindness can tell apart;
-every mode keeps its colour and its marker in all figures, so that no figure relies on colour alone.
+Colors are those of Okabe and Ito, which people with any common color blindness can tell apart;
+every mode keeps its color and its marker in all figures, so that no figure relies on color alone.
 """
 
 import base64
@@ -45,7 +45,7 @@ MODE_MARKERS = {
     "diagonal": "*",
     "hard_closed": "p",
 }
-# What is no mode has no mode's colour: published values and margins; splits, sources, architectures.
+# What is no mode has no mode's color: published values and margins; splits, sources, architectures.
 REFERENCE = "#7d7d7d"
 NEUTRAL = ("#1c1c1c", "#8a8a8a", "#555555", "#c4c4c4")
 SEQUENTIAL, DIVERGING = "Blues", "RdBu_r"
@@ -90,8 +90,8 @@ def use(figure_dpi: int) -> None:
     )
 
 
-def colour(mode: str) -> str:
-    """Return the colour of a mode, the same in every figure; grey for one that has none."""
+def color(mode: str) -> str:
+    """Return the color of a mode, the same in every figure; grey for one that has none."""
     return MODE_COLOURS.get(mode, "#8a8a8a")
 
 
@@ -101,7 +101,7 @@ def marker(mode: str) -> str:
 
 
 def no_grid(axes: matplotlib.axes.Axes) -> None:
-    """Take grid and frame from axes that show a table of coloured cells."""
+    """Take grid and frame from axes that show a table of colored cells."""
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

@@ -4,7 +4,8 @@ import numpy as np
 
 from ggsa.model import build
 from ggsa.tagging import alignment
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import paths
+from ggsa.workspace.tables import CORPUS_COLUMNS, TAG_COLUMNS, read_table
 
 MEASURED_SPLITS = ("train", "selection", "validation", "test")
 
@@ -14,7 +15,7 @@ def split_counts(max_pieces: int) -> dict[str, np.ndarray]:
     tokenizer = build.tokenizer(paths.ENCODER)
     counts = {}
     for split in MEASURED_SPLITS:
-        corpus = artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)
+        corpus = read_table(paths.corpus_split(split), CORPUS_COLUMNS)
         words = list(corpus["words"])
         counts[split] = alignment.tag_counts(tokenizer, words, word_tags(split), max_pieces)
     return counts
@@ -22,4 +23,4 @@ def split_counts(max_pieces: int) -> dict[str, np.ndarray]:
 
 def word_tags(split: str) -> list[list[str]]:
     """Return the tag of every word of every sentence of a split."""
-    return list(artifacts.read_table(paths.tags_split(split), artifacts.TAG_COLUMNS)["tags"])
+    return list(read_table(paths.tags_split(split), TAG_COLUMNS)["tags"])

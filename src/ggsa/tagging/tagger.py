@@ -28,6 +28,7 @@ from ggsa.workspace import artifacts, interruption, paths
 from ggsa.workspace.config import Params, Tagger
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import progress_bar
+from ggsa.workspace.tables import CORPUS_COLUMNS, read_table, write_table
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 
 CHUNK_WORDS = 20_000
@@ -55,8 +56,7 @@ def tag_corpus(params: Params) -> None:
             is no universal one.
     """
     corpus = {
-        split: artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)
-        for split in paths.SPLITS
+        split: read_table(paths.corpus_split(split), CORPUS_COLUMNS) for split in paths.SPLITS
     }
     texts = (tuple(words) for table in corpus.values() for words in table["words"])
     sentences = {passage for words in texts for passage in passages(words)}
@@ -70,9 +70,7 @@ def tag_corpus(params: Params) -> None:
         }
     tags = universal(given, params.tagger.mapping)
     for split, table in corpus.items():
-        artifacts.write_table(
-            paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags[split]})
-        )
+        write_table(paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags[split]}))
     artifacts.write_json(paths.TAGS / "tagger.json", {"sha256": description["sha256"]})
 
 

@@ -29,10 +29,11 @@ from ggsa.training.studies import cell_file, load, plan_file, results
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import write_table
 
 UNSTORED_SPLITS = ("examples",)
 MODULES = (
-    *("alignment", "attention", "batches", "corruption", "encoder", "optimisation"),
+    *("alignment", "attention", "batches", "corruption", "encoder", "optimization"),
     *("patterns", "positional", "training", "vocabulary_subset"),
 )
 """The modules that decide what a trained cell predicts."""
@@ -69,7 +70,7 @@ def plan(name: str, corpus: str) -> None:
             }
             for split, tagged in sentences.items()
         ]
-    artifacts.write_table(folder / "density.csv", pd.DataFrame(rows))
+    write_table(folder / "density.csv", pd.DataFrame(rows))
     expected = {plan_file(name, corpus, arm, seed).name for arm, seed in study.cells(corpus)}
     for stale in folder.glob("*.json"):
         if stale.name not in expected:
@@ -158,7 +159,7 @@ def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
     cell = loop.trained(params, pattern, seed, f"{arm}-{seed}", f"{name}-{corpus}")
     predictions = cell.predictions[~cell.predictions["split"].isin(UNSTORED_SPLITS)]
     target = cell_file(name, corpus, arm, seed)
-    artifacts.write_table(target, predictions)
+    write_table(target, predictions)
     artifacts.write_json(
         target.with_suffix(".json"),
         {
@@ -199,7 +200,7 @@ def misread_cells(name: str, corpus: str) -> None:
             columns = {"split": split, "id": read.ids, "label": read.labels, "logits": logits}
             tables.append(pd.DataFrame(columns))
         target = cell_file(name, corpus, arm, seed)
-        artifacts.write_table(target, pd.concat(tables))
+        write_table(target, pd.concat(tables))
         summary = {"arm": arm, "mode": mode, "seed": seed, "code_sha256": code_sha256()}
         artifacts.write_json(target.with_suffix(".json"), summary)
 

@@ -3,7 +3,7 @@
 Place in the data flow: outside it. `dvc exp run -S` in the workspace changes its params.yaml, and
 the next experiment inherits the change; those started here run in copies and inherit nothing. A
 name says what was changed. What is wrong with a change is said before anything runs, since DVC
-itself takes a misspelt key.
+itself takes a misspelled key.
 """
 
 import argparse
@@ -20,6 +20,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from ggsa.assets import corpora
+from ggsa.patterns import modes
 from ggsa.workspace import config, paths
 from ggsa.workspace.errors import UserError
 
@@ -119,7 +121,8 @@ def run(text: str, name: str = "") -> None:
         UserError: If params.yaml would be wrong with the changes, or the name is taken.
     """
     changed = changes(text)
-    config.load(overrides=changed)
+    known = {"mode": modes.names(), "corpus": corpora.names()}
+    config.load(overrides=changed, known=known)
     name = name or name_of(changed)
     if name in _existing():
         raise UserError(

@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from ggsa.assets import classes
 from ggsa.model import batches, build, classifier, inference
 from ggsa.model.attention import Mask, require_open_rows
 from ggsa.patterns.pattern import Pattern, pattern_as_json, read_pattern
@@ -31,6 +30,8 @@ from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import progress_bar
+from ggsa.workspace.provenance import class_names, read_provenance
+from ggsa.workspace.tables import CORPUS_COLUMNS, TAG_COLUMNS, read_table, write_table
 
 PREDICTED_SPLITS = ("selection", "validation", "test", "examples")
 
@@ -56,7 +57,7 @@ class Split:
 
 @dataclass
 class Progress:
-    """Everything that a resumed run needs, besides the model and the optimiser."""
+    """Everything that a resumed run needs, besides the model and the optimizer."""
 
     step: int = 0
     losses: list[float] = field(default_factory=list)  # since the last look at selection
@@ -76,8 +77,8 @@ def train_cell(params: Params, mode: str, seed: int) -> None:
     folder = paths.cell("core", mode, seed)
     folder.mkdir(parents=True, exist_ok=True)
     classifier.save(folder, cell.model, build.tokenizer(paths.ENCODER), params.train.max_pieces)
-    artifacts.write_table(folder / "history.csv", cell.history)
-    artifacts.write_table(folder / "predictions.parquet", cell.predictions)
+    write_table(folder / "history.csv", cell.history)
+    write_table(folder / "predictions.parquet", cell.predictions)
     artifacts.write_json(folder / "training.json", {"mode": mode, "seed": seed, **cell.summary})
     cell.checkpoint.unlink(missing_ok=True)
 
@@ -127,7 +128,9 @@ def trained(params: Params, pattern: Pattern, seed: int, name: str, study: str) 
         split: read_split(split, tokenizer, params, seed) for split in ("train", *PREDICTED_SPLITS)
     }
     reset = pattern.mode != "full" and not params.encoder.keep_projections
-    model = build.build(paths.ENCODER, recipe, seed, reset, classes.names()).to(device)
+    model = build.build(paths.ENCODER, recipe, seed, reset, class_names(read_provenance())).to(
+        device
+    )
     if params.train.max_pieces > model.config.max_position_embeddings:
         raise UserError(
             f"params.yaml: train.max_pieces is {params.train.max_pieces}, but the encoder has only "
@@ -144,7 +147,7 @@ def trained(params: Params, pattern: Pattern, seed: int, name: str, study: str) 
     whole_table = subset.shrink(model)
     checkpoint = paths.CHECKPOINTS / study / f"{name}-{_fingerprint(params, pattern)}.pt"
     mask_piece = int(subset.renumber(np.array([tokenizer.mask_token_id]))[0])
-    progress = _optimise(model, mask, splits, params, recipe, seed, checkpoint, name, mask_piece)
+    progress = _optimize(model, mask, splits, params, recipe, seed, checkpoint, name, mask_piece)
     model.load_state_dict(progress.best_weights)
     predictions = pd.concat(
         [
@@ -216,9 +219,9 @@ def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Spl
     Raises:
         UserError: If corpus and tags do not belong together, or a training row has no label.
     """
-    columns = (*artifacts.CORPUS_COLUMNS, *(("leaks_selection",) if split == "train" else ()))
-    corpus = artifacts.read_table(paths.corpus_split(split), columns)
-    tags = artifacts.read_table(paths.tags_split(split), artifacts.TAG_COLUMNS)
+    columns = (*CORPUS_COLUMNS, *(("leaks_selection",) if split == "train" else ()))
+    corpus = read_table(paths.corpus_split(split), columns)
+    tags = read_table(paths.tags_split(split), TAG_COLUMNS)
     if list(corpus["id"]) != list(tags["id"]):
         raise UserError(
             f"{paths.tags_split(split)} does not hold the sentences of {paths.corpus_split(split)}. "
@@ -228,7 +231,7 @@ def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Spl
         kept = ~corpus["leaks_selection"].to_numpy(bool)
         corpus, tags = corpus[kept], tags[kept]
     labels = corpus["label"].to_numpy(np.int64)
-    known = classes.names()
+    known = class_names(read_provenance())
     if split in ("train", "selection") and not np.isin(labels, range(len(known))).all():
         raise UserError(
             f"{paths.corpus_split(split)} has rows whose label is none of 0 to {len(known) - 1} "
@@ -256,7 +259,7 @@ def half(params: Params) -> bool:
     return params.train.precision == "bfloat16"
 
 
-def _optimise(
+def _optimize(
     model: PreTrainedModel,
     mask: Mask,
     splits: dict[str, Split],
@@ -270,9 +273,9 @@ def _optimise(
     """Train to the end, from the checkpoint where there is one; return what was achieved."""
     train, judge = splits["train"], splits[params.train.select_on]
     lengths = train.lengths
-    optimiser = optimization.optimiser_for(model, recipe)
+    optimizer = optimization.optimizer_for(model, recipe)
     torch.manual_seed(seed)
-    progress = _resume(checkpoint, model, optimiser) or Progress()
+    progress = _resume(checkpoint, model, optimizer) or Progress()
     epoch_steps = -(-len(lengths) // recipe.batch_size)
     total_steps = epoch_steps * recipe.epochs
     require_open_rows(_shortest_bias(train, mask))
@@ -284,9 +287,9 @@ def _optimise(
             batch = batches.collate(train.sentences, train.labels, rows)
             if params.train.token_masking:
                 batch = batches.with_masked_tokens(batch, params.train.token_masking, mask_piece)
-            for group in optimiser.param_groups:
+            for group in optimizer.param_groups:
                 group["lr"] = optimization.learning_rate(progress.step, total_steps, recipe)
-            loss = train_step(model, mask, optimiser, batch, params, recipe)
+            loss = train_step(model, mask, optimizer, batch, params, recipe)
             progress.step += 1
             progress.losses.append(loss)
             bar.update()
@@ -297,7 +300,7 @@ def _optimise(
                     f"loss {seen['loss']:.3f}, selection {seen['selection_accuracy']:.4f}"
                 )
                 if progress.step < total_steps:
-                    _save(checkpoint, model, optimiser, progress)
+                    _save(checkpoint, model, optimizer, progress)
                     interruption.keeps(_kept(name, progress.step, total_steps))
     bar.close()
     return progress
@@ -311,7 +314,7 @@ def _kept(name: str, step: int, total: int) -> str:
 def train_step(
     model: PreTrainedModel,
     mask: Mask,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     batch: batches.Batch,
     params: Params,
     recipe: Recipe,
@@ -322,8 +325,8 @@ def train_step(
     loss = cross_entropy(logits, batch.labels.to(mask.device))
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
     return loss.detach()
 
 
@@ -393,11 +396,11 @@ def _fingerprint(params: Params, pattern: Pattern) -> str:
 
 
 def _save(
-    checkpoint: Path, model: PreTrainedModel, optimiser: torch.optim.Optimizer, progress: Progress
+    checkpoint: Path, model: PreTrainedModel, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
     state = {
         "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
+        "optimizer": optimizer.state_dict(),
         "progress": vars(progress),
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -407,9 +410,9 @@ def _save(
 
 
 def _resume(
-    checkpoint: Path, model: PreTrainedModel, optimiser: torch.optim.Optimizer
+    checkpoint: Path, model: PreTrainedModel, optimizer: torch.optim.Optimizer
 ) -> Progress | None:
-    """Bring model, optimiser and random numbers to where a killed run left them."""
+    """Bring model, optimizer and random numbers to where a killed run left them."""
     for stale in checkpoint.parent.glob(f"{checkpoint.stem.rsplit('-', 1)[0]}-*.pt"):
         if stale != checkpoint:
             stale.unlink()
@@ -422,7 +425,7 @@ def _resume(
         checkpoint.unlink()
         return None
     model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
+    optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
     if state["cuda_random"]:
         torch.cuda.set_rng_state_all(state["cuda_random"])

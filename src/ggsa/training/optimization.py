@@ -1,4 +1,4 @@
-"""How weights are changed: the optimiser and its learning rate, the same for every mode."""
+"""How weights are changed: the optimizer and its learning rate, the same for every mode."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from ggsa.workspace.blocks import Recipe
 
 
-def optimiser_for(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:
+def optimizer_for(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:
     """Return fused AdamW over a model's weights; biases and layer norms are not decayed."""
     groups = _weight_decay_groups(model, recipe.weight_decay)
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)

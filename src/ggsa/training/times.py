@@ -147,11 +147,11 @@ def _call(params: Params, pattern: Pattern, made: Sequence[Batch], what: str) ->
                     inference.batch_logits(model, mask, batch, loop.half(params))
 
         return infer
-    optimiser = optimization.optimiser_for(model, recipe)
+    optimizer = optimization.optimizer_for(model, recipe)
 
     def train() -> None:
         for batch in made:
-            loop.train_step(model, mask, optimiser, batch, params, recipe)
+            loop.train_step(model, mask, optimizer, batch, params, recipe)
 
     return train
 

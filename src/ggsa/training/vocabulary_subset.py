@@ -1,6 +1,6 @@
 """Train with the word pieces that occur, and give back the whole vocabulary.
 
-Gradients, clipping and the optimiser touch every row of the embedding table at every step, read or
+Gradients, clipping and the optimizer touch every row of the embedding table at every step, read or
 not; on a CPU that is a third of the time. Rows that no sentence of the corpus reads have no
 gradient, so leaving them out of training changes nothing but those rows themselves.
 """

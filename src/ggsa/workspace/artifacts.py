@@ -1,13 +1,8 @@
 """Reading and writing the files that cross from one stage to the next.
 
 Every file is written to a temporary name in the same folder and renamed, so that a killed stage or
-a full disk leaves either the old file or the new one, never half of one. Every table is checked
-against its columns when it is read, so that a malformed file is named where it is met.
-
-Pandas is imported where a table is read: a trained model is loaded without it.
+a full disk leaves either the old file or the new one, never half of one.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -15,16 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ggsa.workspace.errors import UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-CORPUS_COLUMNS = ("id", "words", "label")
-TAG_COLUMNS = ("id", "tags")
-PREDICTION_COLUMNS = ("split", "id", "label", "logits")
 
 
 @contextmanager
@@ -76,51 +64,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise _missing(path) from error
+        raise missing(path) from error
     except ValueError as error:
         raise UserError(
             f"{path} is not valid JSON ({error}). Delete it and run `dvc repro`."
         ) from error
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV or Parquet, by the file's ending, byte-stable for equal content."""
-    with written_whole(path) as temporary:
-        if path.suffix == ".csv":
-            table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.8g")
-        else:
-            table.reset_index(drop=True).to_parquet(temporary, index=False, compression="zstd")
-
-
-def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a Parquet or CSV table that must have at least these columns and one row.
-
-    Raises:
-        UserError: If the file is missing, unreadable, empty or lacks a column.
-    """
-    import pandas as pd
-
-    path = Path(path)
-    try:
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise _missing(path) from error
-    except Exception as error:  # pyarrow and pandas have a class of their own per kind of damage
-        raise UserError(
-            f"{path} cannot be read ({error}). It is damaged: delete it and run `dvc repro`."
-        ) from error
-    absent = [column for column in columns if column not in table.columns]
-    if absent:
-        raise UserError(
-            f"{path} lacks the column {', '.join(absent)}; it has {', '.join(table.columns)}. "
-            f"It was written by another version: delete it and run `dvc repro`."
-        )
-    if table.empty:
-        raise UserError(
-            f"{path} has no rows. Check corpus.limit in params.yaml, or the source file."
-        )
-    return table
-
-
-def _missing(path: Path) -> UserError:
+def missing(path: Path) -> UserError:
+    """Return the error that a file which a stage writes does not exist."""
     return UserError(f"{path} does not exist. An earlier stage writes it: run `dvc repro`.")

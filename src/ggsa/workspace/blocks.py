@@ -13,24 +13,29 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from ggsa.assets import corpora
-from ggsa.patterns import modes
 from ggsa.workspace import paths
 from ggsa.workspace.problems import unknown
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS, parse_rule
 
 
-def _known_mode(name: str) -> str:
-    if name not in modes.names():
-        raise ValueError(unknown(name, "mode", modes.names()))
-    return name
+def _known(kind: str) -> AfterValidator:
+    """Return a check against the names of a registry, where the validation context has them."""
+
+    def check(name: str, info: ValidationInfo) -> str:
+        names = (info.context or {}).get(kind)
+        if names is not None and name not in names:
+            raise ValueError(unknown(name, kind, names))
+        return name
+
+    return AfterValidator(check)
 
 
-Mode = Annotated[str, AfterValidator(_known_mode)]
+Mode = Annotated[str, _known("mode")]
 Count = Annotated[int, Field(ge=1)]
 CORPUS_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -140,16 +145,10 @@ class Files(Block):
         return found
 
 
-def _known_corpus(name: str) -> str:
-    if name not in corpora.names():
-        raise ValueError(unknown(name, "corpus", corpora.names()))
-    return name
-
-
 class Corpus(Block):
     """The sentences."""
 
-    name: Annotated[str, AfterValidator(_known_corpus)]
+    name: Annotated[str, _known("corpus")]
     files: Files
     repository: str
     revision: str
@@ -213,7 +212,7 @@ class Encoder(Block):
 
     checkpoint: str
     revision: str | None
-    initialisation: Literal["auto", "pretrained", "from_scratch"]
+    initialization: Literal["auto", "pretrained", "from_scratch"]
     layers: Count
     hidden: Count
     heads: Count
@@ -314,7 +313,7 @@ class Attention(Block):
 
 
 class Recipe(Block):
-    """How a model is optimised; the same for every mode of a comparison."""
+    """How a model is optimized; the same for every mode of a comparison."""
 
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]

@@ -5,7 +5,7 @@ types, impossible combinations) is collected and reported together, each with it
 what would be right.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,12 +87,18 @@ class Params(Block):
         return self
 
 
-def load(path: Path = paths.PARAMS, overrides: Mapping[str, Any] | None = None) -> Params:
+def load(
+    path: Path = paths.PARAMS,
+    overrides: Mapping[str, Any] | None = None,
+    known: Mapping[str, Collection[str]] | None = None,
+) -> Params:
     """Return the checked parameters.
 
     Args:
         path: The file.
         overrides: Values that a study sets in place of the file's, by dotted key.
+        known: The registered names of `mode` and `corpus`. The packages that register them are not
+            imported here, so without them any name passes, and its use raises the error.
 
     Raises:
         UserError: If the file is missing, is not YAML, or anything in it is wrong; every problem
@@ -107,7 +113,7 @@ def load(path: Path = paths.PARAMS, overrides: Mapping[str, Any] | None = None) 
     source = f"{path} with the changes asked for" if overrides else str(path)
     for key, value in (overrides or {}).items():
         _override(content, key, value, source)
-    return parse(content, source)
+    return parse(content, source, known)
 
 
 def base_overrides(base: str) -> dict[str, Any]:
@@ -142,12 +148,16 @@ def _override(content: Any, key: str, value: Any, source: str) -> None:
     content[last] = value
 
 
-def parse(content: Any, source: str = "params.yaml") -> Params:
+def parse(
+    content: Any,
+    source: str = "params.yaml",
+    known: Mapping[str, Collection[str]] | None = None,
+) -> Params:
     """Return checked parameters from plain YAML content; see `load`."""
     if not isinstance(content, dict):
         raise UserError(f"{source} must hold the blocks {', '.join(Params.model_fields)}.")
     try:
-        return Params.model_validate(content).with_protocol()
+        return Params.model_validate(content, context=known).with_protocol()
     except ValidationError as error:
         by_key: dict[tuple, list] = {}
         for problem in error.errors():

@@ -2,7 +2,7 @@
 
 Takes the place of SST-2, and its treebank the place of a tagger's training data, where neither can
 be had: nothing here needs a network. `lexicon` holds the words, `grammar` forms clauses,
-`sentences` joins them into labelled sentences and splits, `treebank` trains a tagger.
+`sentences` joins them into labeled sentences and splits, `treebank` trains a tagger.
 """
 
 from ggsa.assets.probe.sentences import (

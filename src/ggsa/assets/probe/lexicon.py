@@ -135,7 +135,7 @@ NAMES = _words("anna marlow keller ortega lindqvist tanaka moreau bennett")
 TOWNS = _words("paris berlin lisbon boston kyoto vienna")
 NUMBERS = _words("two three four five")
 
-# Events that carry no judgement. The first group takes a thing or person, the second a place.
+# Events that carry no judgment. The first group takes a thing or person, the second a place.
 EVENT_VERBS = _verbs(
     "follow/follows/followed visit/visits/visited guide/guides/guided show/shows/showed "
     "star/stars/starred voice/voices/voiced play/plays/played fight/fights/fought"

@@ -4,7 +4,7 @@ Draws a plan (which construction, which polar heads, what is negated), has `ggsa
 it into words, and deals the results into splits that share no sentence. A sentence's label is fixed
 by its plan before any word is drawn. Its polar words agree with the label about as often as not:
 negation turns them round, and undecisive clauses and phrases say the opposite. So counting words,
-or pairs of neighbouring words, helps little; one has to see which word governs which.
+or pairs of neighboring words, helps little; one has to see which word governs which.
 """
 
 import random

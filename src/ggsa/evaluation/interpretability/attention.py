@@ -3,7 +3,7 @@
 Beside the weights stand two attentions that no model has learned. *Uniform* gives the same weight
 to every key that a query may look at. *Bias alone* is softmax over the pattern's bias, that is,
 attention whose scores are all zero: the same as uniform where a pattern only blocks (`full`,
-`hard`), but far from it where it favours pairs (`soft`: a bias of 5 makes a pair 148 times as
+`hard`), but far from it where it favors pairs (`soft`: a bias of 5 makes a pair 148 times as
 heavy). What a mode owes to its training is what it does beyond the second.
 """
 
@@ -34,7 +34,7 @@ class Baselines:
     bias_alone: np.ndarray  # the same
     queries: np.ndarray  # int64 [sentence, tag]: tokens of each tag
     choosers: np.ndarray  # int64 [sentence]: queries that may look at two keys or more
-    spread: np.ndarray  # [sentence]: normalised entropy of bias alone, summed over choosers
+    spread: np.ndarray  # [sentence]: normalized entropy of bias alone, summed over choosers
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Weights:
     """What one model does on every sentence."""
 
     mass: np.ndarray  # [sentence, tag, tag]: layers and heads averaged
-    spread: np.ndarray  # [sentence, layer, head]: normalised entropy, summed over choosers
+    spread: np.ndarray  # [sentence, layer, head]: normalized entropy, summed over choosers
     from_cls: list[np.ndarray]  # [sentence] of [word]: attention of [CLS], layers, heads averaged
 
 
@@ -80,7 +80,7 @@ def baselines(mask: Mask, split: Split) -> Baselines:
         uniform[rows], bias_alone[rows] = tag_mass(even, batch), tag_mass(biased, batch)
         queries[rows] = _tags(batch).sum(1).numpy()
         choosers[rows] = chooses.sum(-1).numpy()
-        spread[rows] = (normalised_entropy(biased, allowed) * chooses).sum(-1).numpy()
+        spread[rows] = (normalized_entropy(biased, allowed) * chooses).sum(-1).numpy()
     return Baselines(uniform, bias_alone, queries, choosers, spread)
 
 
@@ -95,7 +95,7 @@ def weights(model: PreTrainedModel, mask: Mask, sentences: Sentences) -> Weights
         allowed, chooses = _choice(mask, batch)
         mean = values.mean(dim=(1, 2))  # [batch, query, key]
         mass[rows] = tag_mass(mean, batch)
-        entropy = normalised_entropy(values, allowed[:, None, None])
+        entropy = normalized_entropy(values, allowed[:, None, None])
         spread[rows] = (entropy * chooses[:, None, None]).sum(-1).numpy()
         by_word = torch.einsum("bk,bkw->bw", mean[:, 0], word_membership(sentences, batch))
         for row, of_words in zip(rows, by_word.numpy(), strict=True):
@@ -114,7 +114,7 @@ def tag_mass(attention: Tensor, batch: Batch) -> np.ndarray:
     return torch.einsum("bqs,bqk,bkt->bst", tags, attention, tags).numpy()
 
 
-def normalised_entropy(attention: Tensor, allowed: Tensor) -> Tensor:
+def normalized_entropy(attention: Tensor, allowed: Tensor) -> Tensor:
     """Return entropy / log(number of allowed keys): 1 is uniform, 0 is one key alone.
 
     0 where a query may look at one key only, since it has no choice; callers leave these out.

@@ -35,6 +35,7 @@ from ggsa.tagging import tagger
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import write_table
 from ggsa.workspace.vocabulary import TAGS
 
 Models = Callable[[str, int], PreTrainedModel]
@@ -202,7 +203,7 @@ def _require_corpus(corpus: str) -> None:
 
 def _write(folder: Path, found: Mapping[str, pd.DataFrame]) -> None:
     for name, table in found.items():
-        artifacts.write_table(folder / f"{name}.csv", table)
+        write_table(folder / f"{name}.csv", table)
 
 
 # Each measurement, over all models.

@@ -11,8 +11,9 @@ import numpy as np
 from ggsa.evaluation.interpretability.settings import Treebank
 from ggsa.tagging import alignment
 from ggsa.training.loop import Split
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import paths
 from ggsa.workspace.config import Params
+from ggsa.workspace.tables import CORPUS_COLUMNS, TAG_COLUMNS, read_table
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 
 TREEBANK = Path("ud_english_ewt/dev.conllu")  # in a mirror
@@ -82,8 +83,8 @@ def prepared(
 
 def of_corpus(split: str, tokenizer: Any, params: Params, limit: int | None) -> Sentences:
     """Return a split of the corpus, or its first sentences."""
-    corpus = artifacts.read_table(paths.corpus_split(split), artifacts.CORPUS_COLUMNS)[:limit]
-    tags = artifacts.read_table(paths.tags_split(split), artifacts.TAG_COLUMNS)[:limit]
+    corpus = read_table(paths.corpus_split(split), CORPUS_COLUMNS)[:limit]
+    tags = read_table(paths.tags_split(split), TAG_COLUMNS)[:limit]
     labels = corpus["label"].to_numpy(np.int64)
     return prepared(
         tokenizer, list(corpus["words"]), list(tags["tags"]), params.train.max_pieces, labels

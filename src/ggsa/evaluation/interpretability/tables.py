@@ -133,7 +133,7 @@ def tag_pairs(cells: Cells, looked: Looked, alone: Mapping[str, Baselines]) -> t
 
 
 def entropy(cells: Cells, looked: Looked, alone: Mapping[str, Baselines]) -> tuple[Any, Rows]:
-    """Return normalised entropy per layer and head: 1 is uniform over the allowed keys.
+    """Return normalized entropy per layer and head: 1 is uniform over the allowed keys.
 
     Over the queries that may look at two keys or more. The rows of layer and head `all` are means.
     """

@@ -26,7 +26,7 @@ class Flex(NamedTuple):
 
     Attributes:
         block_mask: Which tiles are computed, and which of them in part.
-        score: What is added to scores where a table favours pairs, or None.
+        score: What is added to scores where a table favors pairs, or None.
     """
 
     block_mask: BlockMask
@@ -42,8 +42,8 @@ def of_table(plan: Plan, bias: Tensor, tile: int = TILE) -> Flex:
         tile: Side of a tile.
     """
     ranks, allowed = plan.ranks.to(bias.device), torch.isfinite(bias)
-    favoured = bool((allowed & (bias != 0)).any())
-    return Flex(block_mask(ranks, allowed, tile), _favour(ranks, bias) if favoured else None)
+    favored = bool((allowed & (bias != 0)).any())
+    return Flex(block_mask(ranks, allowed, tile), _favor(ranks, bias) if favored else None)
 
 
 def of_places(places: Places, device: torch.device, tile: int = TILE) -> Flex:
@@ -140,7 +140,7 @@ def _listed(tiles: Tensor) -> tuple[Tensor, Tensor]:
     return chosen.sum(-1).to(torch.int32)[:, None].contiguous(), order[:, None].contiguous()
 
 
-def _favour(ranks: Tensor, bias: Tensor) -> Any:
+def _favor(ranks: Tensor, bias: Tensor) -> Any:
     finite = torch.where(torch.isfinite(bias), bias, torch.zeros_like(bias))
     last = len(bias) - 1
 

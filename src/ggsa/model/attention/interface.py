@@ -47,7 +47,7 @@ class Mask:
         self.table = torch.from_numpy(pattern.bias).to(device)  # [tag, tag]
         self.implementation = implementation
         self._sizes = None if config is None else (config.hidden_size, config.num_hidden_layers)
-        blocks = not pattern.bias[pattern.allowed].any()  # nothing is favoured
+        blocks = not pattern.bias[pattern.allowed].any()  # nothing is favored
         self._planned = pattern.positional is None or banded.can_plan(pattern)
         if implementation == "grouped":
             if device.type != "cpu":

@@ -29,7 +29,7 @@ def by_tag(material: Material) -> str:
         axes.set_visible(False)
     for axes, mode in zip(panels.flat, modes, strict=False):
         image = axes.imshow(squares[mode], cmap=style.SEQUENTIAL, vmin=0, vmax=top)
-        axes.set_title(mode, color=style.colour(mode), fontweight="bold")
+        axes.set_title(mode, color=style.color(mode), fontweight="bold")
         axes.set_xticks(range(len(tags)), tags, rotation=90, fontsize=7.5)
         axes.set_yticks(range(len(tags)), tags, fontsize=7.5)
         style.no_grid(axes)
@@ -43,7 +43,7 @@ def by_tag(material: Material) -> str:
         f"Between different tags of words the largest shares go from {_strongest(table)}. A share "
         f"is what a piece of the query tag gives to all pieces of the key tag in its sentence, so "
         f"frequent tags draw more; mean over validation, heads and layers, {_seeds(seeds)}. One "
-        f"colour scale for all modes; empty cells never occur or are blocked."
+        f"color scale for all modes; empty cells never occur or are blocked."
     )
     return style.publish(
         figure, "attention_by_tag", material.figures, caption, "Heat maps of attention by tag pair."
@@ -125,7 +125,7 @@ def example(material: Material, sentence: int) -> str:
         axes.plot(
             columns, crossed, "x", color=style.NEUTRAL[1], markersize=2.6, markeredgewidth=0.7
         )
-        axes.set_title(mode, color=style.colour(mode), fontweight="bold")
+        axes.set_title(mode, color=style.color(mode), fontweight="bold")
         axes.set_xticks(range(len(pieces)), pieces, rotation=90, fontsize=8)
         axes.set_yticks(range(len(pieces)), pieces, fontsize=8)
         style.no_grid(axes)
@@ -197,7 +197,7 @@ def _kind(query: str, key: str, allowed: dict[tuple[str, str], bool]) -> str:
 def _strip(mode: str, rows: pd.DataFrame) -> str:
     weights = rows.groupby("key")["weight"].mean()
     pieces = rows.drop_duplicates("key").set_index("key")["key_piece"].reindex(weights.index)
-    red, green, blue = (int(style.colour(mode)[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = (int(style.color(mode)[i : i + 2], 16) for i in (1, 3, 5))
     highest = weights.max()
     spans = "".join(
         f'<span style="background:rgba({red},{green},{blue},{0.6 * weight / highest:.2f})" '

@@ -62,8 +62,8 @@ def tag_frequencies(material: Material) -> str:
     rows = np.arange(len(shares))
     axes.hlines(rows, 0, 100 * shares[shown].max(axis=1), color=style.GRID, linewidth=1.2)
     for split in shown:
-        colour, marker = SPLIT_STYLES.get(split, (style.INK, "o"))
-        axes.plot(100 * shares[split], rows, marker, color=colour, label=split)
+        color, marker = SPLIT_STYLES.get(split, (style.INK, "o"))
+        axes.plot(100 * shares[split], rows, marker, color=color, label=split)
     axes.set_yticks(rows, shares.index)
     axes.set(xlabel="share of the word pieces of words (%)", xlim=(0, None))
     axes.grid(axis="y", visible=False)
@@ -101,12 +101,12 @@ def lengths(material: Material) -> str:
         part = table[table["split"] == split].set_index("length_from")["sentences"]
         part = part.reindex(groups["length_from"]).fillna(0)
         share = 100 * part.to_numpy() / part.sum()
-        colour = style.NEUTRAL[number % len(style.NEUTRAL)]
+        color = style.NEUTRAL[number % len(style.NEUTRAL)]
         axes.bar(
             places + (number - (len(splits) - 1) / 2) * width,
             share,
             width,
-            color=colour,
+            color=color,
             label=split,
         )
         commonest.append(f"{split}: {labels[int(share.argmax())]} pieces ({share.max():.1f}%)")

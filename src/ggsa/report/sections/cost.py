@@ -20,7 +20,7 @@ def formula(material: Material) -> str:
         "weighted values) = 4<i>Ldp</i><br>"
         "whole model = <i>L</i> (8<i>nd</i>² for the four projections + 4<i>ndf</i> for the "
         "feed-forward) + attention + 2<i>d</i>² + 2<i>dc</i> for the head</p>"
-        "<p>Padding, look-ups, softmax, normalisation and biases are left out. A bias that blocks "
+        "<p>Padding, look-ups, softmax, normalization and biases are left out. A bias that blocks "
         "nothing has <i>p</i> = <i>n</i>² and saves nothing.</p>"
     )
 
@@ -71,7 +71,7 @@ def density_by_length(material: Material) -> str:
             [places.index(start) for start in part["length_from"]],
             100 * part["density"],
             marker=style.marker(mode),
-            color=style.colour(mode),
+            color=style.color(mode),
             label=mode,
             alpha=0.85,
             linestyle=LINES[modes_of(table).index(mode) % len(LINES)],
@@ -172,7 +172,7 @@ def saving(material: Material) -> str:
                 100 * one["saving_model"],
                 LINES[number % len(LINES)],
                 marker=style.marker(mode),
-                color=style.colour(mode),
+                color=style.color(mode),
                 label=f"{mode}, {_architecture(name)}",
             )
             first, last = one.iloc[0], one.iloc[-1]

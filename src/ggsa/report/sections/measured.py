@@ -66,10 +66,10 @@ def figure(rows: pd.DataFrame, figures: Path) -> str:
     ours = _attention(rows, GROUPED)
     ours = ours[(ours["batch"] == 1) & (ours["threads"] == 1) & (ours["tags"] == REAL)]
     drawn, axes = plt.subplots(figsize=(style.WIDTH_INCHES, 3.8))
-    axes.axhline(1, color=style.colour("full"), linewidth=1.2)
+    axes.axhline(1, color=style.color("full"), linewidth=1.2)
     axes.annotate(
         "full attention", (ours["length"].max(), 1), ha="right", va="bottom",
-        color=style.colour("full"), fontsize=9.5,
+        color=style.color("full"), fontsize=9.5,
     )  # fmt: skip
     for heads, (label, form) in WIDTHS.items():
         part = _narrowest(ours[ours["heads"] == heads])
@@ -78,7 +78,7 @@ def figure(rows: pd.DataFrame, figures: Path) -> str:
             part["ratio"],
             yerr=[part["ratio"] - part["ratio_low"], part["ratio_high"] - part["ratio"]],
             fmt=form,
-            color=style.colour("hard"),
+            color=style.color("hard"),
             alpha=1 if heads == 12 else 0.65,
             label=f"hard, {label}",
         )

@@ -6,9 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ggsa.assets import classes
 from ggsa.report import style, tables, wording
 from ggsa.report.sections import Material, modes_of, splits_of
+from ggsa.workspace.provenance import SENTIMENT, class_names
 
 
 def accuracy(material: Material) -> str:
@@ -35,11 +35,11 @@ def accuracy(material: Material) -> str:
                 row["accuracy_mean"],
                 yerr=None if np.isnan(row["accuracy_sd"]) else row["accuracy_sd"],
                 fmt=style.marker(mode),
-                color=style.colour(mode),
+                color=style.color(mode),
                 markersize=8,
             )
             spread = np.linspace(0.1, 0.3, len(each)) if len(each) > 1 else [0.2]
-            axes.plot(place + np.array(spread), each, ".", color=style.colour(mode), alpha=0.75)
+            axes.plot(place + np.array(spread), each, ".", color=style.color(mode), alpha=0.75)
         axes.set_xticks(range(len(modes)), modes, rotation=30 if len(modes) > 3 else 0)
         axes.set_title(
             f"{wording.split(split).replace(' together', '')}\nn = {row['n']:,}", fontsize=10
@@ -85,9 +85,9 @@ def summary(material: Material) -> str:
         }
     )
     forms = dict.fromkeys(("accuracy", "SD", "lowest", "highest", "F1", "F1 SD"), wording.accuracy)
-    names = classes.names_in(material.provenance())
+    names = class_names(material.provenance())
     kind = f"of the class {names[1]}" if len(names) == 2 else f"mean of the {len(names)} classes"
-    kind = "of the positive class" if names == classes.SENTIMENT else html.escape(kind)
+    kind = "of the positive class" if names == SENTIMENT else html.escape(kind)
     caption = f"Accuracy and F1 ({kind}) over seeds; SD is the sample’s."
     return tables.as_html(
         shown, "results-all", caption, forms | {"n": wording.count}, text=("mode", "split")
@@ -122,7 +122,7 @@ def differences(material: Material) -> str:
                 place,
                 xerr=ends,
                 fmt=style.marker(mode),
-                color=style.colour(mode),
+                color=style.color(mode),
                 markersize=7,
             )
             places.append(place)
@@ -239,17 +239,17 @@ def training(material: Material) -> str:
         for axes, column in ((above, "loss"), (below, "selection_accuracy")):
             for _, one in part.groupby("seed"):
                 axes.plot(
-                    one["step"], one[column], color=style.colour(mode), alpha=0.3, linewidth=0.9
+                    one["step"], one[column], color=style.color(mode), alpha=0.3, linewidth=0.9
                 )
             axes.errorbar(
                 mean.index + aside, mean[column], label=mode, fmt=f"{style.marker(mode)}-",
                 yerr=None if spread[column].isna().any() else spread[column],
-                color=style.colour(mode), markersize=4.5, elinewidth=1, capsize=2.5,
+                color=style.color(mode), markersize=4.5, elinewidth=1, capsize=2.5,
                 markevery=max(1, len(mean) // 12), errorevery=max(1, len(mean) // 12),
             )  # fmt: skip
         last[mode] = mean["selection_accuracy"].iloc[-1]
     above.set(ylabel="training loss")
-    below.set(ylabel="selection accuracy", xlabel="optimiser step")
+    below.set(ylabel="selection accuracy", xlabel="optimizer step")
     above.legend(ncols=len(last))
     caption = (
         f"Mean selection accuracy at the last step: "
@@ -263,7 +263,7 @@ def training(material: Material) -> str:
 
 def confusion(material: Material) -> str:
     """Return the figure of which label is taken for which, on validation."""
-    names = classes.names_in(material.provenance())
+    names = class_names(material.provenance())
     table = material.table("confusion")
     table = table[table["split"] == "validation"]
     modes = modes_of(table)
@@ -293,7 +293,7 @@ def confusion(material: Material) -> str:
         ticks = [name.replace("$", r"\$") for name in names]  # no formula
         axes.set_xticks(places, ticks)
         axes.set_yticks(places, ticks, rotation=90, va="center")
-        axes.set_title(mode, color=style.colour(mode), fontweight="bold")
+        axes.set_title(mode, color=style.color(mode), fontweight="bold")
         axes.set_xlabel("predicted")
         style.no_grid(axes)
         said.append((mode, values))

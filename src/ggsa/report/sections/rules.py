@@ -14,7 +14,7 @@ from ggsa.report.sections import Material, modes_of, paragraph
 HIGHEST = 20
 COMMON = 1e-4  # of all pairs of pieces: the association of rarer ones is chance
 SHOWN_RULES = 18
-FAINTEST = 1e-4  # of the commonest pair: rarer ones share the lightest colour
+FAINTEST = 1e-4  # of the commonest pair: rarer ones share the lightest color
 SOURCE_COLOURS = dict(zip(("paper", "own tag", "added", "corpus"), style.NEUTRAL, strict=True))
 
 

@@ -22,6 +22,7 @@ from ggsa.report.verification.findings import Check, Difference
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Evaluate, Grid, Rules
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import read_table
 
 RELATIVE = 1e-9
 TINY = 1e-12  # two numbers as close as this are equal: around zero, rounding is no difference
@@ -68,7 +69,7 @@ def rederive() -> dict[str, pd.DataFrame]:
     found = core.prediction_tables(
         outcomes.outcomes_of(_block("grid", Grid), prediction_file), _block("evaluate", Evaluate)
     )
-    found["cost"] = with_exact_shares(artifacts.read_table(COMPUTED_TABLES / "cost.csv", COUNTED))
+    found["cost"] = with_exact_shares(read_table(COMPUTED_TABLES / "cost.csv", COUNTED))
     return found | core.concluding_tables(found, core.setting_of(_provenance()))
 
 

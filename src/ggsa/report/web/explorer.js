@@ -31,15 +31,15 @@
     const places = [...sentence.pieces.keys()];
     const rows = places.map((query) => places.map((key) => weight(query, key)));
     const named = ["mode", "layer", "head"].map((name) => control(name).selectedOptions[0].text);
-    return { sentence, size, rows, allowed, colours: data.modes.find((one) => one.name === mode),
+    return { sentence, size, rows, allowed, colors: data.modes.find((one) => one.name === mode),
       top: Math.max(...rows.flat()), label: `Mode ${named.join(", ")}` };
   }
 
   function build() {
     const view = (state.view = chosenView());
     state.chosen = Math.min(state.chosen, view.size - 1);
-    root.style.setProperty("--light", view.colours.light);
-    root.style.setProperty("--dark", view.colours.dark);
+    root.style.setProperty("--light", view.colors.light);
+    root.style.setProperty("--dark", view.colors.dark);
     part("pieces").replaceChildren(...view.sentence.pieces.map((piece, i) =>
       element("button", { type: "button", role: "radio", class: "piece", "data-query": i },
         element("span", { class: "text" }, piece),

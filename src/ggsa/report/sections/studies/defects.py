@@ -156,9 +156,9 @@ def table(material: Studies, base: str = PRETRAINED) -> str:
     )
 
 
-def initialisation_finding(material: Studies) -> str:
+def initialization_finding(material: Studies) -> str:
     """Return whether pretraining shows at all, without which nothing can be said of D1."""
-    compared = material.rows(PRETRAINED, "initialisation")
+    compared = material.rows(PRETRAINED, "initialization")
     row = studies.row_of(compared, mode="full", split=studies.ALL)
     if row is None:
         return studies.finding(
@@ -180,10 +180,10 @@ def initialisation_finding(material: Studies) -> str:
     )
 
 
-def initialisation(material: Studies) -> str:
-    """Return the table of both initialisations side by side."""
+def initialization(material: Studies) -> str:
+    """Return the table of both initializations side by side."""
     bases = {base: material.rows(base, "arms") for base in (SCRATCH, PRETRAINED)}
-    compared = material.rows(PRETRAINED, "initialisation")
+    compared = material.rows(PRETRAINED, "initialization")
     lines, seeds = [], []
     for mode in (*MODES, "diagonal"):
         found = {
@@ -219,13 +219,13 @@ def initialisation(material: Studies) -> str:
         return ""
     sizes = {int(rows["n"].max()) for rows in bases.values() if len(rows)}
     caption = (
-        f"Both initialisations under the described protocol, each with its own recipe; validation "
+        f"Both initializations under the described protocol, each with its own recipe; validation "
         f"and test together, n = {wording.count(max(sizes))}; mean ± standard deviation over "
         f"seeds. Difference: bert-tiny-imdb minus from scratch, points. {studies.method(seeds)}"
     )
     return tables.as_html(
         pd.DataFrame(lines),
-        "study-initialisation",
+        "study-initialization",
         caption,
         text=("mode", "test", "clear of zero"),
     )

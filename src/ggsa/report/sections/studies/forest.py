@@ -107,26 +107,26 @@ def _bar(axes: plt.Axes, place: int, line: Line) -> None:
         place,
         xerr=ends,
         fmt=style.marker(line.mode),
-        color=style.colour(line.mode),
+        color=style.color(line.mode),
         markersize=7,
-        markerfacecolor="white" if line.hollow else style.colour(line.mode),
+        markerfacecolor="white" if line.hollow else style.color(line.mode),
     )
 
 
 def _arrow(axes: plt.Axes, place: int, line: Line, limit: float) -> None:
     side = np.sign(line.middle)
-    colour = style.colour(line.mode)
+    color = style.color(line.mode)
     axes.annotate(
         "",
         xy=(side * 0.98 * limit, place),
         xytext=(side * 0.72 * limit, place),
-        arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.6},
+        arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 1.6},
     )
     axes.text(
         side * 0.68 * limit,
         place,
         wording.points(line.middle, 1),
-        color=colour,
+        color=color,
         va="center",
         ha="right" if side > 0 else "left",
         fontsize=9,

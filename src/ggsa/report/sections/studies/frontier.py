@@ -65,8 +65,8 @@ def figure(material: Studies, base: str) -> str:
             row["accuracy_mean"],
             yerr=None if np.isnan(row["accuracy_sd"]) else row["accuracy_sd"],
             fmt=shape,
-            color=style.colour(row["mode"]),
-            markerfacecolor="white" if kind in KINDS else style.colour(row["mode"]),
+            color=style.color(row["mode"]),
+            markerfacecolor="white" if kind in KINDS else style.color(row["mode"]),
             markersize=5 if kind in KINDS else 8,
             elinewidth=1,
             label=None if label in named else label,
@@ -79,7 +79,7 @@ def figure(material: Studies, base: str) -> str:
                 xytext=(-7, 9),
                 textcoords="offset points",
                 ha="right",
-                color=style.colour(row["mode"]),
+                color=style.color(row["mode"]),
                 fontweight="bold",
             )
     axes.set(
@@ -104,7 +104,7 @@ def figure(material: Studies, base: str) -> str:
         f"study_frontier_{base}",
         material.figures,
         caption,
-        "Scatter plot of accuracy against density over all arms, full and hard labelled.",
+        "Scatter plot of accuracy against density over all arms, full and hard labeled.",
     )
 
 

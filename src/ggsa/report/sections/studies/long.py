@@ -84,14 +84,14 @@ def figure(material: Studies) -> str:
     drawn, axes = plt.subplots(1, 2, figsize=(style.WIDTH_INCHES, 3.4), sharey=True)
     for panel, what in zip(axes, (TRAINING, INFERENCE), strict=True):
         part = times[(times["what"] == what) & (times["mode"] != PEER)]
-        panel.axhline(1, color=style.colour(PEER), linewidth=1.2)
+        panel.axhline(1, color=style.color(PEER), linewidth=1.2)
         for mode, rows in part.groupby("mode", sort=False):
             panel.errorbar(
                 rows["length"],
                 rows["ratio"],
                 yerr=[rows["ratio"] - rows["ratio_low"], rows["ratio_high"] - rows["ratio"]],
                 fmt=f"{style.marker(mode)}-",
-                color=style.colour(mode),
+                color=style.color(mode),
                 label=mode,
             )
         panel.set_xscale("log", base=2)

@@ -64,7 +64,7 @@ def heat_map(material: Studies) -> str:
     axes.set_xticks(range(means.shape[1]), means.columns, rotation=45, ha="right", fontsize=8.5)
     axes.set_yticks(range(len(means)), means.index)
     for label in axes.get_yticklabels():
-        label.set_color(style.colour(str(label.get_text())) if label.get_text() in studies.ARM_ORDER
+        label.set_color(style.color(str(label.get_text())) if label.get_text() in studies.ARM_ORDER
                         else style.INK)  # fmt: skip
     style.no_grid(axes)
     figure.colorbar(image, ax=axes, label="accuracy", shrink=0.8)

@@ -76,7 +76,7 @@ def levels(material: Studies) -> str:
                 len(labels),
                 xerr=None if wording.is_missing(row.accuracy_sd) else row.accuracy_sd,
                 fmt=style.marker(row.mode),
-                color=style.colour(row.mode),
+                color=style.color(row.mode),
                 markersize=7,
             )
             labels.append(f"{row.mode} ({wording.seeds(int(row.seeds))})")

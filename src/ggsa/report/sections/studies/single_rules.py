@@ -10,7 +10,7 @@ from ggsa.report.sections import studies
 from ggsa.report.sections.studies import Studies
 
 KINDS = {
-    "without": ("hard without one rule", style.colour("hard"), style.marker("hard")),
+    "without": ("hard without one rule", style.color("hard"), style.marker("hard")),
     "only": ("one rule alone", style.NEUTRAL[2], "^"),
 }
 
@@ -51,7 +51,7 @@ def figure(material: Studies, base: str) -> str:
         return ""
     drawn, axes = plt.subplots(figsize=(style.WIDTH_INCHES, 4.4))
     axes.axhline(0, color=style.MUTED, linewidth=1)
-    for kind, (name, colour, shape) in KINDS.items():
+    for kind, (name, color, shape) in KINDS.items():
         part = rows[rows["kind"] == kind]
         if part.empty:
             continue
@@ -64,7 +64,7 @@ def figure(material: Studies, base: str) -> str:
             part["difference_points"],
             yerr=np.array([end.to_numpy() for end in ends]),
             fmt=shape,
-            color=colour,
+            color=color,
             elinewidth=0.7,
             capsize=2,
             label=name,
@@ -77,7 +77,7 @@ def figure(material: Studies, base: str) -> str:
                 xytext=(5, 4),
                 textcoords="offset points",
                 fontsize=8,
-                color=colour,
+                color=color,
             )
     axes.set(
         xlabel="change of density against hard (percentage points)",

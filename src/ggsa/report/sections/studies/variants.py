@@ -60,7 +60,7 @@ def noise(material: Studies, base: str) -> str:
         middle,
         yerr=np.array([middle - low, high - middle]),
         fmt=f"{style.marker('hard')}-",
-        color=style.colour("hard"),
+        color=style.color("hard"),
         markersize=7,
     )
     axes.set_xticks([0, *shares])
@@ -151,8 +151,8 @@ def strength(material: Studies, base: str) -> str:
     spread = 100 * (rows["accuracy_mean"].max() - rows["accuracy_mean"].min())
     caption = (
         f"The means of these arms lie within {spread:.2f} points. soft-1, soft-2 and soft-10: the "
-        f"number is added to the score of a favoured pair; soft has the strength of the core "
-        f"study, soft_released favours the released code’s pairs (D4). Hollow: trained with token "
+        f"number is added to the score of a favored pair; soft has the strength of the core "
+        f"study, soft_released favors the released code’s pairs (D4). Hollow: trained with token "
         f"masking. {studies.BASE_NAMES[base][:1].upper()}{studies.BASE_NAMES[base][1:]}; n = "
         f"{wording.count(rows['n'].iloc[0])}. "
         f"{studies.method([*rows['seeds_to_full'], *rows['seeds_to_hard']])}{forest.note(panels)}"
