@@ -16,6 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import BertConfig
 
 from benchmarks import texts, timing
+from benchmarks.timing import interleaved
 from ggsa.model.attention import Mask, choice
 from ggsa.model.attention.dense import dense_attention
 from ggsa.model.attention.grouped import grouped_attention
@@ -24,7 +25,6 @@ from ggsa.model.batches import Batch
 from ggsa.patterns import rules
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.tagging.alignment import TaggedPieces
-from ggsa.training.timing import interleaved
 from ggsa.workspace import config, paths
 
 DIM = 64

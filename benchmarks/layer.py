@@ -12,11 +12,11 @@ from transformers import BertConfig
 from transformers.models.bert.modeling_bert import BertLayer
 
 from benchmarks import texts, timing
+from benchmarks.timing import interleaved
 from ggsa.model.attention import NAME, Mask
 from ggsa.model.batches import Batch
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.tagging.alignment import TaggedPieces
-from ggsa.training.timing import interleaved
 from ggsa.workspace import config, paths
 
 LENGTHS = (128, 512, 2048)

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from benchmarks import texts, timing
+from benchmarks.timing import peak_mib
 from ggsa.model.attention import Mask
 from ggsa.model.attention.grouped import grouped_attention
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.tagging.alignment import TaggedPieces
-from ggsa.training.timing import peak_mib
 from ggsa.workspace import config, paths
 
 LENGTHS = (2048, 8192, 16384, 32768)

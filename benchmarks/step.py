@@ -16,6 +16,8 @@ from transformers import AttentionMaskInterface, AutoConfig, AutoModelForSequenc
 from transformers.masking_utils import eager_mask
 
 from benchmarks import naive, tagging, texts, timing
+from benchmarks.documents import spread
+from benchmarks.timing import interleaved
 from ggsa.model import batches, build
 from ggsa.model.attention import Mask
 from ggsa.patterns import rules
@@ -23,8 +25,6 @@ from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.tagging.tagger import load_tagger
 from ggsa.training import optimization
 from ggsa.training.loop import Split, implementation_for, read_split, train_step
-from ggsa.training.times import spread
-from ggsa.training.timing import interleaved
 from ggsa.training.vocabulary_subset import VocabularySubset
 from ggsa.workspace import config, paths
 from ggsa.workspace.blocks import Recipe

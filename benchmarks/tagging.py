@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from benchmarks import timing
+from benchmarks.timing import interleaved
 from ggsa.tagging.tagger import load_tagger, tag_sentences
-from ggsa.training.timing import interleaved
 from ggsa.workspace import config, paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.tables import CORPUS_COLUMNS, read_table

@@ -1,13 +1,16 @@
-"""The lines of the result, from times that `ggsa.training.timing` took."""
+"""Interleaved timing, where contestants take turns; a call's peak memory; and the lines of the result."""
 
-from collections.abc import Iterable, Mapping
+import random
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ggsa.training.timing import ratio
-
+FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
 COLUMNS = (
     *("benchmark", "case", "length", "batch", "heads", "tags", "direction", "threads"),
     *("ours", "peer", "unit", "value_ours", "value_peer", "ratio", "ratio_low", "ratio_high"),
@@ -61,3 +64,70 @@ def show(rows: pd.DataFrame) -> None:
     """Print a table, without the columns that say nothing."""
     told = rows.dropna(axis="columns", how="all")
     print(told.to_string(index=False, float_format=lambda value: f"{value:.4g}"), flush=True)
+
+
+def interleaved(
+    contestants: Mapping[str, Callable[[], Any]],
+    seconds: float,
+    fewest: int = FEWEST_ROUNDS,
+    warm_up: bool = True,
+) -> dict[str, np.ndarray]:
+    """Return wall-clock seconds of every contestant in every round, `[round]`.
+
+    Args:
+        contestants: What to run, by name.
+        seconds: About how long to go on for, once the fewest rounds are done.
+        fewest: Rounds at least.
+        warm_up: Whether each is run once unmeasured first; calls of many seconds need none.
+    """
+    order = list(contestants)
+    stream = random.Random(13)
+    for name in order if warm_up else ():
+        contestants[name]()
+    times: dict[str, list[float]] = {name: [] for name in order}
+    end = time.perf_counter() + seconds
+    while len(times[order[0]]) < fewest or (
+        time.perf_counter() < end and len(times[order[0]]) < MOST_ROUNDS
+    ):
+        stream.shuffle(order)
+        for name in order:
+            started = time.perf_counter()
+            contestants[name]()
+            times[name].append(time.perf_counter() - started)
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def ratio(ours: np.ndarray, peer: np.ndarray) -> tuple[float, float, float]:
+    """Return the lower quartile, the median and the upper quartile of one time over another.
+
+    Args:
+        ours: Seconds in every round, `[round]`.
+        peer: Likewise, of the same rounds.
+    """
+    low, middle, high = np.quantile(ours / peer, (0.25, 0.5, 0.75))
+    return float(low), float(middle), float(high)
+
+
+def peak_mib(call: Callable[[], Any]) -> float:
+    """Return by how much this process's memory rose at its highest during a call, in MiB.
+
+    The kernel's high-water mark is set back before the call (Linux, proc(5), `clear_refs`); NaN where
+    there is no such mark.
+    """
+    process = Path("/proc/self")
+    try:
+        (process / "clear_refs").write_text("5")
+        before = _status(process, "VmRSS")
+        call()
+        return (_status(process, "VmHWM") - before) / 1024
+    except OSError:
+        call()
+        return float("nan")
+
+
+def _status(process: Path, field: str) -> int:
+    """Return a field of a process's status, in KiB."""
+    found = re.search(rf"^{field}:\s+(\d+) kB", (process / "status").read_text(), re.MULTILINE)
+    if found is None:
+        raise OSError(f"{process}/status holds no {field}")
+    return int(found[1])

@@ -2,19 +2,19 @@
 
 import argparse
 
-from ggsa.training import cells, studies
+from ggsa.training import study_cells
 from stages import run
 
 
 def main() -> None:
     """Train the cell that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", required=True, help="a folder of studies/")
-    parser.add_argument("--corpus", required=True, choices=studies.CORPORA)
+    parser.add_argument("--study", required=True, help="a directory of studies/")
+    parser.add_argument("--corpus", required=True, help="one of the study's")
     parser.add_argument("--arm", required=True, help="an arm of the study's params.yaml")
     parser.add_argument("--seed", required=True, type=int)
     arguments = parser.parse_args()
-    cells.train_cell(arguments.study, arguments.corpus, arguments.arm, arguments.seed)
+    study_cells.train_cell(arguments.study, arguments.corpus, arguments.arm, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from stages import run
 def main() -> None:
     """Write reports/metrics.json, reports/tables and reports/plots."""
     params = config.load()
-    core.evaluate(params)
+    results = core.evaluate(params)
     attention_maps.write_tables(params)
-    plots.write_tables(params)
+    plots.write_tables(results)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,17 @@
 
 import argparse
 
-from ggsa.training import cells, studies
+from ggsa.training import study_cells
 from stages import run
 
 
 def main() -> None:
     """Plan the study that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", required=True, help="a folder of studies/")
-    parser.add_argument("--corpus", required=True, choices=studies.CORPORA)
+    parser.add_argument("--study", required=True, help="a directory of studies/")
+    parser.add_argument("--corpus", required=True, help="one of the study's")
     arguments = parser.parse_args()
-    cells.plan(arguments.study, arguments.corpus)
+    study_cells.plan(arguments.study, arguments.corpus)
 
 
 if __name__ == "__main__":

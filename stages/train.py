@@ -1,8 +1,8 @@
-"""Train one cell: one mode with one seed."""
+"""Train one cell of the core study: one mode with one seed."""
 
 import argparse
 
-from ggsa.training import loop
+from ggsa.training.cell import train_core_cell
 from ggsa.workspace import config
 from stages import run
 
@@ -13,7 +13,7 @@ def main() -> None:
     parser.add_argument("--mode", required=True, help="full, hard, soft, ...")
     parser.add_argument("--seed", required=True, type=int)
     arguments = parser.parse_args()
-    loop.train_cell(config.load(), arguments.mode, arguments.seed)
+    train_core_cell(config.load(), arguments.mode, arguments.seed)
 
 
 if __name__ == "__main__":

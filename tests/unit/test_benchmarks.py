@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from benchmarks import naive, texts, timing
+from benchmarks.timing import interleaved
 from ggsa.model import attention
 from ggsa.patterns.pattern import Pattern
 from ggsa.patterns.rules import hard_table
 from ggsa.patterns.tag_tables import blocked_outside
 from ggsa.tagging.alignment import TaggedPieces
-from ggsa.training.timing import interleaved
 from ggsa.workspace import config
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS
 

@@ -5,10 +5,10 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks import documents as times
+from benchmarks.timing import peak_mib
 from ggsa.tagging.alignment import TaggedPieces
-from ggsa.training import times
 from ggsa.training.loop import Split
-from ggsa.training.timing import peak_mib
 from ggsa.workspace import config
 from ggsa.workspace.errors import UserError
 

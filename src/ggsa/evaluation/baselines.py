@@ -1,9 +1,9 @@
-"""What can be had without attention, and which sentences might need it (defect D7).
+"""What is possible without attention between words, and which sentences might need it (defect D7).
 
 A bag of words reaches the published accuracy, so a mask that costs nothing proves nothing until it
-is shown how much attention is worth. This module gives the two baselines that see no word order,
-and marks the sentences on which order could matter. It writes marks, never text, so that whatever
-is computed from them can be computed again from what Git keeps.
+is shown how much attention is worth. Two baselines see no word order, and marks name the sentences
+on which order could matter. Marks hold no text, so everything that is computed from them can be
+recomputed from the published files.
 """
 
 from collections.abc import Sequence
@@ -13,59 +13,70 @@ import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from ggsa.evaluation.outcomes import SCORED_SPLITS
+from ggsa.assets import probe
 from ggsa.workspace import paths
+from ggsa.workspace.provenance import read_provenance
 from ggsa.workspace.tables import CORPUS_COLUMNS, read_table
+from ggsa.workspace.vocabulary import SCORED_SPLITS
 
 NEGATORS = ("not", "n't", "no", "never", "neither", "nor", "without", "hardly", "nothing", "none")
 CONTRAST = ("but", "although", "though", "while")
-UNSURE = (0.35, 0.65)
-"""Between these probabilities of the positive class the bag of words is unsure."""
+SURE = 0.65
+"""The bag of words is unsure of a sentence whose likeliest class it gives a smaller probability."""
 
 LONG_WORDS = 20
 LENGTHS = {"length_to_10": (1, 10), "length_11_20": (11, 20), "length_21_30": (21, 30)}
 LENGTHS["length_over_30"] = (31, 10**6)
-SUBSETS = ("bag_wrong_or_unsure", "negation", "contrast", "over_20_words", *LENGTHS)
 
 
-def bag_of_words(train: pd.DataFrame, judged: Sequence[Sequence[str]]) -> np.ndarray:
-    """Return the probability of the positive class by TF-IDF unigrams and logistic regression.
+def bag_of_words(
+    train: pd.DataFrame, judged: Sequence[Sequence[str]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class and its probability by TF-IDF unigrams and logistic regression.
 
     Args:
         train: Columns `words, label`.
-        judged: The words of every sentence.
+        judged: The words of every sentence to classify.
+
+    Returns:
+        The predicted labels, int64 `[sentence]`, and their probabilities, float64 `[sentence]`.
     """
     vectorizer = TfidfVectorizer(token_pattern=r"\S+", lowercase=False)
     model = LogisticRegression(max_iter=1000, C=10.0)
     model.fit(vectorizer.fit_transform(" ".join(words) for words in train["words"]), train["label"])
-    return model.predict_proba(vectorizer.transform(" ".join(words) for words in judged))[:, 1]
+    probabilities = model.predict_proba(vectorizer.transform(" ".join(words) for words in judged))
+    return model.classes_[probabilities.argmax(axis=1)], probabilities.max(axis=1)
 
 
-def sentence_marks() -> pd.DataFrame:
-    """Return one row per sentence of the scored splits: its baselines' guesses and its marks.
+def sentence_marks(seed: int) -> pd.DataFrame:
+    """Return one row per sentence of the labeled splits: the baselines' guesses and its marks.
 
-    Columns: `split, id, label, bag_probability, majority` (the class most frequent in train) and
-    one bool per subset. The bag is trained on the rows that the encoders train on. On the probe
-    corpus the phenomena of its grammar are marks too.
+    Columns: `split, id, label, bag` (class by the bag of words), `bag_probability` (of that
+    class), `majority` (the most frequent class of train) and one bool per subset; on the probe
+    corpus one for each phenomenon of its grammar. The bag of words is trained on the rows that the
+    encoders train on.
+
+    Args:
+        seed: That drew the probe corpus; without meaning for others.
     """
-    corpus = {
-        split: read_table(paths.corpus_split(split), CORPUS_COLUMNS)
-        for split in ("train", *SCORED_SPLITS)
-    }
-    train = corpus["train"][~corpus["train"]["leaks_selection"].to_numpy(bool)]
-    majority = int(train["label"].mean() >= 0.5)
+    train = read_table(paths.corpus_split("train"), (*CORPUS_COLUMNS, "leaks_selection"))
+    train = train[~train["leaks_selection"].to_numpy(bool)]
+    majority = int(train["label"].mode().iloc[0])
     tables = []
     for split in SCORED_SPLITS:
-        rows = corpus[split]
-        probability = bag_of_words(train, list(rows["words"]))
+        rows = read_table(paths.corpus_split(split), CORPUS_COLUMNS)
+        if (rows["label"] < 0).any():
+            continue
+        guess, probability = bag_of_words(train, list(rows["words"]))
         marks = pd.DataFrame({"split": split, "id": rows["id"], "label": rows["label"]})
-        marks["bag_probability"] = np.round(probability, 6)
+        marks["bag"], marks["bag_probability"] = guess, np.round(probability, 6)
         marks["majority"] = majority
-        wrong = (probability >= 0.5) != (rows["label"] == 1)
-        unsure = (probability > UNSURE[0]) & (probability < UNSURE[1])
-        marks["bag_wrong_or_unsure"] = wrong | unsure
+        marks["bag_wrong_or_unsure"] = (guess != rows["label"]) | (probability < SURE)
         tables.append(pd.concat([marks, _word_marks(list(rows["words"]))], axis=1))
-    return pd.concat(tables, ignore_index=True)
+    marks = pd.concat(tables, ignore_index=True)
+    if read_provenance()["corpus"]["name"] != "probe":
+        return marks
+    return marks.merge(phenomena_marks(seed), on=["split", "id"], validate="one_to_one")
 
 
 def _word_marks(sentences: list[Sequence[str]]) -> pd.DataFrame:
@@ -83,8 +94,6 @@ def _word_marks(sentences: list[Sequence[str]]) -> pd.DataFrame:
 
 def phenomena_marks(seed: int) -> pd.DataFrame:
     """Return which phenomena each sentence of the probe shows: `split, id` and a bool for each."""
-    from ggsa.assets import probe
-
     generated = probe.generate(seed)
     tables = []
     for split in SCORED_SPLITS:

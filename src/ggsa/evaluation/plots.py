@@ -8,27 +8,25 @@ No table holds text of the corpus. The report has figures of its own and reads n
 import numpy as np
 import pandas as pd
 
-from ggsa.evaluation.outcomes import Outcome, read_outcomes
+from ggsa.evaluation.cells import Results
 from ggsa.workspace import paths
-from ggsa.workspace.config import Params
 from ggsa.workspace.provenance import class_names, read_provenance
 from ggsa.workspace.tables import read_table, write_table
 
 SPLIT = "validation"
 
 
-def write_tables(params: Params, study: str = "core") -> None:
-    """Write the tables of reports/plots, after `evaluation.evaluate`.
+def write_tables(results: Results) -> None:
+    """Write the tables of reports/plots, after those of reports/tables.
 
     Raises:
-        UserError: If a table or a cell of the grid is missing or damaged.
+        UserError: If a table is missing or damaged.
     """
     runs = read_table(paths.TABLES / "runs.csv", ("mode", "seed", "split", "accuracy"))
     costs = read_table(paths.TABLES / "cost.csv", ("mode", "split", "density"))
-    outcome = read_outcomes(params, study)[SPLIT]
     tables = {
         "accuracy_by_density": accuracy_by_density(runs, costs),
-        "confusion": confusion(outcome, class_names(read_provenance())),
+        "confusion": confusion(results, class_names(read_provenance())),
     }
     for name, table in tables.items():
         write_table(paths.PLOTS / f"{name}.csv", table)
@@ -41,17 +39,20 @@ def accuracy_by_density(runs: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame
     return accuracies.merge(densities, on="mode", validate="many_to_one").reset_index(drop=True)
 
 
-def confusion(outcome: Outcome, names: tuple[str, ...]) -> pd.DataFrame:
+def confusion(results: Results, names: tuple[str, ...]) -> pd.DataFrame:
     """Return the label of every sentence, once for each seed, and what every mode predicted.
 
     Args:
-        outcome: Of the split.
+        results: The finished cells.
         names: Of the classes, in the order of the labels.
     """
-    known = np.array(names)
+    known, chosen = np.array(names), results.rows(SPLIT)
+    labels = results.labels[chosen]
     rows = {
-        "seed": np.repeat(outcome.seeds, len(outcome.labels)),
-        "label": known[np.tile(outcome.labels, len(outcome.seeds))],
+        "seed": np.repeat(results.seeds, len(labels)),
+        "label": known[np.tile(labels, len(results.seeds))],
     }
-    predicted = {mode: known[labels.ravel()] for mode, labels in outcome.predicted.items()}
+    predicted = {
+        mode: known[classes[:, chosen].ravel()] for mode, classes in results.predicted.items()
+    }
     return pd.DataFrame(rows | predicted)

@@ -1,32 +1,26 @@
-"""How sure one may be of an accuracy, and of the difference between two modes.
-
-Place in the data flow: `ggsa.evaluation.core` hands in who was right on which sentence with which seed;
-nothing here reads or writes a file.
+"""How certain an accuracy is, and the difference between two arms.
 
 The plan, fixed before any result was seen:
 
-- *A run*: accuracy with its Wilson 95% interval; F1 of the positive class.
-- *A mode*: mean and standard deviation over seeds, and a 95% Student prediction interval for one
-  further seed. One seed has no spread: these are then NaN.
-- *A difference* (mode minus full, same seeds in both arms): the 95% percentile interval of a
-  bootstrap that draws sentences and seeds, each with replacement and crossed, so that a drawn
-  seed meets every drawn sentence in both arms. The seeds share their sentences, therefore
-  treating seed x sentence as independent rows would count every sentence several times. The
-  two-sided p is twice the smaller share of resamplings on either side of zero. With few seeds the
-  spread of seeds is understated (by the factor (s-1)/s in variance), so that below `FEWEST_SEEDS`
-  the interval is called descriptive; with one seed it is NaN.
-- *Equivalence*: two one-sided t tests at a margin fixed in params.yaml. Their standard error comes
-  from the two-way random-effects analysis of variance (seeds x sentences), with Satterthwaite's
-  degrees of freedom: unlike the percentile interval this pays for having few seeds.
-- *Several modes*: Holm's correction over the modes compared on one split; the difference tests
-  and the equivalence tests are a family each.
+- *A run*: accuracy with its Wilson 95 % interval; F1 of the positive class.
+- *An arm*: mean and standard deviation over seeds, and Student's 95 % prediction interval for a new
+  seed. With one seed they are NaN.
+- *A difference* (arm minus reference, same seeds and sentences): the mean with the standard error
+  of the two-way random-effects analysis of variance (seeds x sentences) and Student's t with
+  Satterthwaite's degrees of freedom. Seeds share their sentences, so seed x sentence are no
+  independent rows. The crossed bootstrap is drawn in figures and decides nothing: with three to
+  five seeds it covers too little.
+- *Equivalence*: two one-sided t tests at a fixed margin, with the same standard error.
+- *Several questions*: Holm's correction over the family that declares them.
+- *Power*: the smallest true difference that Holm's first step detects with 80 % power, by the
+  noncentral t.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import optimize, stats
 from sklearn.metrics import f1_score
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -36,7 +30,8 @@ Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.floating]
 
-FEWEST_SEEDS = 5  # below this an interval over seeds describes, it does not infer
+FEWEST_SEEDS = 3  # for the gate and equivalence; below it there is no verdict
+SEEDS_FOR_ALL = 5  # for verdicts of better and worse
 LEVEL = 0.05
 POWER = 0.80
 SAMPLES_AT_ONCE = 1000  # bounds the memory of the bootstrap
@@ -69,7 +64,7 @@ def standard_deviation(values: Floats) -> float:
 
 
 def prediction_interval(values: Floats) -> tuple[float, float]:
-    """Return the 95% interval in which one further seed's accuracy is expected, within 0 to 1.
+    """Return the 95% interval in which a new seed's accuracy is expected, within 0 to 1.
 
     Mean +- t(s-1) x sd x sqrt(1 + 1/s). It is the right yardstick for a published number that
     was read from one seed: the question is whether it could be one of ours, not whether it equals
@@ -139,30 +134,79 @@ def crossed_bootstrap(difference: Integers, samples: int, seed: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A mean difference in points, its 95% interval, and the two-sided bootstrap p."""
+class Difference:
+    """A mean paired difference in percentage points with its uncertainty.
 
-    difference_points: float
-    low_points: float
-    high_points: float
-    p: float
-
-
-def compare(difference: Integers, samples: int, seed: int) -> Comparison:
-    """Return the difference of two modes with its crossed-bootstrap interval, in points.
-
-    With one seed, interval and p are NaN: an interval over sentences alone would pass for one
-    that knows the spread of seeds. McNemar's test is the one for a single seed.
+    Attributes:
+        mean: Arm minus reference.
+        error: Crossed standard error; NaN with a single seed.
+        freedom: Degrees of freedom of the error.
     """
-    points = float(100 * np.mean(difference))
+
+    mean: float
+    error: float
+    freedom: float
+
+    def interval(self, level: float = 1 - LEVEL) -> tuple[float, float]:
+        """Return the two-sided interval of a confidence level, in percentage points."""
+        half = _times(stats.t.ppf((1 + level) / 2, self.freedom), self.error)
+        return self.mean - half, self.mean + half
+
+    @property
+    def p(self) -> float:
+        """The two-sided p value of no difference."""
+        if np.isnan(self.error):
+            return float("nan")
+        return min(1.0, 2 * _upper_tail(abs(self.mean), self.error, self.freedom))
+
+    def p_above(self, bound: float) -> float:
+        """Return the one-sided p value of "the difference is at most `bound`"."""
+        return _upper_tail(self.mean - bound, self.error, self.freedom)
+
+    def p_below(self, bound: float) -> float:
+        """Return the one-sided p value of "the difference is at least `bound`"."""
+        return _upper_tail(bound - self.mean, self.error, self.freedom)
+
+    def smallest_detectable(self, tests: int = 1) -> float:
+        """Return the true difference that a two-sided t test detects with 80 % power.
+
+        Args:
+            tests: Size of the family; the level is that of Holm's first step, 5 % / tests.
+        """
+        if np.isnan(self.error) or self.error == 0:
+            return self.error
+        critical = stats.t.ppf(1 - LEVEL / tests / 2, self.freedom)
+
+        def missing_power(noncentrality: float) -> float:
+            # Beyond the opposite critical value lies a share that is negligible at this power.
+            return float(stats.nct.sf(critical, self.freedom, noncentrality)) - POWER
+
+        return self.error * float(optimize.brentq(missing_power, 0.0, 10 * critical + 10))
+
+
+def paired(arm_right: Booleans, reference_right: Booleans) -> Difference:
+    """Return the difference of two arms.
+
+    Args:
+        arm_right: Which seeds are right on which sentences, bool `[seed, sentence]`.
+        reference_right: The same of the reference, with the same seeds.
+    """
+    difference = paired_difference(arm_right, reference_right)
+    error, freedom = crossed_standard_error(difference)
+    return Difference(100 * float(difference.mean()), 100 * error, freedom)
+
+
+def bootstrap_interval(difference: Integers, samples: int, seed: int) -> tuple[float, float]:
+    """Return the crossed bootstrap's 95 % percentile interval in percentage points, for figures.
+
+    NaN, NaN with a single seed: an interval over sentences alone would look like one that knows
+    the spread over seeds.
+    """
     if difference.shape[0] < 2:
-        return Comparison(points, float("nan"), float("nan"), float("nan"))
+        return float("nan"), float("nan")
     resampled = crossed_bootstrap(difference, samples, seed)
     low, high = np.quantile(resampled, [LEVEL / 2, 1 - LEVEL / 2])
-    at_most = (np.sum(resampled <= 0) + 1) / (samples + 1)
-    at_least = (np.sum(resampled >= 0) + 1) / (samples + 1)
-    p = min(1.0, float(2 * min(at_most, at_least)))
-    return Comparison(points, float(100 * low), float(100 * high), p)
+    return float(100 * low), float(100 * high)
 
 
 def crossed_standard_error(difference: Integers) -> tuple[float, float]:
@@ -194,54 +238,6 @@ def crossed_standard_error(difference: Integers) -> tuple[float, float]:
     return float(np.sqrt(combined / values.size)), float(combined**2 / spread)
 
 
-@dataclass(frozen=True)
-class Equivalence:
-    """Two one-sided tests at a margin; everything but the p values in points."""
-
-    difference_points: float
-    low90_points: float
-    high90_points: float
-    p_lower: float
-    p_upper: float
-    smallest_margin_points: float
-
-    @property
-    def p(self) -> float:
-        """The larger of the two p values: both sides must be refuted."""
-        return max(self.p_lower, self.p_upper)
-
-
-def equivalence(difference: Integers, margin_points: float) -> Equivalence:
-    """Return the two one-sided t tests that the difference lies within the margin.
-
-    p_lower tests "at least the margin worse", p_upper "at least the margin better". The 90%
-    interval lies within the margin exactly when both are below 5% (before Holm). All but the
-    difference is NaN for a single seed.
-    """
-    error, freedom = crossed_standard_error(difference)
-    mean, margin = float(np.mean(difference)), margin_points / 100
-    half = _times(stats.t.ppf(1 - LEVEL, freedom), error)
-    return Equivalence(
-        difference_points=100 * mean,
-        low90_points=100 * (mean - half),
-        high90_points=100 * (mean + half),
-        p_lower=_upper_tail(mean + margin, error, freedom),
-        p_upper=_upper_tail(margin - mean, error, freedom),
-        smallest_margin_points=100 * smallest_margin(error, freedom),
-    )
-
-
-def smallest_margin(error: float, freedom: float) -> float:
-    """Return the smallest margin shown with 80% power if the true difference is 0.
-
-    Equivalence at a margin m is declared when |estimate| <= m - t(.95) x error. With a true
-    difference of 0 that happens with probability .80 when each side fails with .10, therefore
-    m = (t(.95) + t(.90)) x error, before Holm. Same unit as the error; NaN when that is.
-    """
-    sides = 1 - (1 - POWER) / 2
-    return _times(stats.t.ppf(1 - LEVEL, freedom) + stats.t.ppf(sides, freedom), error)
-
-
 def holm(p_values: Floats) -> Floats:
     """Return Holm's adjusted p values in the order given; NaN stays NaN and is not counted."""
     adjusted = np.array(p_values, dtype=np.float64)
@@ -256,6 +252,8 @@ def _times(quantile: float, error: float) -> float:
 
 
 def _upper_tail(distance: float, error: float, freedom: float) -> float:
+    if np.isnan(error):
+        return float("nan")
     if error == 0:  # no spread at all: the estimate is taken for the truth
         return 0.0 if distance > 0 else 1.0
     return float(stats.t.sf(distance / error, freedom))

@@ -71,7 +71,7 @@ def verdict(mode: str, accuracy: float, prediction: tuple[float, float], setting
     Args:
         mode: The mode's name.
         accuracy: Our mean over seeds, a fraction.
-        prediction: The 95% interval for one further seed; NaN with a single seed, which can
+        prediction: The 95% interval for a new seed; NaN with a single seed, which can
             then be compatible but never reproduced.
         setting: Which data and which checkpoint.
     """
@@ -89,7 +89,7 @@ def verdict(mode: str, accuracy: float, prediction: tuple[float, float], setting
 
 
 def claims(
-    results: pd.DataFrame, equivalence: pd.DataFrame, cost: pd.DataFrame, setting: Setting
+    results: pd.DataFrame, answered: pd.DataFrame, cost: pd.DataFrame, setting: Setting
 ) -> pd.DataFrame:
     """Return the paper's claims C1 to C6 beside our figures, one row each, all of it text.
 
@@ -103,7 +103,7 @@ def claims(
         _accuracy_claim(name, mode, results)
         for name, mode in (("C1", "full"), ("C2", "hard"), ("C3", "soft"))
     ]
-    rows += [_comparable(equivalence, setting), _less_work(cost, setting), _interpretable()]
+    rows += [_comparable(answered, setting), _less_work(cost, setting), _interpretable()]
     return pd.DataFrame(rows, columns=list(CLAIM_COLUMNS))
 
 
@@ -118,7 +118,7 @@ def _accuracy_claim(name: str, mode: str, results: pd.DataFrame) -> tuple[str, .
     seeds = "1 seed" if row["seeds"] == 1 else f"{row['seeds']} seeds"
     interval = "none with one seed"
     if not np.isnan(row["prediction_low"]):
-        interval = f"{row['prediction_low']:.4f} to {row['prediction_high']:.4f} (next seed)"
+        interval = f"{row['prediction_low']:.4f} to {row['prediction_high']:.4f} (new seed)"
     evidence = f"results.csv: mean of {seeds} on {row['n']} rows"
     return (
         name,
@@ -131,34 +131,26 @@ def _accuracy_claim(name: str, mode: str, results: pd.DataFrame) -> tuple[str, .
     )
 
 
-def _comparable(equivalence: pd.DataFrame, setting: Setting) -> tuple[str, ...]:
+def _comparable(answered: pd.DataFrame, setting: Setting) -> tuple[str, ...]:
     head = ("C4", "hard and soft keep comparable accuracy", "one seed, no test, no error bar")
-    found = equivalence[equivalence["mode"].isin(["hard", "soft"])]
-    if found.empty:
-        return (
-            *head,
-            "",
-            "",
-            NOT_RUN,
-            "needs full and at least one of hard and soft in grid.modes",
-        )
-    ours = _each(found, lambda row: f"{row['difference_points']:+.2f} points")
+    rows = answered[answered["arm"].isin(["hard", "soft"]) & (answered["kind"] == "equivalence")]
+    if rows.empty:
+        evidence = "needs full, diagonal and at least one of hard and soft in grid.modes"
+        return (*head, "", "", NOT_RUN, evidence)
+    ours = _each(rows, lambda row: f"{row['difference_points']:+.2f} pp")
     interval = _each(
-        found, lambda row: f"{row['low90_points']:+.2f} to {row['high90_points']:+.2f} (90%)"
+        rows, lambda row: f"{row['low_points']:+.2f} to {row['high_points']:+.2f} (90%)"
     )
-    margin = found["margin_points"].iloc[0]
+    margin = rows["margin_points"].iloc[0]
     evidence = (
-        f"equivalence.csv: two one-sided tests at {margin:g} points on {found['n'].iloc[0]} "
-        f"rows ({found['split'].iloc[0]}), Holm"
+        f"verdicts.csv: two one-sided tests at {margin:g} pp on {rows['n'].iloc[0]} rows, Holm; "
+        f"{'; '.join(sorted(set(rows['verdict'])))}"
     )
-    if found["low90_points"].isna().any():
+    if rows["low_points"].isna().any():
         return (*head, ours, "none with one seed", _if_sst2(UNDECIDED, setting), evidence)
-    if found["equivalent"].all():
-        decision = SUPPORTED
-    elif (found["high90_points"] < -margin).any():
-        decision = CONTRADICTED
-    else:
-        decision = UNDECIDED
+    kept = rows["verdict"].str.startswith("equivalent")
+    lost = rows["verdict"].str.startswith("worse by more")
+    decision = SUPPORTED if kept.all() else CONTRADICTED if lost.any() else UNDECIDED
     return (*head, ours, interval, _if_sst2(decision, setting), evidence)
 
 

@@ -1,14 +1,11 @@
-"""One cell of a study: one mode, one seed, trained, selected and made to predict.
+"""One cell: a model trained under one pattern with one seed, and what it predicts.
 
-Reads the corpus, its tags, the encoder and one rule table; writes `runs/<study>/<mode>-<seed>/`.
-A run that is killed goes on from its last look at the selection split, and ends with the same bits
-as an undisturbed one (on one machine, with one number of threads).
+An interrupted training resumes from its last evaluation and ends with the same bits as an
+uninterrupted one, on one machine with one number of threads.
 """
 
-import hashlib
-import json
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,237 +18,185 @@ from transformers import PreTrainedModel
 
 from ggsa.model import batches, build, classifier, inference
 from ggsa.model.attention import Mask, require_open_rows
-from ggsa.patterns.pattern import Pattern, pattern_as_json, read_pattern
-from ggsa.tagging import alignment, corruption
-from ggsa.training import devices, optimization
+from ggsa.patterns.pattern import Pattern
+from ggsa.tagging.alignment import tokenizer as load_tokenizer
+from ggsa.tagging.splits import Split, read_split
+from ggsa.training import optimization
+from ggsa.training.identity import digest, identity, recipe_for
 from ggsa.training.vocabulary_subset import VocabularySubset
 from ggsa.workspace import artifacts, interruption, paths
 from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import progress_bar
-from ggsa.workspace.provenance import class_names, read_provenance
-from ggsa.workspace.tables import CORPUS_COLUMNS, TAG_COLUMNS, read_table, write_table
 
 PREDICTED_SPLITS = ("selection", "validation", "test", "examples")
 
 
-@dataclass(frozen=True)
-class Split:
-    """The sentences of a split, ready to be batched."""
-
-    ids: np.ndarray  # [sentence] of str
-    sentences: alignment.TaggedPieces
-    labels: np.ndarray  # int64 [sentence]; -1 where unknown
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Pieces of every sentence, `[sentence]`."""
-        return np.array([len(pieces) for pieces in self.sentences.pieces])
-
-    def renumbered(self, subset: VocabularySubset) -> "Split":
-        """Return the split with its pieces numbered as in a subset of the vocabulary."""
-        pieces = [subset.renumber(sentence) for sentence in self.sentences.pieces]
-        return replace(self, sentences=replace(self.sentences, pieces=pieces))
-
-
 @dataclass
 class Progress:
-    """Everything that a resumed run needs, besides the model and the optimizer."""
+    """What a resumed training needs in addition to the model and the optimizer."""
 
     step: int = 0
-    losses: list[float] = field(default_factory=list)  # since the last look at selection
+    losses: list[float] = field(default_factory=list)  # since the last evaluation
     history: list[dict[str, Any]] = field(default_factory=list)
     best_accuracy: float = -1.0
     best_step: int = 0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
-def train_cell(params: Params, mode: str, seed: int) -> None:
-    """Train one mode of the core study with one seed and write its folder.
-
-    Raises:
-        UserError: See `trained`.
-    """
-    cell = trained(params, read_pattern(paths.rule_table(mode)), seed, f"{mode}-{seed}", "core")
-    folder = paths.cell("core", mode, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    classifier.save(folder, cell.model, build.tokenizer(paths.ENCODER), params.train.max_pieces)
-    write_table(folder / "history.csv", cell.history)
-    write_table(folder / "predictions.parquet", cell.predictions)
-    artifacts.write_json(folder / "training.json", {"mode": mode, "seed": seed, **cell.summary})
-    cell.checkpoint.unlink(missing_ok=True)
-
-
 @dataclass(frozen=True)
 class Cell:
-    """A trained model and what it did.
+    """A trained model and its predictions.
 
     Attributes:
-        model: The best checkpoint, with the whole vocabulary.
+        model: The weights of the last step or of the best evaluation, with the whole vocabulary.
         predictions: Columns `split, id, label, logits`.
-        history: What was seen at every look at the split that checkpoints are chosen on.
-        summary: Recipe, sentences, steps and best step.
-        checkpoint: Where an interrupted run would go on; to be removed once the cell is written.
+        history: One row per evaluation: `step, epoch, loss, selection_accuracy`.
+        identity: What decides the bits of the cell; see `ggsa.training.identity`.
+        summary: Recipe, sentences, steps, the step of the kept weights, parameters.
+        checkpoint: From which an interrupted training resumes; to be removed once the cell is
+            written.
     """
 
     model: PreTrainedModel
     predictions: pd.DataFrame
     history: pd.DataFrame
+    identity: dict[str, Any]
     summary: dict[str, Any]
     checkpoint: Path
 
 
-def trained(params: Params, pattern: Pattern, seed: int, name: str, study: str) -> Cell:
-    """Return a trained cell, taken up from its checkpoint if an earlier run was interrupted.
+def train(params: Params, pattern: Pattern, seed: int, name: str, study: str) -> Cell:
+    """Return a trained cell; an interrupted training resumes from its checkpoint.
 
     Args:
         params: How to train.
-        pattern: Who may look at whom.
-        seed: Draws initial weights, order of batches and dropout.
-        name: Of the cell, for the progress bar and the checkpoint.
-        study: Of the cell, for the checkpoint.
+        pattern: Which tokens may attend to which.
+        seed: Draws initial weights, the order of batches and dropout.
+        name: Name of the cell in the progress bar and of its checkpoint.
+        study: Directory of the checkpoint.
 
     Raises:
-        UserError: If a needed file is missing or malformed, the device is not there, or the loss
-            stops being a number.
+        UserError: If a needed file is missing or malformed, the device is unavailable, or the loss
+            is not finite.
     """
-    device = devices.chosen(params)
-    torch.use_deterministic_algorithms(True)
-    if params.train.threads != "auto":
-        torch.set_num_threads(params.train.threads)
+    device = prepare(params)
     recipe_name = recipe_for(params)
     recipe = params.train.recipes[recipe_name]
-    implementation = implementation_for(params, recipe, recipe_name, device)
-    tokenizer = build.tokenizer(paths.ENCODER)
-    splits = {
-        split: read_split(split, tokenizer, params, seed) for split in ("train", *PREDICTED_SPLITS)
-    }
+    implementation = implementation_for(params, recipe, recipe_name)
+    tokenizer = load_tokenizer(paths.ENCODER)
+    splits = read_splits(params, ("train", *PREDICTED_SPLITS), seed)
     reset = pattern.mode != "full" and not params.encoder.keep_projections
-    model = build.build(paths.ENCODER, recipe, seed, reset, class_names(read_provenance())).to(
-        device
-    )
+    classes = splits["train"].class_names
+    model = build.build(paths.ENCODER, recipe, seed, reset, classes).to(device)
     if params.train.max_pieces > model.config.max_position_embeddings:
         raise UserError(
-            f"params.yaml: train.max_pieces is {params.train.max_pieces}, but the encoder has only "
-            f"{model.config.max_position_embeddings} positions. Lower it to that."
+            f"train.max_pieces is {params.train.max_pieces}, but the encoder has only "
+            f"{model.config.max_position_embeddings} positions. Lower train.max_pieces to that."
         )
     mask = Mask(pattern, device, implementation, model.config)
-    padding = tokenizer.pad_token_id
     subset = VocabularySubset(
         (pieces for split in splits.values() for pieces in split.sentences.pieces),
-        padding,
+        tokenizer.pad_token_id,
         [tokenizer.mask_token_id] if params.train.token_masking else [],
     )
-    splits = {name: split.renumbered(subset) for name, split in splits.items()}
+    splits = {name: subset.renumber_split(split) for name, split in splits.items()}
     whole_table = subset.shrink(model)
-    checkpoint = paths.CHECKPOINTS / study / f"{name}-{_fingerprint(params, pattern)}.pt"
+    decides = identity(params, pattern, seed, device)
+    checkpoint = paths.CHECKPOINTS / study / f"{name}-{digest(decides)[:16]}.pt"
     mask_piece = int(subset.renumber(np.array([tokenizer.mask_token_id]))[0])
     progress = _optimize(model, mask, splits, params, recipe, seed, checkpoint, name, mask_piece)
-    model.load_state_dict(progress.best_weights)
-    predictions = pd.concat(
-        [
-            _predictions(split, splits[split], predict(model, mask, splits[split], params))
-            for split in PREDICTED_SPLITS
-        ]
-    )
-    subset.restore(model, whole_table, padding)
+    kept_step = progress.step
+    if params.train.checkpoint == "best":
+        model.load_state_dict(progress.best_weights)
+        kept_step = progress.best_step
+    predictions = predict_splits(model, mask, splits, params, PREDICTED_SPLITS)
+    subset.restore(model, whole_table, tokenizer.pad_token_id)
     classifier.carry(model, pattern)
+    history = pd.DataFrame(progress.history)
     return Cell(
         model=model,
         predictions=predictions,
-        history=pd.DataFrame(progress.history),
+        history=history,
+        identity=decides,
         summary={
             "recipe": recipe_name,
             "train_sentences": len(splits["train"].ids),
             "steps": progress.step,
-            "best_step": progress.best_step,
-            "selection_accuracy": progress.best_accuracy,
+            "checkpoint": params.train.checkpoint,
+            "checkpoint_step": kept_step,
+            "selection_accuracy": float(
+                history.loc[history["step"] == kept_step, "selection_accuracy"].iloc[0]
+            ),
             "parameters": build.parameter_count(model),
         },
         checkpoint=checkpoint,
     )
 
 
-def recipe_for(params: Params) -> str:
-    """Return the name of the recipe: the one asked for, or the one that the assets call for."""
-    if params.train.recipe != "auto":
-        return params.train.recipe
-    provenance = artifacts.read_json(paths.provenance())
-    if provenance["corpus"]["name"] == "probe":
-        return "probe"
-    return "pretrained" if provenance["encoder"]["pretrained"] else "from_scratch"
+def prepare(params: Params) -> torch.device:
+    """Set threads and determinism, and return the device."""
+    device = optimization.device_for(params)
+    torch.use_deterministic_algorithms(True)
+    if params.train.threads != "auto":
+        torch.set_num_threads(params.train.threads)
+    return device
 
 
-def implementation_for(
-    params: Params, recipe: Recipe, recipe_name: str, device: torch.device
-) -> str:
-    """Return the implementation of attention: under dropout the dense one, which alone has it.
+def implementation_for(params: Params, recipe: Recipe, recipe_name: str) -> str:
+    """Return the implementation of attention: with attention dropout, only `dense` has one.
 
     Raises:
-        UserError: If another was asked for by name and the recipe drops attention weights, or the
-            device cannot train with it.
+        UserError: If another one is configured and the recipe drops attention weights.
     """
-    wanted = params.attention.implementation
-    if wanted == "flex" and device.type != "cuda":
-        raise UserError(
-            f"params.yaml: attention.implementation is flex, which trains on CUDA alone, and the "
-            f"device is {device.type}. Choose auto or dense."
-        )
+    configured = params.attention.implementation
     if not recipe.attention_dropout:
-        return wanted
-    if wanted in ("grouped", "flex"):
+        return configured
+    if configured == "grouped":
         raise UserError(
-            f"params.yaml: attention.implementation is {wanted}, which has no dropout, and "
+            f"attention.implementation is grouped, which has no attention dropout, and "
             f"train.recipes.{recipe_name}.attention_dropout is {recipe.attention_dropout}. Set the "
-            f"one to dense or auto, or the other to 0."
+            f"first to dense or auto, or the second to 0."
         )
     return "dense"
 
 
-def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Split:
-    """Return a split with its tags aligned to word pieces.
-
-    Of train, the rows that share phrases with the selection split are left out unless
-    `train.use_leaking_rows` asks for them. Where `train.corrupted_tags` asks for mistakes, the seed
-    draws them.
-
-    Raises:
-        UserError: If corpus and tags do not belong together, or a training row has no label.
-    """
-    columns = (*CORPUS_COLUMNS, *(("leaks_selection",) if split == "train" else ()))
-    corpus = read_table(paths.corpus_split(split), columns)
-    tags = read_table(paths.tags_split(split), TAG_COLUMNS)
-    if list(corpus["id"]) != list(tags["id"]):
-        raise UserError(
-            f"{paths.tags_split(split)} does not hold the sentences of {paths.corpus_split(split)}. "
-            f"Run `dvc repro`."
+def read_splits(params: Params, names: tuple[str, ...], seed: int) -> dict[str, Split]:
+    """Return splits as a cell reads them; the seed draws the tags that are corrupted."""
+    rows = "all" if params.train.use_leaking_rows else "without_leaks"
+    return {
+        name: read_split(
+            name,
+            params.train.max_pieces,
+            rows=rows,
+            corrupted=params.train.corrupted_tags,
+            seed=seed,
         )
-    if split == "train" and not params.train.use_leaking_rows:
-        kept = ~corpus["leaks_selection"].to_numpy(bool)
-        corpus, tags = corpus[kept], tags[kept]
-    labels = corpus["label"].to_numpy(np.int64)
-    known = class_names(read_provenance())
-    if split in ("train", "selection") and not np.isin(labels, range(len(known))).all():
-        raise UserError(
-            f"{paths.corpus_split(split)} has rows whose label is none of 0 to {len(known) - 1} "
-            f"({', '.join(known)}). Mend the source and run `dvc repro -f download`."
-        )
-    word_tags = list(tags["tags"])
-    if params.train.corrupted_tags:
-        word_tags = corruption.corrupted(word_tags, params.train.corrupted_tags, split, seed)
-    return Split(
-        ids=corpus["id"].to_numpy(),
-        sentences=alignment.align(
-            tokenizer, list(corpus["words"]), word_tags, params.train.max_pieces
-        ),
-        labels=labels,
-    )
+        for name in names
+    }
 
 
 def predict(model: PreTrainedModel, mask: Mask, split: Split, params: Params) -> np.ndarray:
     """Return the logits of every sentence, float32 `[sentence, class]`, in the split's order."""
     return inference.logits(model, mask, split.sentences, half(params))
+
+
+def predict_splits(
+    model: PreTrainedModel,
+    mask: Mask,
+    splits: dict[str, Split],
+    params: Params,
+    names: tuple[str, ...],
+) -> pd.DataFrame:
+    """Return the predictions of some splits: columns `split, id, label, logits`."""
+    tables = []
+    for name in names:
+        split = splits[name]
+        logits = list(predict(model, mask, split, params))
+        columns = {"split": name, "id": split.ids, "label": split.labels, "logits": logits}
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables)
 
 
 def half(params: Params) -> bool:
@@ -270,8 +215,9 @@ def _optimize(
     name: str,
     mask_piece: int,
 ) -> Progress:
-    """Train to the end, from the checkpoint where there is one; return what was achieved."""
-    train, judge = splits["train"], splits[params.train.select_on]
+    """Train to the last step, from the checkpoint if there is one."""
+    train = splits["train"]
+    judge = splits[params.train.select_on if params.train.checkpoint == "best" else "selection"]
     lengths = train.lengths
     optimizer = optimization.optimizer_for(model, recipe)
     torch.manual_seed(seed)
@@ -280,7 +226,7 @@ def _optimize(
     total_steps = epoch_steps * recipe.epochs
     require_open_rows(_shortest_bias(train, mask))
     bar = progress_bar(f"train {name}", total_steps, "step", progress.step)
-    interruption.keeps(_kept(name, progress.step, total_steps))
+    interruption.keeps(_saved(name, progress.step, total_steps))
     for epoch in range(progress.step // epoch_steps, recipe.epochs):
         order = batches.training_order(lengths, recipe.batch_size, seed, epoch)
         for rows in order[progress.step - epoch * epoch_steps :]:
@@ -294,21 +240,21 @@ def _optimize(
             progress.losses.append(loss)
             bar.update()
             if progress.step % params.train.evaluate_every == 0 or progress.step == total_steps:
-                _look(progress, model, mask, judge, params, epoch_steps, name)
-                seen = progress.history[-1]
+                _evaluate(progress, model, mask, judge, params, epoch_steps, name)
+                last = progress.history[-1]
                 bar.set_postfix_str(
-                    f"loss {seen['loss']:.3f}, selection {seen['selection_accuracy']:.4f}"
+                    f"loss {last['loss']:.3f}, selection {last['selection_accuracy']:.4f}"
                 )
                 if progress.step < total_steps:
                     _save(checkpoint, model, optimizer, progress)
-                    interruption.keeps(_kept(name, progress.step, total_steps))
+                    interruption.keeps(_saved(name, progress.step, total_steps))
     bar.close()
     return progress
 
 
-def _kept(name: str, step: int, total: int) -> str:
-    upto = f"up to step {step:,} of {total:,}" if step else "from no step yet"
-    return f"The cell {name} is kept {upto}, and finished cells are kept whole."
+def _saved(name: str, step: int, total: int) -> str:
+    upto = f"is saved up to step {step:,} of {total:,}" if step else "has no checkpoint yet"
+    return f"The cell {name} {upto}; finished cells are kept."
 
 
 def train_step(
@@ -330,7 +276,7 @@ def train_step(
     return loss.detach()
 
 
-def _look(
+def _evaluate(
     progress: Progress,
     model: PreTrainedModel,
     mask: Mask,
@@ -339,12 +285,12 @@ def _look(
     epoch_steps: int,
     name: str,
 ) -> None:
-    """Measure accuracy on the selection split, and keep the weights if they are the best yet."""
+    """Add the mean loss and the accuracy on a split to the history; keep the best weights."""
     loss = float(torch.stack(progress.losses).mean())
     if not np.isfinite(loss):
         raise UserError(
-            f"{name}: the loss is {loss} at step {progress.step}. Lower the learning_rate of its "
-            f"recipe in params.yaml."
+            f"{name}: the loss is {loss} at step {progress.step}. Lower "
+            f"train.recipes.{recipe_for(params)}.learning_rate."
         )
     accuracy = float((predict(model, mask, judge, params).argmax(1) == judge.labels).mean())
     progress.history.append(
@@ -356,43 +302,15 @@ def _look(
         }
     )
     progress.losses = []
-    if accuracy > progress.best_accuracy:
+    if params.train.checkpoint == "best" and accuracy > progress.best_accuracy:
         progress.best_accuracy, progress.best_step = accuracy, progress.step
         progress.best_weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
 
 
 def _shortest_bias(train: Split, mask: Mask) -> Tensor:
-    """Return the bias of a shortest sentence, where a query is soonest blind, to see that none is."""
+    """Return the bias of a shortest sentence, where a query without any key would show first."""
     batch = batches.collate(train.sentences, train.labels, [int(train.lengths.argmin())])
     return mask.bias(batch)
-
-
-def _predictions(name: str, split: Split, logits: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame(
-        {"split": name, "id": split.ids, "label": split.labels, "logits": list(logits)}
-    )
-
-
-def _fingerprint(params: Params, pattern: Pattern) -> str:
-    """Return a name for everything that decides a run, so that no other run is resumed."""
-    digest = hashlib.sha256(
-        json.dumps(
-            [
-                params.train.model_dump(),
-                params.encoder.model_dump(),
-                params.attention.model_dump(),
-                torch.__version__,
-                torch.get_num_threads(),
-            ],
-            sort_keys=True,
-        ).encode()
-    )
-    digest.update(json.dumps(pattern_as_json(pattern), sort_keys=True).encode())
-    inputs = sorted(paths.ENCODER.iterdir())
-    inputs += [f(split) for split in paths.SPLITS for f in (paths.corpus_split, paths.tags_split)]
-    for path in inputs:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _save(
@@ -412,7 +330,7 @@ def _save(
 def _resume(
     checkpoint: Path, model: PreTrainedModel, optimizer: torch.optim.Optimizer
 ) -> Progress | None:
-    """Bring model, optimizer and random numbers to where a killed run left them."""
+    """Restore model, optimizer and random state from a checkpoint; return its progress."""
     for stale in checkpoint.parent.glob(f"{checkpoint.stem.rsplit('-', 1)[0]}-*.pt"):
         if stale != checkpoint:
             stale.unlink()
@@ -420,8 +338,11 @@ def _resume(
         return None
     try:
         state = torch.load(checkpoint, weights_only=True)
-    except Exception as error:  # a damaged checkpoint costs time, not the run
-        print(f"{checkpoint} is damaged ({error}); starting this run anew.", file=sys.stderr)
+    except Exception as error:  # a damaged checkpoint costs time, nothing else
+        print(
+            f"{checkpoint} is damaged ({error}); restarting this training from scratch.",
+            file=sys.stderr,
+        )
         checkpoint.unlink()
         return None
     model.load_state_dict(state["model"])
@@ -430,5 +351,5 @@ def _resume(
     if state["cuda_random"]:
         torch.cuda.set_rng_state_all(state["cuda_random"])
     progress = Progress(**state["progress"])
-    print(f"{checkpoint.stem}: going on from step {progress.step}.", file=sys.stderr)
+    print(f"{checkpoint.stem}: resuming from step {progress.step}.", file=sys.stderr)
     return progress

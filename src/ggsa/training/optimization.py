@@ -1,4 +1,4 @@
-"""How weights are changed: the optimizer and its learning rate, the same for every mode."""
+"""How weights are changed: the device, the optimizer and its learning rate, the same for all modes."""
 
 from typing import Any
 
@@ -6,6 +6,35 @@ import torch
 from transformers import PreTrainedModel
 
 from ggsa.workspace.blocks import Recipe
+from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
+
+
+def device_for(params: Params) -> torch.device:
+    """Return the device to train on: the one that `train.device` names, or the best available.
+
+    Raises:
+        UserError: If the device is unavailable, or the precision needs another one.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    name = params.train.device
+    if name == "auto":
+        name = next(name for name in available if available[name])
+    if not available[name]:
+        raise UserError(
+            f"train.device is {name}, which PyTorch does not find on this machine. Choose auto or "
+            f"{', '.join(n for n in available if available[n])}."
+        )
+    if params.train.precision == "bfloat16" and name == "cpu":
+        raise UserError(
+            "train.precision is bfloat16, which needs a GPU, and the device is cpu. Choose auto or "
+            "float32."
+        )
+    return torch.device(name)
 
 
 def optimizer_for(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:
@@ -16,7 +45,7 @@ def optimizer_for(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:
 
 def learning_rate(step: int, total_steps: int, recipe: Recipe) -> float:
     """Return the rate of a step (from 0): linear warm-up, then linear decay to zero."""
-    warmup = min(recipe.warmup_steps, total_steps // 2)
+    warmup = recipe.warmup_steps(total_steps)
     if step < warmup:
         return recipe.learning_rate * (step + 1) / warmup
     return recipe.learning_rate * (total_steps - step) / max(1, total_steps - warmup)

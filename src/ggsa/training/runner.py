@@ -1,93 +1,225 @@
-"""`make study`: every cell of a study, some at a time, each as a DVC stage of its own.
+"""`make study` and the cells of `make repro`: some at a time, each as a DVC stage.
 
-A cell that is finished is skipped, on every machine: its predictions and its lock entry are kept by
-Git. A study that was killed goes on with the cells that are missing, and each of these from its
-last checkpoint.
+A finished cell is skipped; a study that was interrupted continues with the missing cells, and each of
+these from its last checkpoint.
 """
 
 import argparse
+import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ggsa.report import publish, readme_claims
-from ggsa.training import studies
-from ggsa.workspace import paths
+import pandas as pd
+
+from ggsa.training import graph, loop, optimization, studies
+from ggsa.training.cell import CELL
+from ggsa.training.identity import digest
+from ggsa.training.machine import machine
+from ggsa.training.studies import Study
+from ggsa.training.study_cells import equal_cell
+from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.progress import progress_bar
+from ggsa.workspace.paths import CORE
+from ggsa.workspace.progress import duration, progress_bar
 
 LOGS = paths.CACHE / "studies"
-ANSWERS = paths.STUDIES / "answers" / "dvc.yaml"
 
 
-def run(name: str, corpus: str, jobs: int, seeds: list[int] | None = None) -> None:
-    """Prepare the data, plan, train what is missing and answer.
+@dataclass(frozen=True)
+class Target:
+    """A cell and the DVC stage that makes it."""
+
+    cell: str  # <arm>-<seed>
+    stage: str  # as `dvc repro` takes it
+
+
+def run_study(name: str, corpus: str | None, jobs: int | None, seeds: Sequence[int] | None) -> None:
+    """Plan a study, make its missing cells and compare them.
 
     Args:
-        name: A folder of studies/; `answers` trains nothing and writes the tables again.
-        corpus: `sst2`, `probe` or `imdb`.
-        jobs: Cells at a time.
-        seeds: Only these of the study's seeds; None for all.
+        name: A directory of studies/.
+        corpus: One of the study's; by default each of them.
+        jobs: Cells at a time; by default as many as there are cores.
+        seeds: Only these of the study's seeds; by default all.
 
     Raises:
-        UserError: If there is no such study, or a stage fails; names the log that says why.
+        UserError: If the study is unknown or archived, or a stage fails; names the log that says why.
     """
-    if name == ANSWERS.parent.name:
-        pass
-    elif (paths.STUDIES / name / "dvc.yaml").is_file() and not studies.trains(name):
-        _measure(name, corpus)
-    else:
-        _train(name, corpus, jobs, seeds)
-    if not (studies.results("answers", corpus) / "sentences.parquet").is_file():
-        _dvc(f"answers-{corpus}-mark", f"{ANSWERS}:mark_{corpus}")
-    _dvc(f"answers-{corpus}-tables", f"{ANSWERS}:tables_{corpus}")
-    print(f"Tables: {studies.results('answers', corpus) / 'tables'}", file=sys.stderr)
-    readme_claims.main()
-    publish.write_manifest(paths.STUDIES_MANIFEST, publish.study_files())
-
-
-def _measure(name: str, corpus: str) -> None:
-    """Run a study that trains nothing: it reads the models of the core study.
-
-    Raises:
-        UserError: If it measures nothing on the corpus, or a stage fails.
-    """
-    file = paths.STUDIES / name / "dvc.yaml"
-    if f"measure_{corpus}" not in studies.stages_of(name):
-        raise UserError(f"{file} has no stage measure_{corpus}: {name} is not run on {corpus}.")
-    print(f"{name} on {corpus}, from the models of the core study", file=sys.stderr)
-    _dvc(f"{name}-{corpus}", f"{file}:measure_{corpus}", single=False)
-
-
-def _train(name: str, corpus: str, jobs: int, seeds: list[int] | None) -> None:
-    """Train every cell of a study that is missing."""
     study = studies.load(name)
-    if corpus not in study.corpora:
+    if study.archived:
+        raise UserError(f"The study {name} is archived and is not run again: {study.archived}")
+    graph.write_graph(study)
+    for each in [corpus] if corpus else study.corpora:
+        _run_corpus(study, each, jobs, seeds)
+
+
+def run_core(jobs: int | None) -> None:
+    """Train the missing cells of the core study; DVC's other stages are left to `dvc repro`.
+
+    Raises:
+        UserError: If a cell fails; names the log that says why.
+    """
+    params = config.load()
+    stale = _stale("dvc.yaml")
+    targets = [
+        Target(f"{mode}-{seed}", f"train@{mode}-{seed}")
+        for seed in params.grid.seeds
+        for mode in params.grid.modes
+        if f"train@{mode}-{seed}" in stale
+    ]
+    if not targets:
+        return
+    jobs = jobs or _jobs(params)
+    _announce(CORE, len(targets), 0, _seconds(studies.seconds_file(CORE, "")), jobs)
+    _make(CORE, targets, jobs)
+
+
+def _run_corpus(study: Study, corpus: str, jobs: int | None, seeds: Sequence[int] | None) -> None:
+    """Run a study on one corpus."""
+    plan = study.plan(corpus)
+    print(f"{study.name} on {corpus}: {study.question}", file=sys.stderr)
+    file = graph.graph_file(study.name)
+    _prepare(plan.base)
+    _dvc(f"{study.name}-{corpus}-plan", f"{file}:plan_{corpus}")
+    params = study.params(study.reference)
+    jobs = jobs or _jobs(params)
+    chosen = [(arm, seed) for arm, seed in study.cells(corpus) if not seeds or seed in seeds]
+    unknown = sorted(set(seeds or ()) - set(plan.seeds))
+    if unknown:
         raise UserError(
-            f"studies/{name}/params.yaml names no cells on {corpus}. Choose CORPUS="
-            f"{' or '.join(study.corpora)}."
+            f"{studies.declaration(study.name)}: seeds {', '.join(map(str, unknown))} are not "
+            f"declared on {corpus}. Choose from {', '.join(map(str, plan.seeds))}."
         )
-    print(f"{name} on {corpus}: {study.question}", file=sys.stderr)
-    _prepare(study.side(corpus).data)
-    file = paths.STUDIES / name / "dvc.yaml"
-    _dvc(f"{name}-{corpus}-plan", f"{file}:plan_{corpus}")
-    cells = [f"{arm}-{seed}" for arm, seed in study.cells(corpus) if seeds is None or seed in seeds]
-    bar = progress_bar(f"{name} {corpus}", len(cells), "cell")
+    here = _machine_of(params)
+    _drop_cells_of_other_machines(study, corpus, here)
+    stale = _stale(str(file))
+    missing = [
+        (arm, seed, f"{file}:{graph.train_stage(study, corpus, arm)}@{arm}-{seed}")
+        for arm, seed in chosen
+    ]
+    missing = [cell for cell in missing if cell[2] in stale]
+    equal = sum(_has_equal(study, corpus, arm, seed, here) for arm, seed, _ in missing)
+    _announce(study.name, len(missing), equal, _known_seconds(study, corpus), jobs)
+    sources = study.sources(corpus)
+    for first in (True, False):
+        batch = [Target(f"{a}-{s}", stage) for a, s, stage in missing if (a in sources) == first]
+        _make(f"{study.name}-{corpus}", batch, jobs)
+    _dvc(f"{study.name}-{corpus}-compare", f"{file}:compare_{corpus}")
+    print(f"Tables: {studies.results(study.name, corpus) / 'tables'}", file=sys.stderr)
+
+
+def _prepare(base: str | None) -> None:
+    """Bring corpus, tags and encoder up to date."""
+    if base is None:
+        _dvc("core-data", "tag", single=False)
+    else:
+        assets = paths.STUDIES / "assets" / "dvc.yaml"
+        _dvc(f"{base}-data", f"{assets}:tag@{base}", single=False)
+
+
+def _jobs(params: Params) -> int:
+    """Return how many cells to train at a time: one per core, or one on a GPU."""
+    if optimization.device_for(params).type != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = params.train.threads
+    return max(1, (cores or 1) // (threads if isinstance(threads, int) else cores or 1))
+
+
+def _machine_of(params: Params) -> dict[str, Any]:
+    """Return what a cell that is trained here records as its machine."""
+    return machine(loop.prepare(params))
+
+
+def _drop_cells_of_other_machines(study: Study, corpus: str, here: Mapping[str, Any]) -> None:
+    """Remove finished cells that an unfinished study has from another machine, and say so."""
+    folders = {
+        f"{arm}-{seed}": studies.cell_folder(study.name, corpus, arm, seed)
+        for arm, seed in study.cells(corpus)
+    }
+    finished = {
+        name: artifacts.read_json(folder / CELL)["machine"]
+        for name, folder in folders.items()
+        if (folder / CELL).is_file()
+    }
+    other = [name for name, trained_on in finished.items() if trained_on != dict(here)]
+    if not other or (len(finished) == len(folders) and len(other) == len(folders)):
+        return  # nothing to do, or a whole study of one other machine
+    print(
+        f"{len(other)} cells were trained on another machine and cannot be compared with those "
+        f"trained here; they are trained again.",
+        file=sys.stderr,
+    )
+    for name in other:
+        shutil.rmtree(folders[name])
+
+
+def _has_equal(study: Study, corpus: str, arm: str, seed: int, here: Mapping[str, Any]) -> bool:
+    """Return whether a finished cell of any study is equal to a planned one."""
+    planned = artifacts.read_json(studies.plan_file(study.name, corpus, arm, seed))
+    if planned["pattern"] is None or study.arms[arm].weights_of or arm in study.sources(corpus):
+        return False
+    decides = {key: planned[key] for key in ("settings", "data_sha256", "seed")}
+    decides |= {"pattern_sha256": digest(planned["pattern"]), "machine": dict(here)}
+    return equal_cell(decides) is not None
+
+
+def _known_seconds(study: Study, corpus: str) -> pd.Series:
+    """Return the seconds of trained cells of a corpus, of this study if there are any."""
+    own = _seconds(studies.seconds_file(study.name, corpus))
+    if len(own):
+        return own
+    files = [paths.RESULTS / name / corpus / "seconds.csv" for name in studies.names()]
+    if study.plan(corpus).base is None:
+        files.append(studies.seconds_file(CORE, ""))
+    known = [part for part in map(_seconds, files) if len(part)]
+    return pd.concat(known) if known else pd.Series(dtype=float)
+
+
+def _seconds(path: Path) -> pd.Series:
+    return pd.read_csv(path)["seconds"] if path.is_file() else pd.Series(dtype=float)
+
+
+def _announce(name: str, missing: int, equal: int, seconds: pd.Series, jobs: int) -> None:
+    """Say what will be trained, and how long it will take where that is known."""
+    trained = missing - equal
+    parts = [f"{name}: {trained} cells to train, {jobs} at a time"]
+    if equal:
+        parts.append(f"{equal} equal cells of other studies are taken up")
+    if trained and len(seconds):
+        total = float(seconds.median()) * -(-trained // jobs)
+        parts.append(f"about {duration(total)}")
+    if missing:
+        print("; ".join(parts) + ".", file=sys.stderr)
+
+
+def _make(name: str, targets: Sequence[Target], jobs: int) -> None:
+    """Make cells, some at a time; the first failure stops the rest."""
+    if not targets:
+        return
+    bar = progress_bar(name, len(targets), "cell")
     failed = threading.Event()
 
-    def train(cell: str) -> None:
+    def make(target: Target) -> None:
         if failed.is_set():
             return
         try:
-            _dvc(f"{name}-{corpus}-{cell}", f"{file}:train_{corpus}@{cell}")
+            _dvc(f"{name}-{target.cell}", target.stage)
         except UserError:
-            failed.set()  # before this thread takes up its next cell
+            failed.set()  # before this thread takes its next cell
             raise
 
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = {pool.submit(train, cell): cell for cell in cells}
+        waiting = {pool.submit(make, target): target.cell for target in targets}
         try:
             for done in as_completed(waiting):
                 done.result()
@@ -97,24 +229,25 @@ def _train(name: str, corpus: str, jobs: int, seeds: list[int] | None) -> None:
             pool.shutdown(cancel_futures=True)
             raise
     bar.close()
-    if f"times_{corpus}" in studies.stages_of(name):
-        _dvc(f"{name}-{corpus}-times", f"{file}:times_{corpus}")
 
 
-def _prepare(data: str) -> None:
-    """Bring corpus, tags and encoder of a study up to date."""
-    if data == "data":
-        _dvc("core-data", "rules", single=False)
-    else:
-        folder = paths.STUDIES / "assets" / "dvc.yaml"
-        _dvc(f"{Path(data).name}-data", f"{folder}:tag@{Path(data).name}", single=False)
+def _stale(file: str) -> set[str]:
+    """Return the stages of a dvc.yaml that are not up to date, as `dvc repro` names them."""
+    command = ["dvc", "--wait-for-lock", "status", "--json", file]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"`{' '.join(command)}` failed:\n  {done.stderr.strip()}")
+    return set(json.loads(done.stdout))
 
 
 def _dvc(log: str, target: str, single: bool = True) -> None:
     """Run `dvc repro` on one target, its output in a log.
 
-    Where another cell holds DVC's lock for longer than its three seconds, wait: a cell that finds
-    it taken after hours of training would otherwise fail, and be trained again.
+    It waits for DVC's lock without a limit: a cell that finds the lock taken after minutes of
+    training would otherwise fail.
+
+    Raises:
+        UserError: If it fails; holds the end of the log.
     """
     LOGS.mkdir(parents=True, exist_ok=True)
     path = LOGS / f"{log}.log"
@@ -123,31 +256,26 @@ def _dvc(log: str, target: str, single: bool = True) -> None:
         code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
     if code:
         last = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        raise UserError(
-            f"{target} failed; {path} says why, at its end:\n  " + "\n  ".join(last[-6:])
-        )
-
-
-def _first_corpus(name: str) -> str:
-    """Return the first corpus of a study that trains; SST-2 for the others."""
-    return studies.load(name).corpora[0] if studies.trains(name) else studies.CORPORA[0]
+        raise UserError(f"{target} failed; {path} ends with:\n  " + "\n  ".join(last[-6:]))
 
 
 def main() -> None:
     """Run the study that the command line names."""
     parser = argparse.ArgumentParser(prog="make study", description=__doc__)
-    parser.add_argument("name", help="a folder of studies/")
-    parser.add_argument("--corpus", choices=studies.CORPORA, help="the study's first by default")
+    parser.add_argument("name", help="a directory of studies/, or core")
+    parser.add_argument("--corpus", help="one of the study's; by default each of them")
     parser.add_argument("--seeds", type=int, nargs="+", help="only these of the study's seeds")
-    parser.add_argument("--jobs", type=int, default=2, help="cells at a time, one thread each")
+    parser.add_argument("--jobs", type=int, help="cells at a time; by default one per core")
     arguments = parser.parse_args()
     try:
-        corpus = arguments.corpus or _first_corpus(arguments.name)
-        run(arguments.name, corpus, arguments.jobs, arguments.seeds)
+        if arguments.name == CORE:
+            run_core(arguments.jobs)
+        else:
+            run_study(arguments.name, arguments.corpus, arguments.jobs, arguments.seeds)
     except UserError as error:
         sys.exit(f"\n{error}\n")
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted. Finished cells are kept; the same command goes on from there.\n")
+        sys.exit("\nInterrupted. Finished cells are kept; the same command continues from there.\n")
 
 
 if __name__ == "__main__":

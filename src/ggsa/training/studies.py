@@ -1,147 +1,282 @@
-"""Studies: named grids of cells around one question, each in `studies/<name>/`.
+"""Studies: named grids of cells around one question, each declared in `studies/<name>/params.yaml`.
 
-A study's `params.yaml` says what its arms change in the root `params.yaml`; its `dvc.yaml` runs the
-same stages. An *arm* is a mode with its overrides; a *cell* is one arm with one seed. What a study
-finds is small (predictions, no models) and kept by Git under `reports/published/studies/`, so that
-a finished cell is never trained again, on no machine.
-
-Here is what a study says; `ggsa.training.cells` plans and trains it, `ggsa.evaluation.study_cells` reads what
-its cells found.
+An *arm* is a mode with its overrides of the root parameters; a *cell* is one arm with one seed. All
+that there is to know about a study is declared in its file. `core` is declared by `grid` in the root
+parameters and becomes the same `Study` object.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ggsa.patterns.modes import MODES
 from ggsa.workspace import config, paths
 from ggsa.workspace.blocks import Block
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.paths import CORE
 
-CORPORA = ("sst2", "probe", "imdb")
-NOTHING: dict[str, Any] = {"data": "", "arms": (), "seeds": ()}
+BASELINE = "full"
+NO_ATTENTION = "diagonal"
+"""The mode without attention between words, against which headroom is measured."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-class Side(Block):
-    """What a study runs on one corpus."""
+class Arm(Block):
+    """A mode with its overrides.
 
-    data: str
-    arms: tuple[str, ...]
-    seeds: tuple[int, ...]
+    Attributes:
+        mode: Of the pattern.
+        weights_of: The arm whose trained weights are evaluated; None for an arm that is trained.
+        overrides: Changes of the root parameters, by dotted key.
+    """
+
+    mode: str
+    weights_of: str | None = None
+    overrides: Annotated[dict[str, Any], Field(default_factory=dict)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_keys_are_overrides(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "overrides" in value:
+            return value
+        own = {key: value[key] for key in ("mode", "weights_of") if key in value}
+        return {**own, "overrides": {k: v for k, v in value.items() if k not in own}}
+
+
+class CorpusPlan(Block):
+    """What a study runs on one corpus.
+
+    Attributes:
+        base: Assets of studies/assets/params.yaml; None for those of the root parameters.
+        seeds: One cell per arm and seed.
+        arms: The arms that run on this corpus, by default all of the study.
+    """
+
+    base: str | None
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    arms: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> Path:
+        """Directory of the assets."""
+        return Path("data") / self.base if self.base else Path("data")
+
+
+class Question(Block):
+    """A declared comparison of two arms.
+
+    Attributes:
+        kind: `gate`: is the difference shown to be positive? `equivalence`: does it lie within the
+            margin? `difference`: does it differ from zero?
+        arm: The arm that is compared.
+        reference: What it is compared with; the difference is arm minus reference.
+        text: The question in words.
+    """
+
+    kind: Literal["gate", "equivalence", "difference"]
+    arm: str
+    reference: str
+    text: str
+
+
+class Family(Block):
+    """Questions whose p values are corrected together (Holm)."""
+
+    name: str
+    questions: Annotated[tuple[Question, ...], Field(min_length=1)]
 
 
 class Study(Block):
-    """The whole of studies/<name>/params.yaml."""
+    """The declaration of a study.
 
-    study: str
+    Attributes:
+        name: Directory under studies/.
+        title: Heading of its chapter.
+        question: What it asks.
+        note: What a reader must know about its design.
+        archived: Why the study is no longer run; None for one that is.
+        reference: The arm with which every arm is compared in the table of differences.
+        overrides: Changes of the root parameters in every arm.
+        arms: By name; an arm without `mode` is the mode of its name.
+        corpora: What runs on each corpus.
+        families: The declared questions.
+    """
+
+    name: str
+    title: str
     question: str
-    overrides: dict[str, Any]
-    arms: dict[str, dict[str, Any]]
-    sst2: Side = Side(**NOTHING)
-    probe: Side = Side(**NOTHING)
-    imdb: Side = Side(**NOTHING)
+    note: str = ""
+    archived: str | None = None
+    reference: str
+    overrides: Annotated[dict[str, Any], Field(default_factory=dict)]
+    arms: Annotated[dict[str, Arm], Field(min_length=1)]
+    corpora: Annotated[dict[str, CorpusPlan], Field(min_length=1)]
+    families: tuple[Family, ...] = ()
 
-    @field_validator("arms", "overrides", mode="before")
+    @field_validator("arms", mode="before")
     @classmethod
-    def _empty_is_a_mapping(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: {} if item is None else item for key, item in value.items()}
-        return value
+    def _arm_is_its_mode(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: {"mode": name, **(arm or {})} if not isinstance(arm, Arm) else arm
+            for name, arm in value.items()
+        }
+
+    @field_validator("corpora")
+    @classmethod
+    def _all_arms_by_default(cls, plans: dict[str, CorpusPlan], info: Any) -> dict[str, CorpusPlan]:
+        every = tuple(info.data.get("arms", ()))
+        return {
+            corpus: plan if plan.arms else plan.model_copy(update={"arms": every})
+            for corpus, plan in plans.items()
+        }
 
     @model_validator(mode="after")
-    def _arms_exist(self) -> "Study":
-        run = [arm for corpus in CORPORA for arm in self.side(corpus).arms]
-        absent = [arm for arm in run if arm not in self.arms]
-        if absent:
-            raise ValueError(f"{', '.join(absent)} stands under a corpus but not under arms")
-        for arm in self.arms:
-            if self.mode(arm) not in MODES:
-                raise ValueError(
-                    f"arms.{arm}: {self.mode(arm)} is no mode; there are {', '.join(MODES)}"
-                )
+    def _names_exist(self) -> "Study":
+        problems = []
+        for name, arm in self.arms.items():
+            if arm.mode not in MODES:
+                problems.append(f"arms.{name}: unknown mode {arm.mode}; choose {', '.join(MODES)}")
+        for where, name in self._named_arms():
+            if name not in self.arms:
+                problems.append(f"{where}: unknown arm {name}; choose {', '.join(self.arms)}")
+        kinds = {question.kind for family in self.families for question in family.questions}
+        if "equivalence" in kinds and "gate" not in kinds:
+            problems.append(
+                "families: equivalence needs shown headroom; add a question of kind gate"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
-    def side(self, corpus: str) -> Side:
-        """Return what runs on a corpus; on one that the study does not name, nothing."""
-        return getattr(self, corpus)
-
-    @property
-    def corpora(self) -> list[str]:
-        """The corpora on which the study has cells."""
-        return [corpus for corpus in CORPORA if self.side(corpus).arms]
+    def _named_arms(self) -> list[tuple[str, str]]:
+        """Return every arm that the declaration refers to, and where."""
+        named = [("reference", self.reference)]
+        named += [
+            (f"arms.{name}.weights_of", arm.weights_of)
+            for name, arm in self.arms.items()
+            if arm.weights_of
+        ]
+        for corpus, plan in self.corpora.items():
+            named += [(f"corpora.{corpus}.arms", arm) for arm in plan.arms]
+        for family in self.families:
+            for question in family.questions:
+                where = f"families: {family.name}"
+                named += [(where, question.arm), (where, question.reference)]
+        return named
 
     def cells(self, corpus: str) -> list[tuple[str, int]]:
         """Return every (arm, seed) on a corpus, seed by seed."""
-        side = self.side(corpus)
-        return [(arm, seed) for seed in side.seeds for arm in side.arms]
+        plan = self.plan(corpus)
+        return [(arm, seed) for seed in plan.seeds for arm in plan.arms]
 
-    def mode(self, arm: str) -> str:
-        """Return the mode of an arm: the one it names, else its own name."""
-        return str(self._own(arm).get("mode", arm))
+    def plan(self, corpus: str) -> CorpusPlan:
+        """Return what runs on a corpus.
 
-    def params(self, arm: str | None = None) -> Params:
+        Raises:
+            UserError: If the study has nothing on it.
+        """
+        if corpus not in self.corpora:
+            raise UserError(
+                f"The study {self.name} has no cells on {corpus}. Choose {' or '.join(self.corpora)}."
+            )
+        return self.corpora[corpus]
+
+    def source_of(self, arm: str) -> str | None:
+        """Return the arm whose trained weights an arm needs first; None if it needs none."""
+        declared = self.arms[arm]
+        if declared.weights_of:
+            return declared.weights_of
+        return BASELINE if "attention" in MODES[declared.mode].needs else None
+
+    def sources(self, corpus: str) -> list[str]:
+        """Return the arms whose weights other arms of the corpus need."""
+        arms = self.plan(corpus).arms
+        needed = {self.source_of(arm) for arm in arms}
+        return [arm for arm in arms if arm in needed]
+
+    def params(self, arm: str) -> Params:
         """Return the root parameters with the overrides of the study and of an arm.
 
         Raises:
-            UserError: If they are wrong.
-        """
-        own = self._own(arm) if arm is not None else {}
-        changes = {**self.overrides, **own}
-        changes.pop("mode", None)
-        return config.load(overrides=changes)
-
-    def _own(self, arm: str) -> dict[str, Any]:
-        """Return what an arm changes.
-
-        Raises:
-            UserError: If the study has no such arm.
+            UserError: If they are wrong, or the study has no such arm.
         """
         if arm not in self.arms:
-            path = paths.STUDIES / self.study / "params.yaml"
             raise UserError(
-                f"{path}: {arm} is no arm of this study. Its arms are: {', '.join(self.arms)}."
+                f"{declaration(self.name)}: unknown arm {arm}. Choose {', '.join(self.arms)}."
             )
-        return self.arms[arm]
+        return config.load(overrides={**self.overrides, **self.arms[arm].overrides})
 
 
 def load(name: str) -> Study:
-    """Return a study.
+    """Return the study of a name.
 
     Raises:
-        UserError: If there is none of that name, or its params.yaml is wrong.
+        UserError: If there is none of that name, or its declaration is wrong.
     """
-    path = paths.STUDIES / name / "params.yaml"
+    path = declaration(name)
     if not path.is_file():
-        known = ", ".join(names())
-        raise UserError(f"{name} is no study. There are: {known}. Each is a folder of studies/.")
+        raise UserError(f"Unknown study {name}. Choose {', '.join(names())}.")
     try:
-        return Study.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError) as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Study.model_validate({"name": name, **content})
+    except (ValidationError, yaml.YAMLError, TypeError) as error:
         raise UserError(f"{path} is wrong; nothing was run.\n  {error}") from error
 
 
+def core(params: Params, corpus: str) -> Study:
+    """Return the core study: the modes and seeds of `grid` on the corpus of the workspace.
+
+    Its questions: is there headroom, and does each mode keep the accuracy of full attention? They
+    need `full` (and the first also `diagonal`) in the grid.
+    """
+    modes = params.grid.modes
+    families = []
+    if BASELINE in modes and NO_ATTENTION in modes:
+        text = "Is attention between words worth anything here?"
+        gate = Question(kind="gate", arm=BASELINE, reference=NO_ATTENTION, text=text)
+        families.append(Family(name="headroom", questions=(gate,)))
+        kept = tuple(
+            Question(
+                kind="equivalence",
+                arm=mode,
+                reference=BASELINE,
+                text=f"Does {mode} keep the accuracy of full attention?",
+            )
+            for mode in modes
+            if mode not in (BASELINE, NO_ATTENTION)
+        )
+        if kept:
+            families.append(Family(name="accuracy is kept", questions=kept))
+    return Study(
+        name=CORE,
+        title="The replication",
+        question="Do the paper's masks keep the accuracy of full attention?",
+        reference=BASELINE if BASELINE in modes else modes[0],
+        arms={mode: Arm(mode=mode) for mode in modes},
+        corpora={corpus: CorpusPlan(base=None, seeds=params.grid.seeds, arms=tuple(modes))},
+        families=tuple(families),
+    )
+
+
 def names() -> list[str]:
-    """Return the names of all studies that have cells."""
-    folders = (path.parent.name for path in paths.STUDIES.glob("*/params.yaml"))
-    return sorted(name for name in folders if name != "assets")
+    """Return the names of all declared studies."""
+    declared = (path.parent.name for path in paths.STUDIES.glob("*/params.yaml"))
+    return sorted(name for name in declared if name != "assets")
 
 
-def trains(name: str) -> bool:
-    """Return whether a study trains its cells; others read the models of the core study."""
-    return name in names() and any(stage.startswith("train_") for stage in stages_of(name))
-
-
-def stages_of(name: str) -> list[str]:
-    """Return the names of the stages of a study's dvc.yaml."""
-    path = paths.STUDIES / name / "dvc.yaml"
-    return list(yaml.safe_load(path.read_text(encoding="utf-8"))["stages"])
+def declaration(name: str) -> Path:
+    """Return the file that declares a study."""
+    return paths.STUDIES / name / "params.yaml"
 
 
 def results(study: str, corpus: str) -> Path:
-    """Return the folder of what a study found on a corpus."""
+    """Return the directory of what a study measured on a corpus."""
     return paths.RESULTS / study / corpus
 
 
@@ -150,6 +285,28 @@ def plan_file(study: str, corpus: str, arm: str, seed: int) -> Path:
     return results(study, corpus) / "plan" / f"{arm}-{seed}.json"
 
 
-def cell_file(study: str, corpus: str, arm: str, seed: int) -> Path:
-    """Return the file with the predictions of one cell; its summary lies beside it as .json."""
-    return results(study, corpus) / "cells" / f"{arm}-{seed}.parquet"
+def cell_folder(study: str, corpus: str, arm: str, seed: int) -> Path:
+    """Return the directory of one cell: predictions, history and cell.json."""
+    if study == CORE:
+        return paths.cell(CORE, arm, seed)
+    return results(study, corpus) / "cells" / f"{arm}-{seed}"
+
+
+def weights_folder(study: str, corpus: str, arm: str, seed: int) -> Path:
+    """Return the directory of a cell's model, for cells whose weights are kept."""
+    if study == CORE:
+        return paths.cell(CORE, arm, seed)
+    return paths.RUNS / f"{study}-{corpus}" / f"{arm}-{seed}"
+
+
+def seconds_file(study: str, corpus: str) -> Path:
+    """Return the file with the seconds that each cell took; it is no output of a stage."""
+    if study == CORE:
+        return paths.CORE_SECONDS
+    return results(study, corpus) / "seconds.csv"
+
+
+def finished_cells() -> list[Path]:
+    """Return the directories of all finished cells in this workspace, of core and of every study."""
+    patterns = [(paths.RESULTS, "*/*/cells/*/cell.json"), (paths.RUNS, f"{CORE}/*/cell.json")]
+    return sorted(path.parent for folder, pattern in patterns for path in folder.glob(pattern))

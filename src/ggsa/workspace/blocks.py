@@ -72,6 +72,7 @@ class Protocol(Block):
     """What a protocol sets, key by key; each can be set alone instead."""
 
     keep_projections: bool
+    checkpoint: Literal["last", "best"]
     select_on: Literal["selection", "validation"]
     use_leaking_rows: bool
     recipe: str
@@ -318,17 +319,23 @@ class Recipe(Block):
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
     epochs: Count
-    warmup_steps: Annotated[int, Field(ge=0)]
+    warmup: Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=0.0, lt=1.0, strict=False)]
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0, strict=False)]
     clip_norm: Annotated[float, Field(gt=0.0, strict=False)]
     dropout: Annotated[Fraction, Field(strict=False)]
     attention_dropout: Annotated[Fraction, Field(strict=False)]
+
+    def warmup_steps(self, total: int) -> int:
+        """Return the steps of warm-up: a share of all steps, or a number of them, at most half."""
+        steps = self.warmup if isinstance(self.warmup, int) else round(self.warmup * total)
+        return min(steps, total // 2)
 
 
 class Train(Block):
     """How each cell is trained."""
 
     recipe: str
+    checkpoint: Literal["last", "best", "protocol"]
     select_on: Literal["selection", "validation", "protocol"]
     use_leaking_rows: bool | AsProtocol
     max_pieces: Annotated[int, Field(ge=3)]

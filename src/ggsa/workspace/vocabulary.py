@@ -37,3 +37,10 @@ def parse_rule(rule: str) -> tuple[str, str]:
     if not (query and arrow and key) or "->" in key:
         raise ValueError(f"{rule!r} is no rule; write QUERY->KEY, for example ADJ->NOUN")
     return query, key
+
+
+SCORED_SPLITS = ("validation", "test")
+"""The splits on which accuracy is measured."""
+
+POOLED = "pooled"
+"""The sentences of all scored splits together."""

@@ -1,0 +1,284 @@
+"""Accuracy, intervals, comparisons and verdicts of any study, `core` included.
+
+Nothing here reads or writes a file: the cells come from `ggsa.evaluation.cells`, the declared
+questions from the study, and how each test works is described in `ggsa.evaluation.statistics`.
+Accuracies and shares are fractions; differences and margins are in percentage points, in columns
+that end in `_points`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ggsa.evaluation import statistics
+from ggsa.evaluation.cells import Results
+from ggsa.training.studies import Family, Question, Study
+from ggsa.workspace.config import Evaluate
+from ggsa.workspace.vocabulary import POOLED, SCORED_SPLITS
+
+SMALLEST_SUBSET = 200
+"""Sentences that a subset needs to be shown."""
+
+HEADROOM, NO_HEADROOM = "headroom shown", "no headroom shown"
+BETTER, UNCERTAIN, INCONCLUSIVE = "better", "worse, size uncertain", "inconclusive"
+WITHOUT_HEADROOM = "inconclusive: no headroom"
+DIFFERENCE_COLUMNS = [
+    *("arm", "reference", "split", "seeds", "n", "difference_points", "low_points", "high_points"),
+    *("p", "bootstrap_low_points", "bootstrap_high_points", "smallest_points"),
+    "discordant_share",
+]
+VERDICT_COLUMNS = [
+    *("family", "question", "kind", "arm", "reference", "seeds", "n", "margin_points"),
+    *("difference_points", "low_points", "high_points", "level", "p", "p_holm"),
+    *("p_worse", "p_worse_holm", "p_two_sided", "p_two_sided_holm"),
+    *("smallest_points", "test_difference_points", "verdict"),
+]
+
+
+def study_tables(
+    results: Results, study: Study, settings: Evaluate, marks: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Return every table of a study by name.
+
+    Args:
+        results: Its finished cells.
+        study: Its declaration.
+        settings: Margin and bootstrap.
+        marks: Baselines and subsets of the same sentences; see `ggsa.evaluation.baselines`.
+    """
+    runs = runs_table(results)
+    return {
+        "runs": runs,
+        "arms": arms_table(runs, results),
+        "differences": differences_table(results, study.reference, settings),
+        "verdicts": verdicts_table(results, study.families, settings.equivalence_margin_points),
+        "subsets": subsets_table(results, study.reference, marks),
+        "baselines": baselines_table(marks),
+    }
+
+
+def runs_table(results: Results) -> pd.DataFrame:
+    """Return accuracy with its Wilson interval, and F1, of every cell on every split."""
+    rows = []
+    for split in results.splits:
+        chosen = results.rows(split)
+        labels = results.labels[chosen]
+        for arm, predicted in results.predicted.items():
+            for seed, classes in zip(results.seeds, predicted[:, chosen], strict=True):
+                correct, n = int(np.sum(classes == labels)), len(labels)
+                low, high = statistics.wilson(correct, n)
+                rows.append(
+                    {
+                        "arm": arm,
+                        "mode": results.modes[arm],
+                        "seed": seed,
+                        "split": split,
+                        "n": n,
+                        "correct": correct,
+                        "accuracy": correct / n,
+                        "wilson_low": low,
+                        "wilson_high": high,
+                        "f1": statistics.f1(labels, classes, results.classes),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def arms_table(runs: pd.DataFrame, results: Results) -> pd.DataFrame:
+    """Return accuracy over seeds and density of every arm on every split."""
+    rows = []
+    for (split, arm), part in runs.groupby(["split", "arm"], sort=False):
+        accuracy, f1 = part["accuracy"].to_numpy(), part["f1"].to_numpy()
+        low, high = statistics.prediction_interval(accuracy)
+        rows.append(
+            {
+                "arm": arm,
+                "mode": part["mode"].iloc[0],
+                "split": split,
+                "seeds": len(part),
+                "n": part["n"].iloc[0],
+                "accuracy_mean": accuracy.mean(),
+                "accuracy_sd": statistics.standard_deviation(accuracy),
+                "accuracy_min": accuracy.min(),
+                "accuracy_max": accuracy.max(),
+                "prediction_low": low,
+                "prediction_high": high,
+                "f1_mean": f1.mean(),
+                "f1_sd": statistics.standard_deviation(f1),
+                "density": results.density(arm, "validation" if split == POOLED else split),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def differences_table(results: Results, reference: str, settings: Evaluate) -> pd.DataFrame:
+    """Return every arm minus the reference arm on every split; descriptive, uncorrected."""
+    rows = []
+    for split in results.splits:
+        chosen = results.rows(split)
+        for arm in results.predicted:
+            if arm == reference:
+                continue
+            right = results.right(arm)[:, chosen], results.right(reference)[:, chosen]
+            difference = statistics.paired(*right)
+            each = statistics.paired_difference(*right)
+            low, high = difference.interval()
+            drawn = statistics.bootstrap_interval(each, settings.bootstrap_samples, settings.seed)
+            values = (arm, reference, split, len(results.seeds), int(chosen.sum()))
+            values += (difference.mean, low, high, difference.p, *drawn)
+            values += (difference.smallest_detectable(), float(np.mean(each != 0)))
+            rows.append(values)
+    return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS)
+
+
+def subsets_table(results: Results, reference: str, marks: pd.DataFrame) -> pd.DataFrame:
+    """Return every arm's accuracy, and its difference to the reference, on subsets of sentences.
+
+    Descriptive: subsets belong to no family, and those below `SMALLEST_SUBSET` are left out.
+    """
+    rows = []
+    for subset, chosen in _subsets(marks):
+        for arm in results.predicted:
+            right = results.right(arm)[:, chosen]
+            row = {
+                "subset": subset,
+                "arm": arm,
+                "seeds": len(results.seeds),
+                "n": int(chosen.sum()),
+                "accuracy_mean": float(right.mean()),
+            }
+            if arm == reference:
+                values = (np.nan, np.nan, np.nan)
+            else:
+                difference = statistics.paired(right, results.right(reference)[:, chosen])
+                values = (difference.mean, *difference.interval())
+            row |= dict(
+                zip(("difference_points", "low_points", "high_points"), values, strict=True)
+            )
+            rows.append(row)
+    columns = ["subset", "arm", "seeds", "n", "accuracy_mean"]
+    return pd.DataFrame(rows, columns=[*columns, "difference_points", "low_points", "high_points"])
+
+
+def _subsets(marks: pd.DataFrame) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    """Return the subsets that are large enough, each with its sentences, bool `[sentence]`."""
+    subsets = [("all", np.ones(len(marks), bool))]
+    subsets += [
+        (str(name), column.to_numpy(bool))
+        for name, column in marks.items()
+        if column.dtype == bool and column.sum() >= SMALLEST_SUBSET
+    ]
+    return subsets
+
+
+def baselines_table(marks: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracy of the majority class and of the bag of words, with Wilson intervals."""
+    labels = marks["label"].to_numpy()
+    guesses = {"majority": marks["majority"].to_numpy(), "bag of words": marks["bag"].to_numpy()}
+    present = [split for split in SCORED_SPLITS if (marks["split"] == split).any()]
+    rows = []
+    for name, guess in guesses.items():
+        for split in (*present, *([POOLED] if len(present) > 1 else [])):
+            chosen = np.ones(len(marks), bool) if split == POOLED else marks["split"] == split
+            right = (guess == labels)[chosen]
+            low, high = statistics.wilson(int(right.sum()), len(right))
+            rows.append((name, split, len(right), right.mean(), low, high))
+    columns = ["baseline", "split", "n", "accuracy", "wilson_low", "wilson_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+# Verdicts.
+
+
+def verdicts_table(results: Results, families: Sequence[Family], margin: float) -> pd.DataFrame:
+    """Return the declared questions with tests, corrected p values and verdicts.
+
+    All are answered on all labeled sentences; the difference on the test split is a column.
+
+    Args:
+        results: The finished cells.
+        families: The declared questions; Holm's correction is over each family.
+        margin: Of equivalence, in percentage points.
+    """
+    asked = {family.name: _answers(results, family, margin) for family in families}
+    gates = [row for rows in asked.values() for row in rows if row["kind"] == "gate"]
+    headroom = bool(gates) and all(row["verdict"] == HEADROOM for row in gates)
+    rows = [
+        {**row, "verdict": row["verdict"] or _verdict(row, margin, headroom)}
+        for family_rows in asked.values()
+        for row in family_rows
+    ]
+    return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
+
+
+def _answers(results: Results, family: Family, margin: float) -> list[dict[str, Any]]:
+    """Return the questions of a family with corrected p values; the verdicts of gates only."""
+    rows = [
+        _tests(results, question, margin, len(family.questions)) | {"family": family.name}
+        for question in family.questions
+    ]
+    for column in ("p", "p_worse", "p_two_sided"):
+        adjusted = statistics.holm(np.array([row[column] for row in rows], dtype=float))
+        for row, value in zip(rows, adjusted, strict=True):
+            row[f"{column}_holm"] = float(value)
+    for row in rows:
+        if row["kind"] == "gate" and row["seeds"] >= statistics.FEWEST_SEEDS:
+            shown = row["p_holm"] < statistics.LEVEL and row["difference_points"] > 0
+            row["verdict"] = HEADROOM if shown else NO_HEADROOM
+    return rows
+
+
+def _tests(results: Results, question: Question, margin: float, tests: int) -> dict[str, Any]:
+    """Return the tests of one question: `p` is that of its kind."""
+    right, reference = results.right(question.arm), results.right(question.reference)
+    difference = statistics.paired(right, reference)
+    equal = question.kind == "equivalence"
+    level = 0.90 if equal else 0.95
+    low, high = difference.interval(level)
+    both_sides = max(difference.p_above(-margin), difference.p_below(margin))
+    on_test = results.rows("test")
+    return {
+        "question": question.text,
+        "kind": question.kind,
+        "arm": question.arm,
+        "reference": question.reference,
+        "seeds": len(results.seeds),
+        "n": len(results.labels),
+        "margin_points": margin if equal else np.nan,
+        "difference_points": difference.mean,
+        "low_points": low,
+        "high_points": high,
+        "level": level,
+        "p": both_sides if equal else difference.p,
+        "p_worse": difference.p_below(-margin),
+        "p_two_sided": difference.p,
+        "smallest_points": difference.smallest_detectable(tests),
+        "test_difference_points": (
+            100 * float(right[:, on_test].mean() - reference[:, on_test].mean())
+            if on_test.any()
+            else np.nan
+        ),
+        "verdict": "",
+    }
+
+
+def _verdict(row: dict[str, Any], margin: float, headroom: bool) -> str:
+    """Return the verdict of a question by its corrected p values; the first word that applies."""
+    equal, seeds = row["kind"] == "equivalence", row["seeds"]
+    needed = statistics.SEEDS_FOR_ALL if row["kind"] == "difference" else statistics.FEWEST_SEEDS
+    if seeds < needed:
+        return f"no verdict: fewer than {needed} seeds"
+    if equal and not headroom:
+        return WITHOUT_HEADROOM
+    if equal and row["p_holm"] < statistics.LEVEL:
+        return f"equivalent within {margin:g} pp"
+    if seeds < statistics.SEEDS_FOR_ALL:
+        return INCONCLUSIVE
+    if row["p_worse_holm"] < statistics.LEVEL:
+        return f"worse by more than {margin:g} pp"
+    if row["p_two_sided_holm"] < statistics.LEVEL:
+        return UNCERTAIN if row["difference_points"] < 0 else BETTER
+    return INCONCLUSIVE

@@ -1,0 +1,224 @@
+"""The cells of a study: planned, taken up or trained, and written.
+
+`plan` fixes the settings, data and pattern of every cell in one file, and a cell depends on that
+file alone: a refactoring, or a parameter that a cell does not use, does not retrain it.
+"""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ggsa.model import classifier
+from ggsa.model.attention import Mask
+from ggsa.model.attention_weights import mean_attention_by_tag_pair
+from ggsa.patterns.modes import PatternData, pattern_for
+from ggsa.patterns.pattern import Pattern, pattern_as_json, pattern_from_json
+from ggsa.training import loop, studies
+from ggsa.training.cell import CELL, FILES, note_seconds, save_weights, write_cell
+from ggsa.training.identity import data_sha256, identity, settings
+from ggsa.training.studies import Study
+from ggsa.workspace import artifacts, paths
+from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.provenance import read_provenance
+from ggsa.workspace.tables import write_table
+
+STUDY_SPLITS = ("selection", "validation", "test")
+"""Splits whose predictions a study keeps; `core` also keeps those of the report's examples."""
+
+
+def plan(name: str, corpus: str) -> None:
+    """Write the plan of every cell of a study on a corpus, and remove those of other cells.
+
+    Raises:
+        UserError: If the study is wrong, or the assets are not those of the corpus.
+    """
+    study = studies.load(name)
+    _require_corpus(corpus)
+    data, written = data_sha256(), set()
+    for arm, seed in study.cells(corpus):
+        params = study.params(arm)
+        mode = study.arms[arm].mode
+        pattern = None
+        if study.source_of(arm) is None or study.arms[arm].weights_of:
+            pattern = pattern_as_json(pattern_for(mode, params.rules, seed, PatternData(params)))
+        content = {
+            "arm": arm,
+            "mode": mode,
+            "seed": seed,
+            "settings": settings(params),
+            "data_sha256": data,
+            "pattern": pattern,
+        }
+        path = studies.plan_file(name, corpus, arm, seed)
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        artifacts.write_text(path, text + "\n")
+        written.add(path)
+    for path in (studies.results(name, corpus) / "plan").glob("*.json"):
+        if path not in written:
+            path.unlink()
+
+
+def _require_corpus(corpus: str) -> None:
+    """Check that the workspace holds the corpus that the results will be named after.
+
+    Raises:
+        UserError: If it holds another one, such as a substitute.
+    """
+    name = read_provenance()["corpus"]["name"]
+    if name != corpus:
+        raise UserError(
+            f"{paths.CORPUS} holds the corpus {name}, and the study needs {corpus}; nothing was run. "
+            f"Obtain {corpus} (see assets.source), or run the study on {name}."
+        )
+
+
+def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
+    """Take up, evaluate or train one planned cell, and keep its predictions.
+
+    Raises:
+        UserError: If the plan is missing or older than parameters or data, the arm needs weights
+            that do not exist, or training fails.
+    """
+    study = studies.load(name)
+    params = study.params(arm)
+    planned = _read_plan(study, corpus, arm, seed, params)
+    folder = studies.cell_folder(name, corpus, arm, seed)
+    if study.arms[arm].weights_of:
+        _evaluate(study, corpus, arm, seed, params, planned, folder)
+        return
+    pattern = _pattern(study, corpus, arm, seed, params, planned)
+    device = loop.prepare(params)
+    keeps_weights = arm in study.sources(corpus)
+    equal = None if keeps_weights else equal_cell(identity(params, pattern, seed, device))
+    if equal:
+        _take_up(equal, folder, arm)
+        return
+    started = time.monotonic()
+    cell = loop.train(params, pattern, seed, f"{arm}-{seed}", f"{name}-{corpus}")
+    if keeps_weights:
+        save_weights(studies.weights_folder(name, corpus, arm, seed), cell, params)
+    write_cell(folder, arm, pattern, cell, params, STUDY_SPLITS)
+    cell.checkpoint.unlink(missing_ok=True)
+    seconds = time.monotonic() - started
+    note_seconds(studies.seconds_file(name, corpus), f"{arm}-{seed}", seconds)
+
+
+def _read_plan(study: Study, corpus: str, arm: str, seed: int, params: Params) -> dict[str, Any]:
+    """Return the plan of a cell.
+
+    Raises:
+        UserError: If it was made with other parameters or data.
+    """
+    path = studies.plan_file(study.name, corpus, arm, seed)
+    planned = artifacts.read_json(path)
+    now = {"settings": json.loads(json.dumps(settings(params))), "data_sha256": data_sha256()}
+    stale = [key for key, value in now.items() if planned[key] != value]
+    if stale:
+        raise UserError(
+            f"{path} was planned with other {' and '.join(stale)}. Run `make study "
+            f"NAME={study.name}`, which plans before it trains."
+        )
+    return planned
+
+
+def _pattern(
+    study: Study, corpus: str, arm: str, seed: int, params: Params, planned: dict[str, Any]
+) -> Pattern:
+    """Return the planned pattern; of a mode that needs attention weights, fit it now."""
+    if planned["pattern"] is not None:
+        return pattern_from_json(
+            planned["pattern"], studies.plan_file(study.name, corpus, arm, seed)
+        )
+    source, source_mask, _ = _load_source(study, corpus, arm, seed, params)
+    tagged = loop.read_splits(params, ("selection",), seed)["selection"].sentences
+    used = mean_attention_by_tag_pair(source, source_mask, tagged)
+    data = PatternData(params, attention=used)
+    return pattern_for(study.arms[arm].mode, params.rules, seed, data)
+
+
+def _load_source(
+    study: Study, corpus: str, arm: str, seed: int, params: Params
+) -> tuple[Any, Mask, str]:
+    """Return the trained model that an arm needs, its pattern as a mask, and the arm's name.
+
+    Raises:
+        UserError: If it was not trained.
+    """
+    source = str(study.source_of(arm))
+    folder = studies.weights_folder(study.name, corpus, source, seed)
+    if not (folder / classifier.WEIGHTS).is_file():
+        raise UserError(
+            f"The arm {arm} needs the weights of {source}-{seed}, and {folder} does not hold them. "
+            f"Run `make study NAME={study.name}`, which trains {source} first."
+        )
+    loaded = classifier.load(folder)
+    return loaded.model, loaded.mask, source
+
+
+def _evaluate(
+    study: Study,
+    corpus: str,
+    arm: str,
+    seed: int,
+    params: Params,
+    planned: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Write the predictions of another arm's weights under this arm's parameters."""
+    device = loop.prepare(params)
+    model, mask, source = _load_source(study, corpus, arm, seed, params)
+    splits = loop.read_splits(params, STUDY_SPLITS, seed)
+    predictions = loop.predict_splits(model, mask, splits, params, STUDY_SPLITS)
+    trained = artifacts.read_json(studies.cell_folder(study.name, corpus, source, seed) / CELL)
+    pattern = pattern_from_json(
+        planned["pattern"], studies.plan_file(study.name, corpus, arm, seed)
+    )
+    content = {
+        "arm": arm,
+        "mode": pattern.mode,
+        **identity(params, pattern, seed, device),
+        "weights_of": source,
+        "taken_from": None,
+        "density": trained["density"],
+        "summary": trained["summary"],
+    }
+    write_table(folder / "predictions.parquet", predictions)
+    shutil.copyfile(
+        studies.cell_folder(study.name, corpus, source, seed) / "history.csv",
+        folder / "history.csv",
+    )
+    artifacts.write_json(folder / CELL, content)
+
+
+def equal_cell(decides: dict[str, Any]) -> Path | None:
+    """Return the directory of a finished cell with this identity, from any study, or None."""
+    wanted = json.loads(json.dumps(decides))
+    for folder in studies.finished_cells():
+        content = artifacts.read_json(folder / CELL)
+        whole = all((folder / file).is_file() for file in FILES)
+        if whole and not content["weights_of"] and content.items() >= wanted.items():
+            return folder
+    return None
+
+
+def _take_up(source: Path, folder: Path, arm: str) -> None:
+    """Copy an equal cell under the name of an arm."""
+    content = artifacts.read_json(source / CELL)
+    origin = content["taken_from"] or _name_of(source)
+    predictions = pd.read_parquet(source / "predictions.parquet")
+    kept = predictions[predictions["split"].isin(STUDY_SPLITS)]
+    write_table(folder / "predictions.parquet", kept)
+    shutil.copyfile(source / "history.csv", folder / "history.csv")
+    artifacts.write_json(folder / CELL, {**content, "arm": arm, "taken_from": origin})
+
+
+def _name_of(folder: Path) -> str:
+    """Return `study/corpus/cell` of a finished cell's directory; `core/cell` of one of core."""
+    if paths.RUNS in folder.parents:
+        return folder.relative_to(paths.RUNS).as_posix()
+    return folder.relative_to(paths.RESULTS).as_posix().replace("/cells/", "/")

@@ -1,0 +1,35 @@
+"""Compare the finished cells of a study on a corpus and answer its declared questions."""
+
+import argparse
+
+from ggsa.evaluation import baselines, comparisons
+from ggsa.evaluation.cells import read_results
+from ggsa.training import studies
+from ggsa.workspace import config
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import write_table
+from stages import run
+
+
+def main() -> None:
+    """Write the marks of the sentences and every table of the study."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="a directory of studies/")
+    parser.add_argument("--corpus", required=True, help="one of the study's")
+    arguments = parser.parse_args()
+    params, study = config.load(), studies.load(arguments.study)
+    results = read_results(study, arguments.corpus)
+    if results is None:
+        raise UserError(
+            f"No seed of the study {study.name} is finished with every arm on {arguments.corpus}. "
+            f"Run `make study NAME={study.name}`."
+        )
+    marks = baselines.sentence_marks(params.corpus.seed)
+    folder = studies.results(study.name, arguments.corpus)
+    write_table(folder / "sentences.parquet", marks)
+    for name, table in comparisons.study_tables(results, study, params.evaluate, marks).items():
+        write_table(folder / "tables" / f"{name}.csv", table)
+
+
+if __name__ == "__main__":
+    run(main)
