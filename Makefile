@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro verify test lint check study publish bench experiment ablate compare clean-runs
+.PHONY: help setup repro verify test lint check study publish bench experiment ablate compare graph clean-runs
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,8 +22,10 @@ $(BIN)/.ready: requirements.lock pyproject.toml
 check: setup ## refuse a wrong params.yaml, without running anything
 	@$(RUN) python3 -m stages.check
 
-repro: check ## run the pipeline, then print results, the time per stage and where the report is
-	@since=$$(date +%s); $(RUN) dvc repro && $(RUN) python3 -m ggsa.report.summary --since $$since
+repro: check ## run the pipeline, as many cells at a time as there are cores, then print results
+	@since=$$(date +%s); $(RUN) dvc repro rules \
+	  && $(RUN) python3 -m ggsa.training.runner core $(if $(JOBS),--jobs $(JOBS)) \
+	  && $(RUN) dvc repro && $(RUN) python3 -m ggsa.report.summary --since $$since
 
 verify: setup ## re-derive every published number from the published predictions; trains nothing
 	@$(RUN) python3 -m ggsa.report.verification
@@ -50,15 +52,15 @@ compare: setup ## show the experiments on this commit side by side
 	@$(RUN) python3 -m ggsa.training.experiments compare
 
 study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 42"] [JOBS=2]
-	@test -n "$(NAME)" || { echo "Which study? make study NAME=..., one of: $$(ls studies | grep -v -e answers -e assets | tr '\n' ' ')"; exit 2; }
-	@$(RUN) python3 -m ggsa.training.runner $(NAME) $(if $(CORPUS),--corpus $(CORPUS)) --jobs $(or $(JOBS),2) $(if $(SEEDS),--seeds $(SEEDS))
+	@test -n "$(NAME)" || { echo "Which study? make study NAME=..., one of: $$(ls studies | grep -v assets | tr '\n' ' ')"; exit 2; }
+	@$(RUN) python3 -m ggsa.training.runner $(NAME) $(if $(CORPUS),--corpus $(CORPUS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEEDS),--seeds $(SEEDS))
 
-publish: check ## copy the latest run to reports/published and its table into README.md
+publish: check ## publish the latest run and every finished study in reports/published and README.md
 	$(RUN) dvc repro
 	@$(RUN) python3 -m ggsa.report.publish
-	@$(RUN) python3 -m ggsa.training.runner answers
-	$(RUN) dvc repro
-	@$(RUN) python3 -m ggsa.report.publish
+
+graph: setup ## draw the stages
+	@$(RUN) dvc dag --collapse-foreach-matrix report
 
 clean-runs: setup ## free the space of models that the current parameters do not need
 	$(RUN) dvc gc --workspace --force

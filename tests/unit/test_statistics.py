@@ -1,11 +1,15 @@
 """Intervals and tests against closed forms, other libraries, and simulation."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy import stats
+from statsmodels.formula.api import ols
+from statsmodels.stats.anova import anova_lm
+from statsmodels.stats.power import TTestPower
 
 from ggsa.evaluation import statistics
 
@@ -95,28 +99,32 @@ def test_arms_of_different_shape_are_refused():
 
 @given(outcomes)
 def test_identical_predictions_differ_by_zero_for_certain(arm):
-    difference = statistics.paired_difference(arm, arm)
-    assert statistics.compare(difference, 200, 1) == statistics.Comparison(0, 0, 0, 1)
-    result = statistics.equivalence(difference, 1.5)
-    assert (result.low90_points, result.high90_points, result.p) == (0, 0, 0)
-    assert result.smallest_margin_points == 0
+    difference = statistics.paired(arm, arm)
+    assert (difference.mean, *difference.interval(), difference.p) == (0, 0, 0, 1)
+    assert max(difference.p_above(-1.5), difference.p_below(1.5)) == 0
+    assert difference.smallest_detectable() == 0
+    assert statistics.bootstrap_interval(statistics.paired_difference(arm, arm), 200, 1) == (0, 0)
 
 
 @given(pairs_of_arms)
-def test_exchanging_the_arms_mirrors_the_equivalence_tests(arms):
-    there = statistics.equivalence(statistics.paired_difference(*arms), 5)
-    back = statistics.equivalence(statistics.paired_difference(*reversed(arms)), 5)
-    assert back.low90_points == pytest.approx(-there.high90_points)
-    assert back.p_lower == pytest.approx(there.p_upper)
-    assert back.smallest_margin_points == pytest.approx(there.smallest_margin_points)
+def test_exchanging_the_arms_mirrors_interval_and_tests(arms):
+    there, back = statistics.paired(*arms), statistics.paired(*reversed(arms))
+    assert back.interval()[0] == pytest.approx(-there.interval()[1])
+    assert back.p == pytest.approx(there.p)
+    assert back.p_above(-5) == pytest.approx(there.p_below(5))
+    assert back.smallest_detectable() == pytest.approx(there.smallest_detectable())
+
+
+def of(difference):
+    """The `Difference` of paired differences 1, 0, -1."""
+    error, freedom = statistics.crossed_standard_error(difference)
+    return statistics.Difference(100 * float(difference.mean()), 100 * error, freedom)
 
 
 def test_exchanging_the_arms_mirrors_the_bootstrap_interval_but_for_its_random_draws():
     difference = simulated(np.random.default_rng(5))
-    there, back = (statistics.compare(sign * difference, 10_000, 7) for sign in (1, -1))
-    assert back.difference_points == -there.difference_points
-    assert back.low_points == pytest.approx(-there.high_points, abs=0.4)
-    assert back.high_points == pytest.approx(-there.low_points, abs=0.4)
+    there, back = (statistics.bootstrap_interval(s * difference, 10_000, 7) for s in (1, -1))
+    assert back == pytest.approx((-there[1], -there[0]), abs=0.4)
 
 
 def test_the_bootstrap_has_the_distribution_of_drawing_rows_and_columns():
@@ -149,31 +157,30 @@ def test_the_bootstrap_hands_back_as_many_resamplings_as_were_asked_for():
 
 def test_with_one_seed_there_is_a_difference_and_no_interval():
     difference = simulated(np.random.default_rng(5), seeds=1)
-    result = statistics.compare(difference, 100, 1)
-    assert result.difference_points == pytest.approx(100 * difference.mean())
-    assert np.isnan([result.low_points, result.high_points, result.p]).all()
-    tests = statistics.equivalence(difference, 1.5)
-    assert np.isnan([tests.p, tests.low90_points, tests.smallest_margin_points]).all()
+    result = of(difference)
+    assert result.mean == pytest.approx(100 * difference.mean())
+    values = [*result.interval(), result.p, result.p_above(0), result.smallest_detectable()]
+    assert np.isnan([*values, *statistics.bootstrap_interval(difference, 100, 1)]).all()
 
 
 def test_more_variable_seeds_widen_the_interval():
     calm, wild = (
-        statistics.compare(simulated(np.random.default_rng(5), seed_spread=spread), 1000, 1)
+        of(simulated(np.random.default_rng(5), seed_spread=spread)).interval()
         for spread in (0.0, 1.0)
     )
-    assert wild.high_points - wild.low_points > calm.high_points - calm.low_points
+    assert wild[1] - wild[0] > calm[1] - calm[0]
 
 
 def test_the_crossed_intervals_cover_a_difference_of_zero_about_as_often_as_they_say():
     generator = np.random.default_rng(11)
     inside95 = inside90 = 0
     for _ in range(200):
-        difference = simulated(generator)
-        bootstrap = statistics.compare(difference, 400, 1)
-        inside95 += bootstrap.low_points <= 0 <= bootstrap.high_points
-        student = statistics.equivalence(difference, 1.5)
-        inside90 += student.low90_points <= 0 <= student.high90_points
-    assert 176 <= inside95 <= 200  # eight seeds: a little below or above 95%
+        difference = of(simulated(generator, seeds=5))
+        for level in (0.95, 0.90):
+            low, high = difference.interval(level)
+            inside95 += level == 0.95 and low <= 0 <= high
+            inside90 += level == 0.90 and low <= 0 <= high
+    assert 184 <= inside95 <= 200
     assert 170 <= inside90 <= 196
 
 
@@ -199,38 +206,56 @@ def test_a_mean_square_below_the_remainders_does_not_narrow_the_interval():
 
 @given(pairs_of_arms, st.floats(0.5, 60))
 def test_equivalence_is_shown_exactly_when_the_90_percent_interval_lies_in_the_margin(arms, margin):
-    result = statistics.equivalence(statistics.paired_difference(*arms), margin)
-    within = -margin < result.low90_points and result.high90_points < margin
-    borderline = min(
-        abs(result.low90_points + margin), abs(result.high90_points - margin), abs(result.p - 0.05)
-    )
-    assert borderline < 1e-6 or (result.p < 0.05) == within
-
-
-def test_a_larger_margin_is_easier_to_show():
-    difference = simulated(np.random.default_rng(5))
-    p_values = [statistics.equivalence(difference, margin).p for margin in (1, 3, 9, 27)]
-    assert p_values == sorted(p_values, reverse=True)
-    assert p_values[0] > p_values[-1]
+    difference = statistics.paired(*arms)
+    low, high = difference.interval(0.90)
+    p = max(difference.p_above(-margin), difference.p_below(margin))
+    borderline = min(abs(low + margin), abs(high - margin), abs(p - 0.05))
+    assert borderline < 1e-6 or (p < 0.05) == (-margin < low and high < margin)
 
 
 def test_a_true_difference_of_the_margin_is_rarely_called_equivalent():
     generator = np.random.default_rng(12)
     verdicts = []
     for _ in range(300):
-        mode = generator.random((6, 300)) < 0.75
-        full = generator.random((6, 300)) < 0.80
-        difference = statistics.paired_difference(mode, full)
-        verdicts.append(statistics.equivalence(difference, 5.0).p < 0.05)
+        arm, full = generator.random((6, 300)) < 0.75, generator.random((6, 300)) < 0.80
+        difference = statistics.paired(arm, full)
+        verdicts.append(max(difference.p_above(-5), difference.p_below(5)) < 0.05)
     assert np.mean(verdicts) <= 0.08
 
 
-def test_the_smallest_margin_is_shown_with_80_percent_power_when_nothing_differs():
-    error = 0.004
-    margin = statistics.smallest_margin(error, np.inf)
-    estimates = np.random.default_rng(4).normal(0, error, 20_000)
-    shown = np.abs(estimates) <= margin - stats.norm.ppf(0.95) * error
-    assert shown.mean() == pytest.approx(0.80, abs=0.01)
+@given(pairs_of_arms)
+def test_tests_and_interval_equal_those_of_a_t_distribution_written_out(arms):
+    """An independent computation: statsmodels' mean squares and scipy's t."""
+    values = 100.0 * (arms[0].astype(int) - arms[1].astype(int))
+    seeds, sentences = np.indices(values.shape)
+    table = pd.DataFrame({"y": values.ravel(), "s": seeds.ravel(), "i": sentences.ravel()})
+    squares = anova_lm(ols("y ~ C(s) + C(i)", table).fit())
+    rest = squares.loc["Residual", "mean_sq"]
+    by_seed, by_sentence = (max(squares.loc[f"C({n})", "mean_sq"], rest) for n in "si")
+    variance = (by_seed + by_sentence - rest) / values.size
+    difference = statistics.paired(*arms)
+    assert difference.mean == pytest.approx(values.mean())
+    assert difference.error == pytest.approx(np.sqrt(max(variance, 0)), abs=1e-6)
+    if difference.error < 1e-6:
+        return
+    expected = stats.t.interval(0.95, difference.freedom, values.mean(), np.sqrt(variance))
+    assert difference.interval() == pytest.approx(expected, abs=1e-6)
+    t = (values.mean() + 1.5) / np.sqrt(variance)
+    assert difference.p_above(-1.5) == pytest.approx(1 - stats.t.cdf(t, difference.freedom))
+
+
+@pytest.mark.parametrize("tests", [1, 4])
+def test_the_smallest_detectable_difference_is_found_with_80_percent_power(tests):
+    error, freedom = 0.4, 6.0
+    difference = statistics.Difference(0.0, error, freedom)
+    truth = difference.smallest_detectable(tests)
+    expected = TTestPower().power(truth / error / np.sqrt(7), 7, 0.05 / tests, df=freedom)
+    assert expected == pytest.approx(0.80, abs=0.002)
+    generator = np.random.default_rng(4)
+    estimates = generator.normal(truth, error, 40_000)
+    errors = error * np.sqrt(generator.chisquare(freedom, 40_000) / freedom)
+    critical = stats.t.ppf(1 - 0.05 / tests / 2, freedom)
+    assert np.mean(np.abs(estimates / errors) > critical) == pytest.approx(0.80, abs=0.01)
 
 
 def test_holm_equals_the_step_down_procedure_by_hand():
