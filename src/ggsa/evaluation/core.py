@@ -28,14 +28,13 @@ from ggsa.evaluation.outcomes import (
     cells_table,
     read_outcomes,
 )
-from ggsa.model import build
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.patterns.rule_statistics import densities_by_length
-from ggsa.tagging import alignment, counting
+from ggsa.tagging import splits
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Evaluate, Grid, Params, Rules
 from ggsa.workspace.provenance import corpus_name, encoder_name
-from ggsa.workspace.tables import CORPUS_COLUMNS, read_table, write_table
+from ggsa.workspace.tables import read_table, write_table
 
 HISTORY_COLUMNS = ("step", "epoch", "loss", "selection_accuracy")
 COMPARISON_COLUMNS = [
@@ -124,9 +123,7 @@ def concluding_tables(
 
 def tag_counts(split: str, max_pieces: int) -> npt.NDArray[np.int64]:
     """Return how many pieces of each tag every sentence of a split has, array [sentence, tag]."""
-    words = read_table(paths.corpus_split(split), CORPUS_COLUMNS)["words"]
-    tokenizer = build.tokenizer(paths.ENCODER)
-    return alignment.tag_counts(tokenizer, list(words), counting.word_tags(split), max_pieces)
+    return splits.tag_counts(splits.read_split(split, max_pieces))
 
 
 def runs_table(outcomes: Iterable[Outcome]) -> pd.DataFrame:

@@ -5,31 +5,28 @@ file and on the provenance of its data alone. A parameter that a cell does not u
 refactoring, does not make hours of training void; each cell records which code trained it.
 """
 
-import functools
 import hashlib
 import json
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from transformers import AutoModelForSequenceClassification
 
 from ggsa.evaluation.outcomes import SCORED_SPLITS
-from ggsa.model import build
 from ggsa.model.attention import Mask
-from ggsa.patterns import controls, modes, rule_statistics, rules
+from ggsa.patterns import controls
+from ggsa.patterns.modes import MODES, PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, pattern_as_json, pattern_from_json, read_pattern
-from ggsa.tagging import counting
-from ggsa.tagging.alignment import TaggedPieces
+from ggsa.tagging.splits import tagged_splits
 from ggsa.training import loop
 from ggsa.training.studies import cell_file, load, plan_file, results
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.tables import write_table
+from ggsa.workspace.tables import read_table, write_table
 
 UNSTORED_SPLITS = ("examples",)
 MODULES = (
@@ -60,7 +57,7 @@ def plan(name: str, corpus: str) -> None:
         }
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         artifacts.write_text(plan_file(name, corpus, arm, seed), text + "\n")
-        sentences = _tagged(params.train.max_pieces)
+        sentences = tagged_splits(params.train.max_pieces)
         rows += [
             {
                 "arm": arm,
@@ -107,33 +104,15 @@ def settings(params: Params) -> dict[str, Any]:
     }
 
 
-@functools.cache
-def _counts(max_pieces: int) -> dict[str, np.ndarray]:
-    return counting.split_counts(max_pieces)
-
-
-@functools.cache
-def _tagged(max_pieces: int) -> dict[str, TaggedPieces]:
-    return controls.tagged_splits(max_pieces)
-
-
 def _pattern(mode: str, params: Params, seed: int) -> Pattern:
     """Return the pattern of a cell."""
-    by_split = _counts(params.train.max_pieces)
-    counts = by_split["train"]
-    statistics = None
-    if params.rules.source == "corpus":
-        statistics = rule_statistics.tag_pairs(counting.word_tags("train"), counts)
-    hard = rules.hard_table(params.rules, statistics, counts)
-    if mode in modes.names():
-        return rules.pattern(mode, params.rules, hard, seed)
-    if mode == "shuffled":
-        return controls.shuffled(params.rules, hard, by_split, seed)
-    if mode == "separator":
-        return controls.separator(params.rules, hard, _tagged(params.train.max_pieces)["train"])
-    corpus = artifacts.read_json(paths.provenance())["corpus"]["name"]
-    used = paths.interpretability(corpus) / "attention_selection.csv"
-    return controls.learned(params.rules, hard, counts, seed, used)
+    attention = None
+    if mode in MODES and "attention" in MODES[mode].needs:
+        corpus = artifacts.read_json(paths.provenance())["corpus"]["name"]
+        used = paths.interpretability(corpus) / "attention_selection.csv"
+        table = read_table(used, ("seed", "query_tag", "key_tag", "weight_per_pair"))
+        attention = table[table["seed"] == seed]
+    return pattern_for(mode, params.rules, seed, PatternData(params, attention))
 
 
 # A cell.
@@ -192,10 +171,10 @@ def misread_cells(name: str, corpus: str) -> None:
             raise UserError(f"{folder} holds no model. Run `dvc repro train` (or `dvc pull`).")
         pattern = read_pattern(paths.rule_table(mode))
         model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-        mask, tokenizer = Mask(pattern, torch.device("cpu")), build.tokenizer(paths.ENCODER)
+        mask = Mask(pattern, torch.device("cpu"))
         tables = []
         for split in SCORED_SPLITS:
-            read = loop.read_split(split, tokenizer, params, seed)
+            read = loop.read_splits(params, (split,), seed)[split]
             logits = list(loop.predict(model, mask, read, params))
             columns = {"split": split, "id": read.ids, "label": read.labels, "logits": logits}
             tables.append(pd.DataFrame(columns))

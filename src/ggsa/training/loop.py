@@ -8,7 +8,7 @@ as an undisturbed one (on one machine, with one number of threads).
 import hashlib
 import json
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from transformers import PreTrainedModel
 from ggsa.model import batches, build, classifier, inference
 from ggsa.model.attention import Mask, require_open_rows
 from ggsa.patterns.pattern import Pattern, pattern_as_json, read_pattern
-from ggsa.tagging import alignment, corruption
+from ggsa.tagging.alignment import tokenizer as load_tokenizer
+from ggsa.tagging.splits import Split, read_split
 from ggsa.training import devices, optimization
 from ggsa.training.vocabulary_subset import VocabularySubset
 from ggsa.workspace import artifacts, interruption, paths
@@ -30,29 +31,9 @@ from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import progress_bar
-from ggsa.workspace.provenance import class_names, read_provenance
-from ggsa.workspace.tables import CORPUS_COLUMNS, TAG_COLUMNS, read_table, write_table
+from ggsa.workspace.tables import write_table
 
 PREDICTED_SPLITS = ("selection", "validation", "test", "examples")
-
-
-@dataclass(frozen=True)
-class Split:
-    """The sentences of a split, ready to be batched."""
-
-    ids: np.ndarray  # [sentence] of str
-    sentences: alignment.TaggedPieces
-    labels: np.ndarray  # int64 [sentence]; -1 where unknown
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Pieces of every sentence, `[sentence]`."""
-        return np.array([len(pieces) for pieces in self.sentences.pieces])
-
-    def renumbered(self, subset: VocabularySubset) -> "Split":
-        """Return the split with its pieces numbered as in a subset of the vocabulary."""
-        pieces = [subset.renumber(sentence) for sentence in self.sentences.pieces]
-        return replace(self, sentences=replace(self.sentences, pieces=pieces))
 
 
 @dataclass
@@ -76,7 +57,7 @@ def train_cell(params: Params, mode: str, seed: int) -> None:
     cell = trained(params, read_pattern(paths.rule_table(mode)), seed, f"{mode}-{seed}", "core")
     folder = paths.cell("core", mode, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    classifier.save(folder, cell.model, build.tokenizer(paths.ENCODER), params.train.max_pieces)
+    classifier.save(folder, cell.model, load_tokenizer(paths.ENCODER), params.train.max_pieces)
     write_table(folder / "history.csv", cell.history)
     write_table(folder / "predictions.parquet", cell.predictions)
     artifacts.write_json(folder / "training.json", {"mode": mode, "seed": seed, **cell.summary})
@@ -123,14 +104,10 @@ def trained(params: Params, pattern: Pattern, seed: int, name: str, study: str) 
     recipe_name = recipe_for(params)
     recipe = params.train.recipes[recipe_name]
     implementation = implementation_for(params, recipe, recipe_name, device)
-    tokenizer = build.tokenizer(paths.ENCODER)
-    splits = {
-        split: read_split(split, tokenizer, params, seed) for split in ("train", *PREDICTED_SPLITS)
-    }
+    tokenizer = load_tokenizer(paths.ENCODER)
+    splits = read_splits(params, ("train", *PREDICTED_SPLITS), seed)
     reset = pattern.mode != "full" and not params.encoder.keep_projections
-    model = build.build(paths.ENCODER, recipe, seed, reset, class_names(read_provenance())).to(
-        device
-    )
+    model = build.build(paths.ENCODER, recipe, seed, reset, splits["train"].class_names).to(device)
     if params.train.max_pieces > model.config.max_position_embeddings:
         raise UserError(
             f"params.yaml: train.max_pieces is {params.train.max_pieces}, but the encoder has only "
@@ -143,7 +120,7 @@ def trained(params: Params, pattern: Pattern, seed: int, name: str, study: str) 
         padding,
         [tokenizer.mask_token_id] if params.train.token_masking else [],
     )
-    splits = {name: split.renumbered(subset) for name, split in splits.items()}
+    splits = {name: subset.renumber_split(split) for name, split in splits.items()}
     whole_table = subset.shrink(model)
     checkpoint = paths.CHECKPOINTS / study / f"{name}-{_fingerprint(params, pattern)}.pt"
     mask_piece = int(subset.renumber(np.array([tokenizer.mask_token_id]))[0])
@@ -209,44 +186,16 @@ def implementation_for(
     return "dense"
 
 
-def read_split(split: str, tokenizer: Any, params: Params, seed: int = 0) -> Split:
-    """Return a split with its tags aligned to word pieces.
-
-    Of train, the rows that share phrases with the selection split are left out unless
-    `train.use_leaking_rows` asks for them. Where `train.corrupted_tags` asks for mistakes, the seed
-    draws them.
-
-    Raises:
-        UserError: If corpus and tags do not belong together, or a training row has no label.
-    """
-    columns = (*CORPUS_COLUMNS, *(("leaks_selection",) if split == "train" else ()))
-    corpus = read_table(paths.corpus_split(split), columns)
-    tags = read_table(paths.tags_split(split), TAG_COLUMNS)
-    if list(corpus["id"]) != list(tags["id"]):
-        raise UserError(
-            f"{paths.tags_split(split)} does not hold the sentences of {paths.corpus_split(split)}. "
-            f"Run `dvc repro`."
+def read_splits(params: Params, names: tuple[str, ...], seed: int = 0) -> dict[str, Split]:
+    """Return splits as a cell reads them; the seed draws the tags that are corrupted."""
+    train = params.train
+    rows = "all" if train.use_leaking_rows else "without_leaks"
+    return {
+        name: read_split(
+            name, train.max_pieces, rows=rows, corrupted=train.corrupted_tags, seed=seed
         )
-    if split == "train" and not params.train.use_leaking_rows:
-        kept = ~corpus["leaks_selection"].to_numpy(bool)
-        corpus, tags = corpus[kept], tags[kept]
-    labels = corpus["label"].to_numpy(np.int64)
-    known = class_names(read_provenance())
-    if split in ("train", "selection") and not np.isin(labels, range(len(known))).all():
-        raise UserError(
-            f"{paths.corpus_split(split)} has rows whose label is none of 0 to {len(known) - 1} "
-            f"({', '.join(known)}). Mend the source and run `dvc repro -f download`."
-        )
-    word_tags = list(tags["tags"])
-    if params.train.corrupted_tags:
-        word_tags = corruption.corrupted(word_tags, params.train.corrupted_tags, split, seed)
-    return Split(
-        ids=corpus["id"].to_numpy(),
-        sentences=alignment.align(
-            tokenizer, list(corpus["words"]), word_tags, params.train.max_pieces
-        ),
-        labels=labels,
-    )
+        for name in names
+    }
 
 
 def predict(model: PreTrainedModel, mask: Mask, split: Split, params: Params) -> np.ndarray:
