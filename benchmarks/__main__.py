@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from benchmarks import attention, layer, memory, step, tagging, texts, timing
-from ggsa.patterns import rules
-from ggsa.patterns.pattern import read_pattern
+from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.report import publish
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
@@ -38,11 +37,9 @@ def _run() -> tuple[list[dict[str, Any]], float]:
     started = time.monotonic()
     params = config.load()
     source = texts.sentences(params)
-    hard = read_pattern(paths.rule_table("hard"))
-    named = {
-        mode: rules.pattern(mode, params.rules, hard.allowed) for mode in ("full", "soft", "window")
-    }
-    named["hard"] = hard
+    modes, data = ("full", "hard", "soft", "window"), PatternData(params)
+    named = {mode: pattern_for(mode, params.rules, 0, data) for mode in modes}
+    hard = named["hard"]
     tagged = next(tagging.run(params))
     parts: dict[str, Iterator[list[dict[str, Any]]]] = {
         "attention": attention.run(source, hard, named["window"]),

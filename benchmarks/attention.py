@@ -22,7 +22,7 @@ from ggsa.model.attention.dense import dense_attention
 from ggsa.model.attention.grouped import grouped_attention
 from ggsa.model.attention.plan import compile_table, counts_by_rank
 from ggsa.model.batches import Batch
-from ggsa.patterns import rules
+from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.tagging.alignment import TaggedPieces
 from ggsa.workspace import config, paths
@@ -189,7 +189,7 @@ def main() -> None:
     if parser.parse_args().fit:
         fit(source, hard)
         return
-    for lines in run(source, hard, rules.pattern("window", params.rules, hard.allowed)):
+    for lines in run(source, hard, pattern_for("window", params.rules, 0, PatternData(params))):
         timing.show(timing.table(lines))
 
 

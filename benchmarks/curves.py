@@ -38,7 +38,7 @@ def losses(implementation: str, steps: int, batch_size: int) -> np.ndarray:
     plain = {"dropout": 0.0, "attention_dropout": 0.0, "batch_size": batch_size}
     plain |= {"warmup_steps": steps // 10}  # so that something is learned
     recipe = params.train.recipes[loop.recipe_for(params)].model_copy(update=plain)
-    split = loop.read_split("train", build.tokenizer(paths.ENCODER), params)
+    split = loop.read_splits(params, ("train",))["train"]
     model = build.build(paths.ENCODER, recipe, SEED, False)
     planned = studies.plan_file(STUDY, CORPUS, ARM, SEED)
     pattern = pattern_from_json(artifacts.read_json(planned)["pattern"], planned)

@@ -19,8 +19,8 @@ from ggsa.model.attention import Mask
 from ggsa.model.batches import Batch
 from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import TaggedPieces
+from ggsa.tagging.splits import Split
 from ggsa.training import loop, optimization
-from ggsa.training.loop import Split
 from ggsa.workspace import paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
@@ -56,7 +56,7 @@ def measure(params: Params, patterns: dict[str, Pattern]) -> pd.DataFrame:
     """
     torch.set_num_threads(1)
     params = _on_cpu(params)
-    split = loop.read_split("train", build.tokenizer(paths.ENCODER), params)
+    split = loop.read_splits(params, ("train",))["train"]
     passes = [(WHOLE, typical(split, params))]
     for length in LENGTHS:
         batch = documents(split, length)

@@ -21,7 +21,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from benchmarks import texts, timing
 from ggsa.model.attention import Mask
 from ggsa.model.attention.flex import flexible_attention
-from ggsa.patterns import rules
+from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.report import publish
 from ggsa.workspace import config, paths
@@ -144,7 +144,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"\n{error}\n")
     hard = read_pattern(paths.rule_table("hard"))
-    window = rules.pattern("window", params.rules, hard.allowed)
+    window = pattern_for("window", params.rules, 0, PatternData(params))
     lines = run(source, {"hard": hard, "window": window}, torch.device("cuda"))
     table = timing.table(lines).assign(tags=f"{texts.REAL}; {torch.cuda.get_device_name()}")
     write_table(out, table)

@@ -20,11 +20,13 @@ from benchmarks.documents import spread
 from benchmarks.timing import interleaved
 from ggsa.model import batches, build
 from ggsa.model.attention import Mask
-from ggsa.patterns import rules
-from ggsa.patterns.pattern import Pattern, read_pattern
+from ggsa.patterns.modes import PatternData, pattern_for
+from ggsa.patterns.pattern import Pattern
+from ggsa.tagging.alignment import tokenizer as load_tokenizer
+from ggsa.tagging.splits import Split, read_split
 from ggsa.tagging.tagger import load_tagger
 from ggsa.training import optimization
-from ggsa.training.loop import Split, implementation_for, read_split, train_step
+from ggsa.training.loop import implementation_for, train_step
 from ggsa.training.vocabulary_subset import VocabularySubset
 from ggsa.workspace import config, paths
 from ggsa.workspace.blocks import Recipe
@@ -46,16 +48,13 @@ def run(params: Params, named: dict[str, Pattern], rate: float) -> Iterator[list
         named: The patterns full, hard and soft.
         rate: Words a second that one process tags.
     """
-    params = params.model_copy(
-        update={"train": params.train.model_copy(update={"use_leaking_rows": True})}
-    )
     yield from _steps(params, named)
     yield from _experiment(params, named, rate)
 
 
 def _steps(params: Params, named: dict[str, Pattern]) -> Iterator[list[dict[str, Any]]]:
     recipe = params.train.recipes["pretrained"]
-    split = read_split("train", build.tokenizer(paths.ENCODER), params)
+    split = read_split("train", params.train.max_pieces)
     epoch = -(-len(split.ids) // recipe.batch_size)
     chosen = spread(split.lengths, recipe.batch_size, BATCHES)
     for threads in (1, 2):
@@ -75,7 +74,7 @@ def _pass(
     params: Params, pattern: Pattern, recipe: Recipe, split: Split, chosen: list
 ) -> Callable[[], Any]:
     """Return our training steps over some batches."""
-    tokenizer = build.tokenizer(paths.ENCODER)
+    tokenizer = load_tokenizer(paths.ENCODER)
     model = build.build(paths.ENCODER, recipe, 13, False)
     mask = Mask(
         pattern,
@@ -84,7 +83,7 @@ def _pass(
         model.config,
     )
     subset = VocabularySubset(split.sentences.pieces, tokenizer.pad_token_id, [])
-    split = split.renumbered(subset)
+    split = subset.renumber_split(split)
     subset.shrink(model)
     optimizer = optimization.optimizer_for(model, recipe)
 
@@ -100,8 +99,8 @@ def _experiment(
     params: Params, named: dict[str, Pattern], rate: float
 ) -> Iterator[list[dict[str, Any]]]:
     recipe = params.train.recipes["released"]
-    tokenizer = build.tokenizer(paths.ENCODER)
-    split = read_split("train", tokenizer, params)
+    tokenizer = load_tokenizer(paths.ENCODER)
+    split = read_split("train", params.train.max_pieces)
     corpus = read_table(paths.corpus_split("train"), CORPUS_COLUMNS)
     epoch = -(-len(split.ids) // recipe.batch_size)
     total = epoch * recipe.epochs
@@ -155,11 +154,11 @@ def main() -> None:
     """Time steps and the experiment."""
     params = config.load()
     texts.require_tags("train")
-    hard = read_pattern(paths.rule_table("hard"))
-    named = {mode: rules.pattern(mode, params.rules, hard.allowed) for mode in ("full", "soft")}
+    data = PatternData(params)
+    named = {mode: pattern_for(mode, params.rules, 0, data) for mode in ("full", "hard", "soft")}
     torch.set_num_threads(1)
     rate = next(tagging.run(params))[0]["value_ours"]
-    for lines in run(params, named | {"hard": hard}, rate):
+    for lines in run(params, named, rate):
         timing.show(timing.table(lines))
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 
-from ggsa.model import build
 from ggsa.model.batches import Batch
 from ggsa.tagging.alignment import TaggedPieces
 from ggsa.training import loop
@@ -35,8 +34,7 @@ def sentences(params: Params, split: str = "train") -> TaggedPieces:
         UserError: If the corpus is not tagged yet.
     """
     require_tags(split)
-    tokenizer = build.tokenizer(paths.ENCODER)
-    return loop.read_split(split, tokenizer, params).sentences
+    return loop.read_splits(params, (split,))[split].sentences
 
 
 def joined(source: TaggedPieces, batch: int, length: int, kind: str, seed: int = 13) -> Batch:

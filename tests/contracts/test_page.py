@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ggsa.patterns.modes import MODES
 from ggsa.report import style
 
 SECTIONS = Path(__file__).parents[2] / "src/ggsa/report/sections"
@@ -87,6 +88,6 @@ def test_the_policy_of_the_page_forbids_every_request(html):
 def test_only_the_style_names_a_color_and_no_two_modes_share_one():
     for path in SECTIONS.rglob("*.py"):
         assert not re.findall(r"[\"']#[0-9a-fA-F]{6}", path.read_text(encoding="utf-8")), path
-    colors = list(style.MODE_COLOURS.values())
-    assert len(set(colors)) == len(colors) == len(set(style.MODE_MARKERS.values()))
+    colors = [mode.color for mode in MODES.values()]
+    assert len(set(colors)) == len(colors) == len({mode.marker for mode in MODES.values()})
     assert not set(colors) & {style.REFERENCE, *style.NEUTRAL}

@@ -14,12 +14,13 @@ import torch
 
 from ggsa.assets.raw_text import words_of
 from ggsa.evaluation import cost
-from ggsa.model import batches, build, classifier
+from ggsa.model import batches, classifier
 from ggsa.model.attention import Mask
 from ggsa.model.classifier import Classifier, Prediction
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.tagging import tagger
 from ggsa.tagging.alignment import TaggedPieces, align
+from ggsa.tagging.alignment import tokenizer as load_tokenizer
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import CLS, SEP, UNIVERSAL_TAGS
@@ -96,7 +97,7 @@ def explain(
     if not words:
         raise UserError("The sentence holds no word. Give one in quotes.")
     model = classifier.load(run) if run is not None else None
-    tokenizer = model.tokenizer if model else build.tokenizer(require_encoder())
+    tokenizer = model.tokenizer if model else load_tokenizer(require_encoder())
     limit = model.max_pieces if model else config.load().train.max_pieces
     count = len(tokenizer(list(words), is_split_into_words=True)["input_ids"])
     if count > limit:

@@ -23,10 +23,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the table of rules."""
     from tabulate import tabulate
 
-    from ggsa.patterns.rule_statistics import in_force
+    from ggsa.patterns.rule_statistics import active_rules
     from ggsa.report import wording
 
-    table = in_force()
+    table = active_rules()
     table = table.sort_values(COLUMNS[arguments.sort], ascending=arguments.sort == "rule")
     rows = [
         (

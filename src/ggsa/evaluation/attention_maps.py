@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from ggsa.model import batches, build
+from ggsa.model import batches
 from ggsa.model.attention import Mask
 from ggsa.patterns.pattern import read_pattern
-from ggsa.training.loop import Split, read_split
+from ggsa.tagging.alignment import tokenizer as load_tokenizer
+from ggsa.tagging.splits import Split
+from ggsa.training.loop import read_splits
 from ggsa.workspace import paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.progress import track
@@ -27,9 +29,8 @@ BATCH = 64
 
 def write_tables(params: Params, study: str = "core") -> None:
     """Write `attention_by_tag.csv` and `attention_examples.csv`."""
-    tokenizer = build.tokenizer(paths.ENCODER)
-    validation = read_split("validation", tokenizer, params)
-    examples = read_split("examples", tokenizer, params)
+    tokenizer = load_tokenizer(paths.ENCODER)
+    validation, examples = read_splits(params, ("validation", "examples")).values()
     by_tag, shown = [], []
     seed = params.grid.seeds[0]
     for mode in track(params.grid.modes, len(params.grid.modes), "look at", "mode"):

@@ -7,9 +7,7 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 
 from ggsa.model import attention
@@ -27,11 +25,6 @@ DROPOUTS = {
     "seq_classif_dropout": "dropout",
 }
 """Names of the two dropouts in the configurations of BERT and DistilBERT."""
-
-
-def tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Return the fast tokenizer that belongs to the encoder in a folder."""
-    return AutoTokenizer.from_pretrained(folder)
 
 
 def build(

@@ -1,8 +1,8 @@
-"""An attention pattern: a table over tag pairs that says who may look at whom.
+"""An attention pattern: a table over tag pairs that determines which tokens may attend to which.
 
-`bias[q, k]` is what is added to the score when a token of tag q looks at a token of tag k: 0
-(allowed), a number (allowed, favored) or minus infinity (blocked). The rules stage writes one
-pattern per mode; training and measurement read nothing else of the rules.
+`bias[q, k]` is added to the score when a token with tag q attends to a token with tag k: 0
+(allowed), a number (allowed, favored) or minus infinity (blocked). The stage `rules` writes one
+pattern per mode; later stages read only the pattern, never the rules.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from ggsa.workspace.vocabulary import TAGS
 
 @dataclass(frozen=True)
 class Pattern:
-    """A table over tag pairs, with a positional part where a control has one."""
+    """A table over tag pairs; some controls also have a positional part."""
 
     mode: str
     tags: tuple[str, ...]
     bias: np.ndarray  # float32 [tag, tag]: query tag by key tag; -inf is blocked
-    positional: Positional | None = None  # pairs that are allowed besides, by their place
+    positional: Positional | None = None  # further pairs that are allowed, by position
 
     @property
     def allowed(self) -> np.ndarray:
-        """Which tag may attend which, bool `[tag, tag]`; tokens see themselves besides."""
+        """The allowed tag pairs, bool `[tag, tag]`; a token may also attend to itself."""
         return np.isfinite(self.bias)
 
     def allowed_pairs(self, counts: np.ndarray) -> np.ndarray:
@@ -39,12 +39,12 @@ class Pattern:
             counts: Pieces per tag, `[sentence, tag]`, special tokens included.
 
         Returns:
-            int64 `[sentence]`. Every token may attend itself, whatever the table says, so a tag
+            int64 `[sentence]`. Every token may attend to itself regardless of the table, so a tag
             whose own pair is blocked still adds its count once.
 
         Raises:
-            ValueError: If the number depends on where the tokens stand (`separator`); then
-                `counting.allowed_pairs` counts them.
+            ValueError: If the number depends on the positions of the tokens (`separator`); then
+                use `ggsa.patterns.controls.density`.
         """
         pairs = _table_pairs(self.allowed, counts)
         if self.positional is None:
@@ -70,9 +70,9 @@ def write_pattern(path: Path, pattern: Pattern) -> None:
 
 
 def pattern_as_json(pattern: Pattern) -> dict[str, Any]:
-    """Return a pattern as it is written; a blocked pair is None."""
+    """Return a pattern as JSON content; a blocked pair is None."""
     extra = pattern.positional
-    described = extra and {
+    extra_content = extra and {
         "kind": extra.kind,
         "seed": extra.seed,
         "match": None if extra.match is None else _rows(np.where(extra.match, 0.0, -np.inf)),
@@ -82,7 +82,7 @@ def pattern_as_json(pattern: Pattern) -> dict[str, Any]:
         "mode": pattern.mode,
         "tags": list(pattern.tags),
         "bias": _rows(pattern.bias),
-        "positional": described,
+        "positional": extra_content,
     }
 
 
@@ -102,13 +102,13 @@ def read_pattern(path: Path) -> Pattern:
     """Read a pattern.
 
     Raises:
-        UserError: If the file is missing, malformed, or asks for something unknown here.
+        UserError: If the file is missing or malformed, or another version of this project wrote it.
     """
     return pattern_from_json(artifacts.read_json(path), path)
 
 
 def pattern_from_json(content: Any, path: Path) -> Pattern:
-    """Return a pattern from what was written; see `read`."""
+    """Return a pattern from JSON content; see `read_pattern`."""
     try:
         tags = tuple(content["tags"])
         bias = _table(content["bias"], tags)
@@ -119,15 +119,13 @@ def pattern_from_json(content: Any, path: Path) -> Pattern:
             extra = Positional(extra["kind"], extra["seed"], match, extra["reach"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} is no attention pattern ({error!r} is missing or malformed). "
-            f"The rules stage writes it: run `dvc repro -f rules`."
+            f"{path} is not an attention pattern ({error!r} is missing or malformed). "
+            f"The stage rules writes it: run `dvc repro -f rules`."
         ) from error
     if tags != TAGS or (extra is not None and extra.kind not in positional.KINDS):
         raise UserError(
             f"{path} was written by another version of this project. Run `dvc repro -f rules`."
         )
     if np.isnan(bias).any() or np.isposinf(bias).any():
-        raise UserError(
-            f"{path} holds a bias that is not a finite number. Run `dvc repro -f rules`."
-        )
+        raise UserError(f"{path} has a bias that is not a finite number. Run `dvc repro -f rules`.")
     return Pattern(mode=mode, tags=tags, bias=bias, positional=extra)

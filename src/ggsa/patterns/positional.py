@@ -1,10 +1,10 @@
-"""Patterns that a table of tags cannot say: windows, random pairs, separators.
+"""Patterns that a table of tag pairs cannot express: windows, random pairs, separators.
 
-Controls ask whether grammar or mere sparsity does the work, so they must have exactly as many holes
-as the table that they stand against. Pairs are therefore *ranked* (by distance, or at random) and
-the first are allowed until a sentence has as many as the matched table allows in that sentence.
-What is random depends on a seed, the sentence and the place of the pair alone: no state, so that
-the same sentence has the same pattern in every epoch, batch and process.
+These controls test whether grammar matters or only sparsity, so they must block exactly as many pairs
+as the table that they are compared with. Pairs are therefore *ranked* (by distance or at random), and
+the first are allowed until a sentence has as many as the matched table allows in it. Random ranks
+depend only on the seed, the sentence and the position of the pair, so a sentence has the same pattern
+in every epoch, batch and process.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ggsa.workspace.vocabulary import TAGS
 
 KINDS = ("random", "window", "separator")
 FIRST_TOKENS = 2
-"""Tokens at the start that everything may look at under `separator`: `[CLS]` and the first piece."""
+"""Tokens at the start that every token attends to under `separator`: `[CLS]` and the first piece."""
 
 _PUNCTUATION = TAGS.index("PUNCT")
 _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -23,15 +23,15 @@ _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(
 
 @dataclass(frozen=True)
 class Positional:
-    """The part of a pattern that depends on where tokens stand.
+    """The part of a pattern that depends on the positions of tokens.
 
     Attributes:
         kind: `random`, `window` (nearest first; the outermost ring is filled in random order) or
             `separator` (neighbors within `reach`, the first tokens, punctuation; SepLLM).
-        seed: Draws what is random.
+        seed: Of the random order.
         match: The table whose number of pairs is matched in every sentence, bool `[tag, tag]`;
             None for `separator`.
-        reach: Neighbors on either side, for `separator`.
+        reach: Number of neighbors on either side, for `separator`.
     """
 
     kind: str
@@ -47,11 +47,11 @@ def allowed_pairs(
     is_padding: np.ndarray,
     identities: np.ndarray,
 ) -> np.ndarray:
-    """Return which token may look at which, bool `[batch, query, key]`; padding at nothing.
+    """Return which tokens may attend to which, bool `[batch, query, key]`; False at padding.
 
     Args:
-        positional: What to add to the table.
-        table: Which tag may attend which in any case, bool `[tag, tag]`.
+        positional: What is allowed in addition to the table.
+        table: The tag pairs that are always allowed, bool `[tag, tag]`.
         tags: Tag of every piece, `[batch, token]`; any valid index at padding.
         is_padding: Bool `[batch, token]`.
         identities: Checksum of every sentence, int64 `[batch]`.
@@ -73,19 +73,19 @@ def allowed_pairs(
     order = np.argsort(rank, axis=1, kind="stable")
     places = np.empty_like(order)
     np.put_along_axis(places, order, np.arange(order.shape[1])[None, :], axis=1)
-    wanted = np.maximum(target, base.sum((1, 2)))
-    return (places < wanted[:, None]).reshape(base.shape)
+    allowed = np.maximum(target, base.sum((1, 2)))  # pairs of each sentence, [batch]
+    return (places < allowed[:, None]).reshape(base.shape)
 
 
 def pairs_of_table(table: np.ndarray, tags: np.ndarray) -> np.ndarray:
-    """Return the pairs that a table allows, and every token itself, bool `[batch, query, key]`."""
+    """Return the pairs that a table allows, and each token with itself, `[batch, query, key]`."""
     return table[tags[:, :, None], tags[:, None, :]] | np.eye(tags.shape[1], dtype=bool)
 
 
 def uniform(seed: int, identities: np.ndarray, length: int) -> np.ndarray:
     """Return a number in [0, 1) for every pair of every sentence, `[batch, query, key]`.
 
-    The finaliser of SplitMix64 over seed, sentence and pair (Steele, Lea and Flood, 2014).
+    The finalizer of SplitMix64 over seed, sentence and pair (Steele, Lea and Flood, 2014).
     """
     place = np.arange(length, dtype=np.uint64)
     pair = (place[:, None] << np.uint64(20)) | place[None, :]  # [query, key]
@@ -96,7 +96,7 @@ def uniform(seed: int, identities: np.ndarray, length: int) -> np.ndarray:
 
 
 def uniform_at(seed: int, identity: int, queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Return the numbers of `uniform` for chosen pairs of one sentence, `[pair]`."""
+    """Return the numbers of `uniform` for some pairs of one sentence, `[pair]`."""
     pair = (queries.astype(np.uint64) << np.uint64(20)) | keys.astype(np.uint64)
     with np.errstate(over="ignore"):
         start = _mixed(np.array([identity]).astype(np.uint64) + _mixed(np.array([seed], np.uint64)))

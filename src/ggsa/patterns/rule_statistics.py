@@ -1,31 +1,60 @@
-"""What the corpus says about tags, tag pairs and rules.
-
-Pairs are counted in two units, each where it means something. How words of two tags keep company
-(pointwise mutual information) is a matter of *words*. How often a rule fires and what it costs is a
-matter of *word pieces*, because attention is between pieces, special tokens included.
-"""
+"""The stage `rules`: one pattern per mode, and what the rules do on the corpus."""
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from ggsa.patterns.pattern import Pattern
-from ggsa.patterns.tag_tables import INDEX
-from ggsa.workspace import paths
-from ggsa.workspace.tables import read_table
+from ggsa.patterns import rules
+from ggsa.patterns.modes import PatternData, pattern_for
+from ggsa.patterns.pattern import Pattern, write_pattern
+from ggsa.patterns.tag_tables import INDEX, blocked_outside
+from ggsa.workspace import artifacts, paths
+from ggsa.workspace.config import Params
+from ggsa.workspace.tables import read_table, write_table
 from ggsa.workspace.vocabulary import TAGS, UNIVERSAL_TAGS
 
-NEAR = 5
-"""Words within which two words count as near."""
-
 LENGTH_EDGES = (2, 11, 16, 21, 31, 41, 61, 129, 513)
-"""Where the length groups of sentences begin, in word pieces."""
+"""Shortest sentence of every length group, in word pieces; the last edge is exclusive."""
+
+RULE_COLUMNS = [
+    *("rule", "query_tag", "key_tag", "source", "fires", "sentences", "density_share"),
+    "saving_if_dropped",
+]
+
+
+def write_rules(params: Params) -> dict[str, list[str]]:
+    """Write data/rules/<mode>.json for every mode of the grid, and data/rules/statistics.
+
+    Returns:
+        See `notices`.
+
+    Raises:
+        UserError: If the corpus is not tagged yet, or a mode cannot be built.
+    """
+    data = PatternData(params)
+    hard = data.hard_table(params.rules)
+    patterns = [pattern_for(mode, params.rules, 0, data) for mode in params.grid.modes]
+    for pattern in patterns:
+        write_pattern(paths.rule_table(pattern.mode), pattern)
+    table = rule_table(rules.listed(params.rules, hard), hard, data.counts["train"])
+    pairs = data.tag_pairs
+    statistics = paths.RULES / "statistics"
+    for name, content in {
+        "tag_frequencies": tag_frequencies(data.counts),
+        "tag_pairs": pairs.assign(allowed_hard=allowed_column(pairs, hard)),
+        "rules": table,
+        "density": densities(patterns, data.counts),
+        "density_by_length": densities_by_length(patterns, data.counts),
+    }.items():
+        write_table(statistics / f"{name}.csv", content)
+    noticed = notices(table, hard)
+    artifacts.write_json(statistics / "notices.json", noticed)
+    return noticed
 
 
 def tag_frequencies(counts: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Return how many word pieces carry each tag.
+    """Return how many word pieces have each tag.
 
     Args:
         counts: For every split, pieces per tag, `[sentence, tag]`.
@@ -45,80 +74,23 @@ def tag_frequencies(counts: dict[str, np.ndarray]) -> pd.DataFrame:
     )
 
 
-def tag_pairs(tags: Sequence[Sequence[str]], counts: np.ndarray) -> pd.DataFrame:
-    """Return count, share and pointwise mutual information of every pair of universal tags.
-
-    Args:
-        tags: Tag of every word of every training sentence.
-        counts: Pieces per tag of the same sentences, `[sentence, tag]`.
-
-    Returns:
-        One row per (query tag, key tag). `count`: ordered pairs of pieces in one sentence; `share`:
-        of all ordered pairs, special tokens included. `pmi_adjacent`, `pmi_near`: in bits, of two
-        words at distance 1, or 1 to 5, in either order; empty where the pair never occurs.
-    """
-    together = np.einsum("sq,sk->qk", counts, counts)
-    total = (counts.sum(axis=1) ** 2).sum()
-    information = {
-        "pmi_adjacent": pointwise_mutual_information(neighbors(tags, 1)),
-        "pmi_near": pointwise_mutual_information(neighbors(tags, NEAR)),
-    }
-    return pd.DataFrame(
-        [
-            {
-                "query_tag": query,
-                "key_tag": key,
-                "count": together[INDEX[query], INDEX[key]],
-                "share": together[INDEX[query], INDEX[key]] / total,
-                **{name: values[INDEX[query], INDEX[key]] for name, values in information.items()},
-            }
-            for query in UNIVERSAL_TAGS
-            for key in UNIVERSAL_TAGS
-        ]
-    )
-
-
-def neighbors(tags: Sequence[Sequence[str]], reach: int) -> np.ndarray:
-    """Return how often words of two tags stand within `reach` words, int64 `[tag, tag]`.
-
-    Both orders are counted, so the table is symmetric.
-    """
-    pad = len(TAGS)  # a tag of its own between sentences, so that no pair crosses them
-    gap = [pad] * reach
-    flat = np.array([i for row in tags for i in (*(INDEX[tag] for tag in row), *gap)])
-    size = len(TAGS) + 1
-    table = np.zeros((size, size), np.int64)
-    for distance in range(1, reach + 1):
-        codes = flat[:-distance] * size + flat[distance:]
-        table += np.bincount(codes, minlength=size * size).reshape(size, size)
-    table = table[:pad, :pad]
-    return table + table.T
-
-
-def pointwise_mutual_information(table: np.ndarray) -> np.ndarray:
-    """Return log2 of how much more often two tags meet than chance has it; NaN if never."""
-    joint = table / max(1, table.sum())
-    chance = np.outer(joint.sum(axis=1), joint.sum(axis=0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(table > 0, np.log2(joint / chance), np.nan)
-
-
 def rule_table(
     rows: list[tuple[str, str, str]], hard: np.ndarray, counts: np.ndarray
 ) -> pd.DataFrame:
-    """Return what every rule in force does on the training sentences.
+    """Return what every active rule does on the training sentences.
 
     Args:
         rows: Rules as (query, key, source); see `rules.listed`.
-        hard: Which tag may attend which, bool `[tag, tag]`.
+        hard: The tag pairs that the hard table allows, bool `[tag, tag]`.
         counts: Pieces per tag, `[sentence, tag]`.
 
     Returns:
         One row per rule. `fires`: pairs of pieces that it allows; `sentences`: with at least one;
-        `density_share`: its share of all allowed pairs; `saving_if_dropped`: by how much the density
-        would fall. A token sees itself even without an own-tag rule, so those pairs are not saved.
+        `density_share`: its share of all allowed pairs; `saving_if_dropped`: the decrease in density
+        without it. A token attends to itself even without an own-tag rule, so those pairs are not
+        saved.
     """
-    allowed = Pattern("hard", TAGS, np.where(hard, 0, -np.inf)).allowed_pairs(counts).sum()
+    allowed = Pattern("hard", TAGS, blocked_outside(hard)).allowed_pairs(counts).sum()
     total = (counts.sum(axis=1) ** 2).sum()
     table = []
     for query, key, source in rows:
@@ -136,8 +108,7 @@ def rule_table(
                 "saving_if_dropped": saved / total,
             }
         )
-    columns = ["rule", "query_tag", "key_tag", "source", "fires", "sentences", "density_share"]
-    return pd.DataFrame(table, columns=[*columns, "saving_if_dropped"])
+    return pd.DataFrame(table, columns=RULE_COLUMNS)
 
 
 def densities(patterns: list[Pattern], counts: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -180,26 +151,26 @@ def densities_by_length(patterns: list[Pattern], counts: dict[str, np.ndarray]) 
 
 
 def notices(table: pd.DataFrame, hard: np.ndarray) -> dict[str, list[str]]:
-    """Return the rules that never fire, and the tags that are left with nothing but themselves."""
-    lonely = [tag for tag in UNIVERSAL_TAGS if not np.delete(hard[INDEX[tag]], INDEX[tag]).any()]
+    """Return the rules that never fire, and the tags that attend to no other tag."""
+    only_self = [tag for tag in UNIVERSAL_TAGS if not np.delete(hard[INDEX[tag]], INDEX[tag]).any()]
     return {
         "never_fires": [
             row.rule for row in table.itertuples() if row.fires == 0 and row.source != "own tag"
         ],
-        "only_self": lonely,
+        "only_self": only_self,
     }
 
 
 def allowed_column(pairs: pd.DataFrame, hard: np.ndarray) -> list[bool]:
-    """Return, for every row of `tag_pairs`, whether the hard table allows the pair."""
+    """Return, for every row of a table of tag pairs, whether the hard table allows the pair."""
     return [
         bool(hard[INDEX[query], INDEX[key]])
         for query, key in zip(pairs["query_tag"], pairs["key_tag"], strict=True)
     ]
 
 
-def in_force() -> pd.DataFrame:
-    """Return the rules that the rules stage found in force, with how often each fires.
+def active_rules() -> pd.DataFrame:
+    """Return the active rules with how often each fires, as the stage `rules` wrote them.
 
     Raises:
         UserError: If the stage has not run.

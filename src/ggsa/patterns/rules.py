@@ -1,50 +1,29 @@
-"""From rules to one pattern per mode.
-
-Reads `params.yaml`, and the corpus statistics where the table is derived from them; writes
-`data/rules/<mode>.json`. Everything after this stage reads the pattern, never the rules, so that an
-edited rule reruns only the modes whose table it changes.
-"""
+"""From the block `rules` to the hard table: which query tags may attend to which key tags."""
 
 import numpy as np
 import pandas as pd
 
-from ggsa.patterns import modes
 from ggsa.patterns.pattern import Pattern
-from ggsa.patterns.tag_tables import INDEX, open_cls, own_tags, pairs
-from ggsa.workspace.config import Rules
+from ggsa.patterns.tag_tables import INDEX, blocked_outside, open_cls, own_tags, pairs
+from ggsa.workspace.blocks import Rules
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import TAGS, UNIVERSAL_TAGS, parse_rule
 
 
-def pattern(mode: str, rules: Rules, hard: np.ndarray, seed: int = 0) -> Pattern:
-    """Return the pattern of a mode; `ggsa.patterns.modes` says what each allows.
+def hard_table(
+    rules: Rules, statistics: pd.DataFrame | None = None, counts: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the tag pairs that the rules allow, `drop` and `add` applied, bool `[tag, tag]`.
 
     Args:
-        mode: Any of `modes.names()`; see `ggsa.patterns.controls` for those that a study draws or fits.
-        rules: The rules block of params.yaml.
-        hard: Which tag may attend which, bool `[tag, tag]`; see `hard_table`.
-        seed: Draws the random pairs of `random`, and which of the outermost ring `window` allows.
+        rules: The block `rules`.
+        statistics: Tag pairs with their scores, if `rules.source` is `corpus`; see
+            `ggsa.patterns.tag_pairs.tag_pairs`.
+        counts: Pieces per tag of the training sentences, `[sentence, tag]`, if `rules.source` is
+            `corpus`.
 
     Raises:
-        ValueError: If there is no such mode, or it takes a study.
-    """
-    if mode not in modes.names():
-        raise ValueError(f"{mode} is no mode that follows from the rules alone")
-    made = modes.MODES[mode].table(rules, hard, seed)
-    bias, extra = made if isinstance(made, tuple) else (made, None)
-    return Pattern(mode=mode, tags=TAGS, bias=bias, positional=extra)
-
-
-def hard_table(rules: Rules, statistics: pd.DataFrame, counts: np.ndarray) -> np.ndarray:
-    """Return which tag may attend which, bool `[tag, tag]`, with `drop` and `add` applied.
-
-    Args:
-        rules: The rules block of params.yaml.
-        statistics: Tag pairs with their scores; see `rule_statistics.tag_pairs`.
-        counts: Pieces per tag of the training sentences, `[sentence, tag]`.
-
-    Raises:
-        UserError: If a rule to be dropped is not in the table that the corpus gave.
+        UserError: If a dropped rule is not in the table derived from the corpus.
     """
     table = special_rows(rules)
     if rules.source == "corpus":
@@ -55,8 +34,8 @@ def hard_table(rules: Rules, statistics: pd.DataFrame, counts: np.ndarray) -> np
         query, key = (INDEX[tag] for tag in parse_rule(rule))
         if not table[query, key]:
             raise UserError(
-                f"params.yaml: rules.drop names {rule}, which is not in the table derived from the "
-                f"corpus. data/rules/hard.json shows what is."
+                f"rules.drop: {rule} is not in the table derived from the corpus. Expected one of "
+                f"the pairs allowed in data/rules/hard.json. Remove it from rules.drop."
             )
         table[query, key] = False
     for rule in rules.add:
@@ -71,23 +50,23 @@ def special_rows(rules: Rules) -> np.ndarray:
 
 
 def corpus_table(rules: Rules, statistics: pd.DataFrame, counts: np.ndarray) -> np.ndarray:
-    """Return the table that the corpus suggests: the best pairs until the density is reached.
+    """Return the table of the highest-scoring tag pairs that reach `rules.corpus.density`.
 
-    Pairs of different tags are taken by falling `rules.corpus.score`; the last one taken is the
-    first that reaches `rules.corpus.density` on the training sentences.
+    Pairs of different tags are added in decreasing order of `rules.corpus.score`, until the density
+    on the training sentences is at least the requested one.
 
     Raises:
-        UserError: If own tags and `[CLS]` alone exceed the density asked for.
+        UserError: If own tags and `[CLS]` alone exceed the requested density.
     """
     table = special_rows(rules)
 
     def density() -> float:
-        return Pattern("hard", TAGS, np.where(table, 0, -np.inf)).density(counts)
+        return Pattern("hard", TAGS, blocked_outside(table)).density(counts)
 
     if density() > rules.corpus.density:
         raise UserError(
-            f"params.yaml: rules.corpus.density is {rules.corpus.density}, but own tags and [CLS] "
-            f"alone come to {density():.3f}. Ask for more, or set rules.self to false."
+            f"rules.corpus.density: got {rules.corpus.density}, but own tags and [CLS] alone have "
+            f"a density of {density():.3f}. Raise it, or set rules.self to false."
         )
     score = {"frequency": "count"}.get(rules.corpus.score, rules.corpus.score)
     ranked = statistics[statistics["query_tag"] != statistics["key_tag"]]
@@ -101,7 +80,7 @@ def corpus_table(rules: Rules, statistics: pd.DataFrame, counts: np.ndarray) -> 
 
 
 def listed(rules: Rules, hard: np.ndarray) -> list[tuple[str, str, str]]:
-    """Return every rule in force between universal tags as (query, key, where it comes from)."""
+    """Return every active rule between universal tags as (query, key, source)."""
     written = pairs(rules.hard)
     rows = []
     for query in UNIVERSAL_TAGS:

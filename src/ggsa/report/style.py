@@ -13,38 +13,11 @@ import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from ggsa.patterns.modes import MODES
 from ggsa.workspace.artifacts import written_whole
 
 WIDTH_INCHES = 7.0
 INK, MUTED, GRID = "#1c1c1c", "#5c5c5c", "#dcdcdc"
-MODE_COLOURS = {
-    "full": "#3a3a3a",
-    "hard": "#0072b2",
-    "soft": "#d55e00",
-    "soft_released": "#cc79a7",
-    "shuffled": "#009e73",
-    "random": "#56b4e9",
-    "window": "#e69f00",
-    "separator": "#7a6000",
-    "learned": "#6a3d9a",
-    "self": "#b3a100",
-    "diagonal": "#a50f46",
-    "hard_closed": "#003f6b",
-}
-MODE_MARKERS = {
-    "full": "o",
-    "hard": "s",
-    "soft": "^",
-    "soft_released": "v",
-    "shuffled": "D",
-    "random": "P",
-    "window": "X",
-    "separator": "<",
-    "learned": ">",
-    "self": "d",
-    "diagonal": "*",
-    "hard_closed": "p",
-}
 # What is no mode has no mode's color: published values and margins; splits, sources, architectures.
 REFERENCE = "#7d7d7d"
 NEUTRAL = ("#1c1c1c", "#8a8a8a", "#555555", "#c4c4c4")
@@ -92,12 +65,12 @@ def use(figure_dpi: int) -> None:
 
 def color(mode: str) -> str:
     """Return the color of a mode, the same in every figure; grey for one that has none."""
-    return MODE_COLOURS.get(mode, "#8a8a8a")
+    return MODES[mode].color if mode in MODES else "#8a8a8a"
 
 
 def marker(mode: str) -> str:
     """Return the marker of a mode, the same in every figure; a hexagon for one that has none."""
-    return MODE_MARKERS.get(mode, "h")
+    return MODES[mode].marker if mode in MODES else "h"
 
 
 def no_grid(axes: matplotlib.axes.Axes) -> None:

@@ -1,13 +1,14 @@
 """From the tags of words to the tags of word pieces.
 
-SST-2 comes split into words and the tagger keeps that split, so every piece belongs to exactly one
-word and takes its tag; `[CLS]` and `[SEP]` are tags of their own. No piece is ever without a tag,
-which the paper's released code could not promise (defect D2).
+Sentences are split into words before tagging and tokenization, so every piece belongs to exactly one
+word and takes its tag. `[CLS]` and `[SEP]` are tags of their own. No piece is without a tag, which
+the paper's released code does not guarantee (defect D2).
 """
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,21 +23,36 @@ class TaggedPieces:
 
     pieces: list[np.ndarray]  # [sentence] of int64 [token]: ids in the encoder's vocabulary
     tags: list[np.ndarray]  # [sentence] of int64 [token]: indices into `vocabulary.TAGS`
-    identities: np.ndarray  # int64 [sentence]: a checksum of the pieces, from which masks are drawn
+    identities: np.ndarray  # int64 [sentence]: checksums of the pieces, which seed random masks
+
+    def tag_counts(self) -> np.ndarray:
+        """Return how many pieces of each tag every sentence has, int64 `[sentence, tag]`.
+
+        These counts determine the number of pairs that a table of tag pairs allows.
+        """
+        return np.stack([np.bincount(row, minlength=len(TAGS)) for row in self.tags])
+
+
+def tokenizer(folder: Path) -> Any:
+    """Return the fast tokenizer of the encoder in a directory."""
+    # Imported here because it takes seconds, and the registry of modes needs only `TaggedPieces`.
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def piece_tags(word_ids: Sequence[int | None], word_tags: Sequence[str]) -> list[str]:
     """Return the tag of every piece of one sentence.
 
     Args:
-        word_ids: For every piece the index of its word; None for the two special tokens.
+        word_ids: The index of each piece's word; None for the two special tokens.
         word_tags: The tag of every word.
 
     Raises:
-        ValueError: If a special token stands anywhere but at the ends, or a word has no tag.
+        ValueError: If there is a special token anywhere but at the ends, or a word has no tag.
     """
     if len(word_ids) < 2 or word_ids[0] is not None or word_ids[-1] is not None:
-        raise ValueError("a sentence of pieces must begin with [CLS] and end with [SEP]")
+        raise ValueError("expected the pieces of a sentence to begin with [CLS] and end with [SEP]")
     inner = word_ids[1:-1]
     if any(word is None for word in inner) or (inner and max(inner) >= len(word_tags)):
         raise ValueError("a piece belongs to no tagged word")
@@ -46,23 +62,23 @@ def piece_tags(word_ids: Sequence[int | None], word_tags: Sequence[str]) -> list
 def align(
     tokenizer: Any, words: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], max_pieces: int
 ) -> TaggedPieces:
-    """Return pieces and piece tags of sentences that are split into words.
+    """Return the pieces, and their tags, of sentences that are split into words.
 
     Args:
         tokenizer: A fast tokenizer of transformers.
         words: The words of every sentence.
         tags: The tag of every word of every sentence.
-        max_pieces: What a sentence has beyond this many pieces is cut off, `[SEP]` kept.
+        max_pieces: Longer sentences are truncated to this many pieces, `[SEP]` included.
 
     Raises:
-        UserError: If a sentence has another number of tags than of words, or a tag is unknown.
+        UserError: If a sentence has more or fewer tags than words, or a tag is unknown.
     """
     index = {tag: i for i, tag in enumerate(TAGS)}
     for i, (sentence, row) in enumerate(zip(words, tags, strict=True)):
         if len(sentence) != len(row):
             raise UserError(
-                f"data/tags: sentence {i} has {len(sentence)} words but {len(row)} tags. The tags "
-                f"belong to another corpus: run `dvc repro -f tag`."
+                f"Sentence {i} has {len(sentence)} words but {len(row)} tags. Expected one tag per "
+                f"word."
             )
     encoded = tokenizer(
         [list(sentence) for sentence in words],
@@ -76,8 +92,8 @@ def align(
             tag_rows.append([index[tag] for tag in piece_tags(encoded.word_ids(i), row)])
         except KeyError as error:
             raise UserError(
-                f"data/tags: the tagger gave {error}, which is no universal tag. Use a tagger "
-                f"trained on Universal Dependencies (tagger.package in params.yaml)."
+                f"Sentence {i} has the unknown tag {error}. Expected a universal tag: map it under "
+                f"tagger.mapping, or use a tagger trained on Universal Dependencies."
             ) from error
     pieces = [np.asarray(ids, dtype=np.int64) for ids in encoded["input_ids"]]
     return TaggedPieces(
@@ -88,22 +104,5 @@ def align(
 
 
 def identity(pieces: np.ndarray) -> int:
-    """Return the checksum of a sentence's pieces, int64 `[token]`, from which its masks are drawn."""
+    """Return the checksum of a sentence's pieces, int64 `[token]`, which seeds its random masks."""
     return zlib.crc32(pieces.tobytes())
-
-
-def tag_counts(
-    tokenizer: Any,
-    words: Sequence[Sequence[str]],
-    tags: Sequence[Sequence[str]],
-    max_pieces: int,
-    tag_names: Sequence[str] = TAGS,
-) -> np.ndarray:
-    """Return how many pieces of each tag every sentence has, `[sentence, tag]`.
-
-    For a pattern that is a table, these counts decide how many pairs are allowed.
-    """
-    if tuple(tag_names) != TAGS:
-        raise ValueError("a pattern's tags must be vocabulary.TAGS, in that order")
-    aligned = align(tokenizer, words, tags, max_pieces)
-    return np.stack([np.bincount(row, minlength=len(TAGS)) for row in aligned.tags])

@@ -1,4 +1,4 @@
-"""Tags with mistakes in them, to ask how much a pattern owes to its tagger."""
+"""Random errors in tags, to measure how much a pattern depends on its tagger."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 def corrupted(
     tags: Sequence[Sequence[str]], share: float, split: str, seed: int
 ) -> list[list[str]]:
-    """Return the tags with every one replaced, with probability `share`, by another at random.
+    """Return the tags, each replaced with probability `share` by one of the 16 other tags.
 
-    The 16 others are equally likely. The same split, seed and share give the same mistakes; a
-    larger share keeps those of a smaller one and adds to them.
+    The other tags are equally likely. The same split, seed and share give the same errors; a larger
+    share keeps the errors of a smaller one and adds to them.
     """
     stream = np.random.default_rng([seed, SPLITS.index(split)])
     index = {tag: i for i, tag in enumerate(UNIVERSAL_TAGS)}
@@ -22,7 +22,7 @@ def corrupted(
     result = []
     for row in tags:
         is_wrong = stream.random(len(row)) < share
-        shift = stream.integers(1, size, len(row))  # 1 to 16 places on: never the same tag
+        shift = stream.integers(1, size, len(row))  # by 1 to 16 places: never the same tag
         result.append(
             [
                 UNIVERSAL_TAGS[(index[tag] + step) % size] if wrong else tag

@@ -6,11 +6,14 @@ gradient, so leaving them out of training changes nothing but those rows themsel
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
+
+from ggsa.tagging.splits import Split
 
 
 class VocabularySubset:
@@ -33,6 +36,11 @@ class VocabularySubset:
     def renumber(self, sentence: np.ndarray) -> np.ndarray:
         """Return a sentence's piece ids in the numbering of the subset."""
         return np.searchsorted(self.pieces.numpy(), sentence)
+
+    def renumber_split(self, split: Split) -> Split:
+        """Return a split with its piece ids in the numbering of the subset."""
+        pieces = [self.renumber(sentence) for sentence in split.sentences.pieces]
+        return replace(split, sentences=replace(split.sentences, pieces=pieces))
 
     def shrink(self, model: PreTrainedModel) -> Tensor:
         """Leave only the subset's rows in the model's input embeddings; return the whole table."""

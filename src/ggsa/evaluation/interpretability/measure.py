@@ -27,11 +27,11 @@ from ggsa.evaluation.interpretability import (
 from ggsa.evaluation.interpretability.attention import Weights
 from ggsa.evaluation.interpretability.sentences import Sentences
 from ggsa.evaluation.interpretability.settings import Settings
-from ggsa.model import build
 from ggsa.model.attention import Mask
-from ggsa.patterns import rules
+from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.tagging import tagger
+from ggsa.tagging.alignment import tokenizer as load_tokenizer
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
@@ -102,7 +102,7 @@ def measured(
         models: Gives the model of a mode and seed.
         notes: Receives remarks.
     """
-    tokenizer = build.tokenizer(paths.ENCODER)
+    tokenizer = load_tokenizer(paths.ENCODER)
     chosen = sentences.of_corpus("validation", tokenizer, params, settings.sentences)
     notes.add("attention", f"{len(chosen)} validation sentences, {len(params.grid.seeds)} seeds")
     hard = pattern("hard", params)
@@ -149,7 +149,7 @@ def selection_weights(params: Params, models: Models | None = None) -> pd.DataFr
         models: Gives the model of a mode and seed; None takes those of the core study.
     """
     models = models or kept_models
-    tokenizer = build.tokenizer(paths.ENCODER)
+    tokenizer = load_tokenizer(paths.ENCODER)
     chosen = sentences.of_corpus("selection", tokenizer, params, None)
     mask = Mask(pattern("full", params), torch.device("cpu"))
     queries = attention.baselines(mask, chosen.split).queries
@@ -174,10 +174,7 @@ def pattern(mode: str, params: Params) -> Pattern:
     path = paths.rule_table(mode)
     if path.exists():
         return read_pattern(path)
-    if params.rules.source != "paper":
-        raise UserError(f"{path} does not exist. Run `dvc repro rules`.")
-    table = rules.hard_table(params.rules, pd.DataFrame(), np.empty((0, len(TAGS))))
-    return rules.pattern(mode, params.rules, table)
+    return pattern_for(mode, params.rules, 0, PatternData(params))
 
 
 def _rule_pairs(hard: Pattern) -> Mapping[str, np.ndarray]:

@@ -10,10 +10,8 @@ import numpy as np
 
 from ggsa.evaluation.interpretability.settings import Treebank
 from ggsa.tagging import alignment
-from ggsa.training.loop import Split
-from ggsa.workspace import paths
+from ggsa.tagging.splits import Split, read_words
 from ggsa.workspace.config import Params
-from ggsa.workspace.tables import CORPUS_COLUMNS, TAG_COLUMNS, read_table
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 
 TREEBANK = Path("ud_english_ewt/dev.conllu")  # in a mirror
@@ -74,20 +72,23 @@ def prepared(
         for i in range(len(words))
     ]
     split = Split(
+        name="",
         ids=np.arange(len(words)),
+        words=[list(row) for row in words],
+        word_tags=[list(row) for row in tags],
         sentences=alignment.align(tokenizer, words, tags, max_pieces),
         labels=np.full(len(words), -1) if labels is None else labels,
+        class_names=(),
     )
     return Sentences([tuple(w) for w in words], [tuple(t) for t in tags], split, of_piece)
 
 
 def of_corpus(split: str, tokenizer: Any, params: Params, limit: int | None) -> Sentences:
     """Return a split of the corpus, or its first sentences."""
-    corpus = read_table(paths.corpus_split(split), CORPUS_COLUMNS)[:limit]
-    tags = read_table(paths.tags_split(split), TAG_COLUMNS)[:limit]
-    labels = corpus["label"].to_numpy(np.int64)
+    table = read_words(split)[:limit]
+    labels = table["label"].to_numpy(np.int64)
     return prepared(
-        tokenizer, list(corpus["words"]), list(tags["tags"]), params.train.max_pieces, labels
+        tokenizer, list(table["words"]), list(table["tags"]), params.train.max_pieces, labels
     )
 
 
