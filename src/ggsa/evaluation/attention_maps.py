@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ggsa.model import build, classifier
+from ggsa.model import classifier
 from ggsa.model.attention_weights import attention_weights, mass_by_tag, tags_of
 from ggsa.model.classifier import Classifier
 from ggsa.tagging.alignment import TaggedPieces
-from ggsa.training.loop import read_split
+from ggsa.tagging.splits import read_split
 from ggsa.workspace import paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.progress import track
@@ -20,11 +20,10 @@ from ggsa.workspace.tables import write_table
 from ggsa.workspace.vocabulary import TAGS
 
 
-def write_tables(params: Params, study: str = "core") -> None:
+def write_tables(params: Params, study: str = paths.CORE) -> None:
     """Write `attention_by_tag.csv` and `attention_examples.csv`."""
-    tokenizer = build.tokenizer(paths.ENCODER)
     validation, examples = (
-        read_split(name, tokenizer, params).sentences for name in ("validation", "examples")
+        read_split(name, params.train.max_pieces).sentences for name in ("validation", "examples")
     )
     by_tag, by_pair = [], []
     seed = params.grid.seeds[0]

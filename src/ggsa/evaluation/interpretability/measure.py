@@ -23,9 +23,6 @@ from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import write_table
 from ggsa.workspace.vocabulary import TAGS
 
-STUDY = "core"
-"""The study whose models are measured."""
-
 TREEBANK = Path("ud_english_ewt/dev.conllu")
 """In a mirror."""
 
@@ -68,16 +65,16 @@ def measure(corpus: str, params: Params, settings: Settings, folder: Path) -> No
         )
     for mode in params.grid.modes:
         for seed in params.grid.seeds:
-            if not (paths.cell(STUDY, mode, seed) / "config.json").is_file():
+            if not (paths.cell(paths.CORE, mode, seed) / "config.json").is_file():
                 raise UserError(
-                    f"{paths.cell(STUDY, mode, seed)} has no model: expected one for every mode "
+                    f"{paths.cell(paths.CORE, mode, seed)} has no model: expected one for every mode "
                     f"and seed of `grid`. Run `dvc repro train`."
                 )
     torch.set_num_threads(1)
 
     def tag(words: Sequence[Sequence[str]]) -> list[list[str]]:
         pipeline = tagger.load_tagger(paths.TAGGER, params.tagger.batch_size)
-        return tagger.tag_sentences(pipeline, words)
+        return tagger.tag_texts(pipeline, words, params.tagger.mapping)
 
     for table_name, table in measured(params, settings, trained, tag, treebank(params)).items():
         write_table(folder / f"{table_name}.csv", table)
@@ -85,7 +82,7 @@ def measure(corpus: str, params: Params, settings: Settings, folder: Path) -> No
 
 def trained(mode: str, seed: int) -> Classifier:
     """Return the trained model of a cell of core; it computes attention by the dense mask."""
-    return classifier.load(paths.cell(STUDY, mode, seed), implementation="dense")
+    return classifier.load(paths.cell(paths.CORE, mode, seed), implementation="dense")
 
 
 def treebank(params: Params) -> Path | None:

@@ -10,9 +10,8 @@ verdict on accuracy.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
 
-from ggsa.evaluation.statistics import LEVEL, POWER, crossed_standard_error, standard_deviation
+from ggsa.evaluation.statistics import Difference, crossed_standard_error, standard_deviation
 
 
 @dataclass(frozen=True)
@@ -57,48 +56,9 @@ def constant(top: np.ndarray, bottom: np.ndarray, seeds: int) -> Ratio:
     return Ratio(np.broadcast_to(top, (seeds, len(top))), bottom)
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds and sentences; all but the mean is NaN for one seed."""
-
-    mean: float
-    error: float  # standard error
-    freedom: float  # its degrees of freedom
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95% interval, by Student's t."""
-        half = self.error * stats.t.ppf(1 - LEVEL / 2, self.freedom)
-        return float(self.mean - half), float(self.mean + half)
-
-    @property
-    def p(self) -> float:
-        """Two-sided p of a true mean of zero."""
-        if self.error == 0:  # no spread at all: the estimate is taken for the truth
-            return float(self.mean == 0)
-        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.freedom))
-
-    def smallest(self, tests: int) -> float:
-        """Return the true mean that Holm's first step finds with a power of 80%.
-
-        By the noncentral t; the chance of a significant result of the wrong sign is neglected.
-
-        Args:
-            tests: Size of the family.
-        """
-        if not self.error > 0 or not np.isfinite(self.freedom):
-            return 0.0 if self.error == 0 else float("nan")
-        critical = stats.t.ppf(1 - LEVEL / (2 * tests), self.freedom)
-
-        def shortfall(shift: float) -> float:
-            return float(stats.nct.sf(critical, self.freedom, shift)) - POWER
-
-        return self.error * float(optimize.brentq(shortfall, 0, 10 * critical))
-
-
-def estimate(value: Ratio, baseline: Ratio | None = None) -> Estimate:
+def estimate(value: Ratio, baseline: Ratio | None = None) -> Difference:
     """Return a ratio, or its difference to a baseline on the same seeds and sentences."""
     contributions = value.contributions
     if baseline is not None:
         contributions = contributions - baseline.contributions
-    return Estimate(float(contributions.mean()), *crossed_standard_error(contributions))
+    return Difference(float(contributions.mean()), *crossed_standard_error(contributions))

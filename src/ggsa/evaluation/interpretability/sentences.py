@@ -9,12 +9,11 @@ import yaml
 from pydantic import Field, ValidationError
 from transformers import PreTrainedTokenizerBase
 
-from ggsa.tagging import alignment
+from ggsa.tagging import alignment, splits
 from ggsa.tagging.alignment import TaggedPieces
 from ggsa.workspace import paths
 from ggsa.workspace.config import Block
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.tables import CORPUS_COLUMNS, TAG_COLUMNS, read_table
 
 Count = Annotated[int, Field(ge=1)]
 SPECIAL = -1
@@ -105,12 +104,12 @@ def from_words(
 
 
 def read_split(
-    split: str, tokenizer: PreTrainedTokenizerBase, max_pieces: int, limit: int | None
+    name: str, tokenizer: PreTrainedTokenizerBase, max_pieces: int, limit: int | None
 ) -> Sentences:
     """Return a split of the corpus.
 
     Args:
-        split: Its name.
+        name: Of the split.
         tokenizer: Of the encoder.
         max_pieces: Longer sentences are truncated.
         limit: Only so many sentences, the first ones; None is all.
@@ -118,12 +117,5 @@ def read_split(
     Raises:
         UserError: If corpus and tags do not belong together.
     """
-    corpus = read_table(paths.corpus_split(split), CORPUS_COLUMNS)
-    tags = read_table(paths.tags_split(split), TAG_COLUMNS)
-    if list(corpus["id"]) != list(tags["id"]):
-        raise UserError(
-            f"{paths.tags_split(split)} has other ids than {paths.corpus_split(split)}: expected "
-            f"the tags of the same sentences. Run `dvc repro tag`."
-        )
-    words, tags = list(corpus["words"])[:limit], list(tags["tags"])[:limit]
-    return from_words(tokenizer, words, tags, max_pieces)
+    split = splits.read_split(name, max_pieces)
+    return from_words(tokenizer, split.words[:limit], split.word_tags[:limit], max_pieces)

@@ -18,11 +18,13 @@ from ggsa.evaluation.interpretability.attention import Observed, PatternAlone
 from ggsa.evaluation.interpretability.dependency import Expected, best_on_other_half
 from ggsa.evaluation.interpretability.erasure import LOWER_IS_BETTER, MEASURES
 from ggsa.evaluation.interpretability.ratios import Ratio, constant, estimate
-from ggsa.evaluation.statistics import FEWEST_SEEDS, LEVEL, holm
+from ggsa.evaluation.statistics import LEVEL, SEEDS_FOR_ALL, holm
+from ggsa.training.studies import BASELINE
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 
-REFERENCE = "full"
 BIAS, UNIFORM = "bias alone", "uniform"
+"""Baselines without learning."""
+
 WORDS = slice(0, len(UNIVERSAL_TAGS))  # tags of words, special tokens left out
 
 Ratios = Mapping[str, Ratio]  # by arm
@@ -44,7 +46,7 @@ class Question:
     @property
     def family(self) -> str:
         """The questions that are corrected together."""
-        return f"{self.arm} and {'full' if self.baseline == REFERENCE else 'baselines'}"
+        return f"{self.arm} and {'full' if self.baseline == BASELINE else 'baselines'}"
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Tables:
     def add(self, topic: str, measure: str, arm: str, value: Ratio) -> None:
         """Keep what an arm measures."""
         result = estimate(value)
-        low, high = result.interval
+        low, high = result.interval()
         self.rows.append(
             {
                 "topic": topic,
@@ -81,13 +83,13 @@ class Tables:
         self, text: str, topic: str, measure: str, values: Ratios, lower: bool = False
     ) -> None:
         """Keep the question of every arm against full attention; `{arm}` in its text is the arm."""
-        if REFERENCE not in values:
+        if BASELINE not in values:
             return
-        full = values[REFERENCE]
+        full = values[BASELINE]
         for arm, value in values.items():
-            if arm != REFERENCE:
+            if arm != BASELINE:
                 question = text.format(arm=arm)
-                self.ask(Question(question, topic, measure, arm, REFERENCE, value, full, lower))
+                self.ask(Question(question, topic, measure, arm, BASELINE, value, full, lower))
 
     def measures(self) -> pd.DataFrame:
         """Return one row per arm and measure, with its 95% interval."""
@@ -107,7 +109,7 @@ class Tables:
         p_holm = p.groupby(families).transform(holm)
         rows = []
         for i, (one, result) in enumerate(zip(self.questions, estimates, strict=True)):
-            low, high = result.interval
+            low, high = result.interval()
             rows.append(
                 {
                     "family": one.family,
@@ -125,7 +127,7 @@ class Tables:
                     "high": high,
                     "p": p[i],
                     "p_holm": p_holm[i],
-                    "smallest": result.smallest(sizes[i]),
+                    "smallest": result.smallest_detectable(sizes[i]),
                     "verdict": verdict(result.mean, p_holm[i], len(one.value.top), one.lower),
                 }
             )
@@ -134,8 +136,8 @@ class Tables:
 
 def verdict(difference: float, p: float, seeds: int, lower: bool = False) -> str:
     """Return the answer to a question, given its adjusted p."""
-    if seeds < FEWEST_SEEDS:
-        return f"no verdict: fewer than {FEWEST_SEEDS} seeds"
+    if seeds < SEEDS_FOR_ALL:
+        return f"no verdict: fewer than {SEEDS_FOR_ALL} seeds"
     if not p < LEVEL:
         return "inconclusive"
     return "yes" if (difference < 0) == lower else "no"
@@ -144,7 +146,7 @@ def verdict(difference: float, p: float, seeds: int, lower: bool = False) -> str
 def _claims(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the row on claim C6 of every arm that is compared with full."""
     claims = []
-    against = [row for row in rows if row["baseline"] == REFERENCE]
+    against = [row for row in rows if row["baseline"] == BASELINE]
     for arm in dict.fromkeys(row["arm"] for row in against):
         of_arm = [row for row in against if row["arm"] == arm]
         verdicts = {row["verdict"] for row in of_arm}
@@ -154,7 +156,7 @@ def _claims(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "question": f"C6: is {arm}'s attention easier to interpret than full's?",
                 "measure": f"all {len(of_arm)} comparisons with full above",
                 "arm": arm,
-                "baseline": REFERENCE,
+                "baseline": BASELINE,
                 "seeds": of_arm[0]["seeds"],
                 "n": min(row["n"] for row in of_arm),
                 "verdict": verdicts.pop() if len(verdicts) == 1 else "inconclusive",
