@@ -1,24 +1,22 @@
-"""Measure where trained models look, and whether that is easier to interpret (claim C6)."""
+"""Measure whether the attention of core's models is easier to interpret (claim C6)."""
 
 import argparse
 from pathlib import Path
 
-from ggsa.evaluation import interpretability
-from ggsa.evaluation.interpretability import settings
+from ggsa.evaluation.interpretability.measure import measure
+from ggsa.evaluation.interpretability.sentences import load_settings
 from ggsa.workspace import config, paths
 from stages import run
 
 
 def main() -> None:
-    """Write the tables of the corpus that the command line names."""
+    """Write the tables of the corpus that core ran on."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True, choices=("sst2", "probe"))
-    parser.add_argument("--output", type=Path, help="folder of the tables; by default published")
+    parser.add_argument("--corpus", default="sst2", help="corpus that core must have run on")
+    parser.add_argument("--output", type=Path, help="folder of the tables (default: published)")
     arguments = parser.parse_args()
-    base = config.base_overrides("probe") if arguments.corpus == "probe" else None
     folder = arguments.output or paths.interpretability(arguments.corpus)
-    params = config.load(overrides=base)
-    interpretability.measure(arguments.corpus, params, settings.load(), folder)
+    measure(arguments.corpus, config.load(), load_settings(), folder)
 
 
 if __name__ == "__main__":

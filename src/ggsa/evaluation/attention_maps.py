@@ -1,67 +1,51 @@
-"""Where trained models really look: attention weights by tag pair, and on sentences of our own.
+"""The report's tables of attention weights: by pair of tags, and of the example sentences.
 
-Reads the first seed's cell of every mode; writes two tables of the report. No corpus text is
-written: the sentences shown are those of `corpus.examples` in params.yaml.
+They describe the first seed of every mode. No text of the corpus is written: the sentences in the
+second table are `corpus.examples`.
 """
-
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from ggsa.model import batches
-from ggsa.model.attention import Mask
-from ggsa.patterns.pattern import read_pattern
-from ggsa.tagging.alignment import tokenizer as load_tokenizer
-from ggsa.tagging.splits import Split
-from ggsa.training.loop import read_splits
+from ggsa.model import classifier
+from ggsa.model.attention_weights import attention_weights, mass_by_tag, tags_of
+from ggsa.model.classifier import Classifier
+from ggsa.tagging.alignment import TaggedPieces
+from ggsa.tagging.splits import read_split
 from ggsa.workspace import paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.progress import track
 from ggsa.workspace.tables import write_table
 from ggsa.workspace.vocabulary import TAGS
 
-BATCH = 64
 
-
-def write_tables(params: Params, study: str = "core") -> None:
+def write_tables(params: Params, study: str = paths.CORE) -> None:
     """Write `attention_by_tag.csv` and `attention_examples.csv`."""
-    tokenizer = load_tokenizer(paths.ENCODER)
-    validation, examples = read_splits(params, ("validation", "examples")).values()
-    by_tag, shown = [], []
+    validation, examples = (
+        read_split(name, params.train.max_pieces).sentences for name in ("validation", "examples")
+    )
+    by_tag, by_pair = [], []
     seed = params.grid.seeds[0]
-    for mode in track(params.grid.modes, len(params.grid.modes), "look at", "mode"):
-        model = AutoModelForSequenceClassification.from_pretrained(
-            paths.cell(study, mode, seed), attn_implementation="eager"
-        ).eval()
-        mask = Mask(read_pattern(paths.rule_table(mode)), torch.device("cpu"))
-        by_tag.append(weights_by_tag(model, mask, validation).assign(mode=mode, seed=seed))
-        shown.append(example_weights(model, mask, examples, tokenizer).assign(mode=mode, seed=seed))
-    for name, tables in {"attention_by_tag": by_tag, "attention_examples": shown}.items():
-        table = pd.concat(tables)
-        front = ["mode", "seed"]
-        table = table[[*front, *(column for column in table.columns if column not in front)]]
-        write_table(paths.TABLES / f"{name}.csv", table)
+    for mode in track(params.grid.modes, len(params.grid.modes), "attention", "mode"):
+        model = classifier.load(paths.cell(study, mode, seed), implementation="dense")
+        by_tag.append(_labeled(weights_by_tag(model, validation), mode, seed))
+        by_pair.append(_labeled(example_weights(model, examples), mode, seed))
+    write_table(paths.TABLES / "attention_by_tag.csv", pd.concat(by_tag))
+    write_table(paths.TABLES / "attention_examples.csv", pd.concat(by_pair))
 
 
-def weights_by_tag(model: PreTrainedModel, mask: Mask, split: Split) -> pd.DataFrame:
-    """Return how much of its attention a token of one tag gives to all tokens of another.
+def weights_by_tag(model: Classifier, sentences: TaggedPieces) -> pd.DataFrame:
+    """Return the share of its attention that a token of one tag gives to all tokens of another.
 
-    Averaged over heads and over the query tokens of the split, so a row of one layer and query tag
-    sums to one. `count` is the number of query tokens.
+    It is averaged over heads and over query tokens, so the rows of one layer and query tag sum to
+    one. `count` is the number of query tokens.
     """
-    layers, size = model.config.num_hidden_layers, len(TAGS)
+    layers, size = model.model.config.num_hidden_layers, len(TAGS)
     mass, count = np.zeros((layers, size, size)), np.zeros(size, np.int64)
-    for batch, weights in _weights(model, mask, split):
-        one_hot = torch.nn.functional.one_hot(batch.tags, size).float()
-        one_hot[batch.is_padding] = 0  # [batch, token, tag]
-        count += one_hot.sum((0, 1)).long().numpy()
-        for layer, values in enumerate(weights):
-            heads = values.mean(dim=1)  # [batch, query, key]
-            mass[layer] += torch.einsum("bqs,bqk,bkt->st", one_hot, heads, one_hot).numpy()
+    for batch, weights in attention_weights(model.model, model.mask, sentences):
+        count += tags_of(batch).sum((0, 1)).long().numpy()
+        mass += mass_by_tag(weights.mean(dim=2), batch).sum(axis=0)
     return pd.DataFrame(
         [
             {
@@ -71,25 +55,20 @@ def weights_by_tag(model: PreTrainedModel, mask: Mask, split: Split) -> pd.DataF
                 "weight_mean": mass[layer, query, key] / count[query],
                 "count": count[query],
             }
-            for layer in range(layers)
-            for query in range(size)
-            for key in range(size)
+            for layer, query, key in np.ndindex(mass.shape)
             if count[query]
         ]
     )
 
 
-def example_weights(
-    model: PreTrainedModel, mask: Mask, split: Split, tokenizer: object
-) -> pd.DataFrame:
-    """Return every attention weight of every example, one row per layer, head, query and key."""
+def example_weights(model: Classifier, sentences: TaggedPieces) -> pd.DataFrame:
+    """Return every attention weight of every sentence, by layer, head, query and key."""
     rows = []
-    for batch, weights in _weights(model, mask, split):
-        open_pairs = torch.isfinite(mask.bias(batch))[:, 0]
+    for batch, weights in attention_weights(model.model, model.mask, sentences):
+        allowed = torch.isfinite(model.mask.bias(batch))[:, 0]  # [batch, query, key]
         for i, sentence in enumerate(batch.rows.tolist()):
-            length = int((~batch.is_padding[i]).sum())
-            pieces = tokenizer.convert_ids_to_tokens(batch.pieces[i, :length].tolist())
-            tags = [TAGS[tag] for tag in batch.tags[i, :length].tolist()]
+            pieces = model.tokenizer.convert_ids_to_tokens(sentences.pieces[sentence].tolist())
+            tags = [TAGS[tag] for tag in sentences.tags[sentence]]
             rows += [
                 {
                     "sentence": sentence,
@@ -101,25 +80,18 @@ def example_weights(
                     "key_piece": pieces[key],
                     "query_tag": tags[query],
                     "key_tag": tags[key],
-                    "weight": float(values[i, head, query, key]),
-                    "allowed": bool(open_pairs[i, query, key]),
+                    "weight": float(weights[i, layer, head, query, key]),
+                    "allowed": bool(allowed[i, query, key]),
                 }
-                for layer, values in enumerate(weights)
-                for head in range(values.shape[1])
-                for query in range(length)
-                for key in range(length)
+                for layer, head in np.ndindex(*weights.shape[1:3])
+                for query in range(len(pieces))
+                for key in range(len(pieces))
             ]
     table = pd.DataFrame(rows)
     return table.sort_values(["sentence", "layer", "head", "query", "key"], kind="stable")
 
 
-def _weights(
-    model: PreTrainedModel, mask: Mask, split: Split
-) -> Iterator[tuple[batches.Batch, tuple[Tensor, ...]]]:
-    """Yield batches with the attention weights of every layer, `[batch, head, query, key]`."""
-    with torch.inference_mode():
-        for rows in batches.evaluation_order(split.lengths, BATCH):
-            batch = batches.collate(split.sentences, split.labels, rows)
-            bias = mask.bias(batch)
-            output = model(input_ids=batch.pieces, attention_mask=bias, output_attentions=True)
-            yield batch, output.attentions
+def _labeled(table: pd.DataFrame, mode: str, seed: int) -> pd.DataFrame:
+    table.insert(0, "mode", mode)
+    table.insert(1, "seed", seed)
+    return table

@@ -44,7 +44,7 @@ class Pattern:
 
         Raises:
             ValueError: If the number depends on the positions of the tokens (`separator`); then
-                use `ggsa.patterns.controls.density`.
+                use `ggsa.patterns.density.density`.
         """
         pairs = _table_pairs(self.allowed, counts)
         if self.positional is None:

@@ -1,140 +1,164 @@
-"""Do heads look at the syntactic head or at a dependent of a word?
+"""Do heads attend to the syntactic head or to a dependent of a word?
 
-For every word, the other word that it attends most is right if it is the word's head or one of its
-dependents (Clark et al., 2019; Htut et al., 2019). A word that may look at no other one counts as
-wrong, so that the number of words is the same in every mode.
+For every word, the other word that it attends to most counts as a hit if it is the word's head or
+one of its dependents (Clark et al., 2019; Htut et al., 2019). A word that may attend to no other
+one counts as a miss, so the number of words is the same in every mode.
 
-Three baselines: the best fixed offset ("the word before"); uniform attention under the same mask,
-whose most attended word is any of the words that the mask leaves; and the most attended word of
-the bias alone. In the last, ties are shared out evenly.
+There are three baselines: the best fixed offset ("the previous word"); uniform attention under the
+same mask, where any word that the mask leaves may be the most attended one; and the most attended
+word of the bias alone. Ties are shared evenly.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from stanza.utils.conll import CoNLL, CoNLLError
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from ggsa.evaluation.interpretability.attention import (
-    BATCH,
     between_words,
-    looks,
-    unlearned,
+    without_learning,
     word_membership,
 )
-from ggsa.evaluation.interpretability.sentences import Sentences
-from ggsa.model import batches
+from ggsa.evaluation.interpretability.sentences import Sentences, Treebank
 from ggsa.model.attention import Mask
+from ggsa.model.attention_weights import attention_weights, batches_of
+from ggsa.model.classifier import Classifier
+from ggsa.workspace.errors import UserError
 
 TIE = 1e-5
 
 
 @dataclass(frozen=True)
-class Expected:
-    """How many words a pattern alone would get right in every sentence, `[sentence]`."""
+class Tree:
+    """A sentence of a treebank."""
 
-    uniform: np.ndarray
-    bias_alone: np.ndarray
-    sighted: np.ndarray  # words that may look at another one
+    words: tuple[str, ...]
+    tags: tuple[str, ...]  # gold
+    heads: tuple[int, ...]  # [word]: index of each word's head, -1 at the root
+
+    def related(self) -> np.ndarray:
+        """Return whether one word is the head or a dependent of another, bool `[word, word]`."""
+        table = np.zeros((len(self.words), len(self.words)), bool)
+        for word, head in enumerate(self.heads):
+            if head >= 0:
+                table[word, head] = table[head, word] = True
+        return table
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """Hits on dependency relations; `words` and offsets do not depend on mode or seed."""
+class Expected:
+    """Hits that a pattern alone would give in every sentence, `[sentence]`."""
 
-    hits: Mapping[str, np.ndarray]  # [seed, sentence, layer, head]
-    expected: Mapping[str, Expected]
-    offsets: np.ndarray  # [sentence, offset]
-    words: np.ndarray  # [sentence]
+    uniform: np.ndarray
+    bias: np.ndarray
 
 
-def hits(
-    model: PreTrainedModel, mask: Mask, sentences: Sentences, related: list[np.ndarray]
-) -> np.ndarray:
-    """Return how many words look most at a related one, int64 `[sentence, layer, head]`.
+def read_trees(path: Path, settings: Treebank) -> list[Tree]:
+    """Return the first sentences of a CoNLL-U file within the chosen lengths, in lower case.
+
+    Raises:
+        UserError: If the file is not CoNLL-U.
+    """
+    try:
+        document = CoNLL.conll2doc(path)
+    except CoNLLError as error:
+        raise UserError(
+            f"{path}: expected a treebank in CoNLL-U format ({error.__cause__ or error}). Restore "
+            f"the file from Universal Dependencies."
+        ) from error
+    trees = [
+        Tree(
+            words=tuple(word.text.lower() for word in sentence.words),
+            tags=tuple(word.upos for word in sentence.words),
+            heads=tuple(word.head - 1 for word in sentence.words),
+        )
+        for sentence in document.sentences
+        if settings.shortest <= len(sentence.words) <= settings.longest
+    ]
+    return trees[: settings.sentences]
+
+
+def hits(model: Classifier, sentences: Sentences, related: list[np.ndarray]) -> np.ndarray:
+    """Return how many words attend most to a related one, int64 `[sentence, layer, head]`.
 
     Args:
-        model: With attention weights (`attn_implementation="eager"`).
-        mask: Of its mode.
-        sentences: With trees.
-        related: Of every sentence, bool `[word, word]`; see `Tree.related`.
+        model: The trained model.
+        sentences: The sentences of the trees.
+        related: For every sentence, bool `[word, word]`; see `Tree.related`.
     """
-    config = model.config
-    found = np.zeros(
-        (len(sentences), config.num_hidden_layers, config.num_attention_heads), np.int64
-    )
-    for batch, values in looks(model, mask, sentences.split):
-        member = word_membership(sentences, batch)
-        words = _others(between_words(values, member))
+    config = model.model.config
+    shape = (len(sentences), config.num_hidden_layers, config.num_attention_heads)
+    count = np.zeros(shape, np.int64)
+    for batch, weights in attention_weights(model.model, model.mask, sentences.pieces):
+        words = _others(between_words(weights, word_membership(sentences, batch)))
         best = words.max(dim=-1)
-        right = _related(related, batch.rows, words.shape[-1])[:, None, None].expand_as(words)
-        right = right.gather(-1, best.indices[..., None])[..., 0] & (best.values > 0)
-        found[batch.rows.numpy()] = right.sum(-1).numpy()
-    return found
+        hit = _padded(related, batch.rows, words.shape[-1])[:, None, None].expand_as(words)
+        hit = hit.gather(-1, best.indices[..., None])[..., 0] & (best.values > 0)
+        count[batch.rows.numpy()] = hit.sum(-1).numpy()
+    return count
 
 
 def expected(mask: Mask, sentences: Sentences, related: list[np.ndarray]) -> Expected:
-    """Return what a pattern alone would get right."""
-    uniform, bias_alone, sighted = np.zeros((3, len(sentences)))
-    split = sentences.split
-    for rows in batches.evaluation_order(split.lengths, BATCH):
-        batch = batches.collate(split.sentences, split.labels, rows)
-        member = word_membership(sentences, batch)
-        biased = _others(between_words(unlearned(mask, batch)[1], member))
-        right = _related(related, batch.rows, biased.shape[-1])
+    """Return the hits that a pattern alone would give."""
+    uniform, bias = np.zeros((2, len(sentences)))
+    for batch in batches_of(sentences.pieces):
+        rows, member = batch.rows.numpy(), word_membership(sentences, batch)
+        biased = _others(between_words(without_learning(mask, batch)[1], member))
+        table = _padded(related, batch.rows, biased.shape[-1])
         allowed = biased > 0
         largest = biased.max(-1, keepdim=True).values
         most = allowed & (biased >= largest * (1 - TIE))
-        uniform[rows] = _share(right, allowed).sum(-1).numpy()
-        bias_alone[rows] = _share(right, most).sum(-1).numpy()
-        sighted[rows] = allowed.any(-1).sum(-1).numpy()
-    return Expected(uniform, bias_alone, sighted)
+        uniform[rows] = _share(table, allowed).sum(-1).numpy()
+        bias[rows] = _share(table, most).sum(-1).numpy()
+    return Expected(uniform, bias)
 
 
 def offset_hits(related: list[np.ndarray], offsets: int) -> np.ndarray:
     """Return how many words are related to the one at each offset, int64 `[sentence, offset]`.
 
-    Offsets run from -offsets to offsets without 0; an offset that leaves the sentence is wrong.
+    An offset that leaves the sentence is a miss.
     """
     steps = offset_steps(offsets)
     return np.array([[int(np.trace(table, step)) for step in steps] for table in related])
 
 
 def offset_steps(offsets: int) -> list[int]:
-    """Return the offsets that are tried."""
+    """Return the offsets that are tried: -offsets to offsets without 0."""
     return [step for step in range(-offsets, offsets + 1) if step]
 
 
-def chosen_elsewhere(found: np.ndarray) -> tuple[np.ndarray, list[int]]:
+def best_on_other_half(count: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """Return the hits of the best choice, never on the sentences that it was chosen on.
 
-    The best column over the even sentences is read on the odd ones, and the other way round, so
-    that all sentences are used and none is used twice.
+    The best column over the odd sentences is read on the even ones and the other way round, so all
+    sentences are used and none is used twice.
 
     Args:
-        found: `[sentence, choice]`.
+        count: `[sentence, choice]`.
 
     Returns:
-        Hits `[sentence]`, and the choices made on the odd and on the even sentences.
+        Hits `[sentence]`, and the choices that are read on the even and on the odd sentences.
     """
-    best = np.empty(len(found), found.dtype)
+    best = np.empty(len(count), count.dtype)
     choices = []
     for start in (0, 1):
-        choice = int(found[1 - start :: 2].sum(0).argmax())
-        best[start::2] = found[start::2, choice]
+        choice = int(count[1 - start :: 2].sum(0).argmax())
+        best[start::2] = count[start::2, choice]
         choices.append(choice)
     return best, choices
 
 
 def _others(words: Tensor) -> Tensor:
-    """Return attention between words with nothing for a word itself."""
+    """Return attention between words without that of a word to itself."""
     itself = torch.eye(words.shape[-1], dtype=torch.bool)
     return words.masked_fill(itself, 0.0)
 
 
-def _related(related: list[np.ndarray], rows: Tensor, longest: int) -> Tensor:
+def _padded(related: list[np.ndarray], rows: Tensor, longest: int) -> Tensor:
+    """Return which words of a batch are related, bool `[batch, word, word]`."""
     table = torch.zeros(len(rows), longest, longest, dtype=torch.bool)
     for i, row in enumerate(rows.tolist()):
         size = len(related[row])
@@ -142,6 +166,6 @@ def _related(related: list[np.ndarray], rows: Tensor, longest: int) -> Tensor:
     return table
 
 
-def _share(right: Tensor, chosen: Tensor) -> Tensor:
-    """Return the chance that a random one of the chosen words is right, `[batch, query]`."""
-    return (right & chosen).sum(-1) / chosen.sum(-1).clamp(min=1)
+def _share(related: Tensor, chosen: Tensor) -> Tensor:
+    """Return the chance that a random chosen word is a related one, `[batch, query]`."""
+    return (related & chosen).sum(-1) / chosen.sum(-1).clamp(min=1)

@@ -1,55 +1,54 @@
-"""What deleting the words that `[CLS]` attends most does (ERASER; DeYoung et al., 2020).
+"""The effect of deleting the words that `[CLS]` attends to most (ERASER; DeYoung et al., 2020).
 
-*Comprehensiveness* is how much the probability of the predicted class drops when these words are
-deleted with their tags; *sufficiency*, when all others are. High and low are good. As many random
-words tell what any deletion does.
+*Comprehensiveness* is how much the probability of the predicted class drops when these words and
+their tags are deleted (high is good); *sufficiency*, when all other words are (low is good);
+*flips* is the share of predictions that change without them. As many random words are the baseline.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
 
-from ggsa.evaluation.interpretability.attention import BATCH
-from ggsa.evaluation.interpretability.sentences import Sentences, prepared
-from ggsa.evaluation.interpretability.settings import Erasure
-from ggsa.model import batches
-from ggsa.model.attention import Mask
-from ggsa.training.loop import Split
+from ggsa.evaluation.interpretability.sentences import Erasure
+from ggsa.model.classifier import Classifier
 
 MEASURES = ("comprehensiveness", "sufficiency", "flips")
-"""Drop of probability without, and with nothing but, the words; share of predictions that change
-without them."""
+LOWER_IS_BETTER = ("sufficiency",)
+
+Places = Sequence[np.ndarray]
+"""Indices of chosen words of every sentence."""
 
 
 @dataclass(frozen=True)
-class Variants:
-    """Sentences without some words, and with these words alone."""
+class Texts:
+    """The words and tags of sentences."""
 
-    without: Sentences
-    alone: Sentences
+    words: Sequence[Sequence[str]]
+    tags: Sequence[Sequence[str]]
 
+    def only(self, places: Places) -> "Texts":
+        """Return the sentences reduced to the chosen words."""
 
-@dataclass(frozen=True)
-class Erased:
-    """What deletions do, for every mode, seed, sentence and measure."""
+        def chosen(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+            return [[row[i] for i in at] for row, at in zip(rows, places, strict=True)]
 
-    top: Mapping[str, np.ndarray]  # [seed, sentence, measure]
-    random: Mapping[str, np.ndarray]  # the same, averaged over the draws
+        return Texts(chosen(self.words), chosen(self.tags))
 
+    def without(self, places: Places) -> "Texts":
+        """Return the sentences without the chosen words."""
+        return self.only(
+            [
+                np.setdiff1d(np.arange(len(row)), at)
+                for row, at in zip(self.words, places, strict=True)
+            ]
+        )
 
-def probabilities(model: PreTrainedModel, mask: Mask, split: Split) -> np.ndarray:
-    """Return the probability of each class, `[sentence, 2]`."""
-    found = np.empty((len(split.ids), model.config.num_labels))
-    with torch.inference_mode():
-        for rows in batches.evaluation_order(split.lengths, BATCH):
-            batch = batches.collate(split.sentences, split.labels, rows)
-            logits = model(input_ids=batch.pieces, attention_mask=mask.bias(batch)).logits
-            found[rows] = logits.double().softmax(-1).numpy()
-    return found
+    def probabilities(self, model: Classifier) -> np.ndarray:
+        """Return the probability of each class, `[sentence, class]`."""
+        logits = torch.from_numpy(model.logits(self.words, self.tags))
+        return logits.double().softmax(-1).numpy()
 
 
 def erased_words(length: int, share: float) -> int:
@@ -74,60 +73,44 @@ def random_words(lengths: Sequence[int], share: float, seed: int) -> list[np.nda
     ]
 
 
-def variants(
-    sentences: Sentences, words: list[np.ndarray], tokenizer: Any, max_pieces: int
-) -> Variants:
-    """Return the sentences without the words, and with nothing else; tags go with their words."""
-    kept = [
-        np.setdiff1d(np.arange(len(row)), gone)
-        for row, gone in zip(sentences.words, words, strict=True)
-    ]
-
-    def only(places: list[np.ndarray]) -> Sentences:
-        return prepared(
-            tokenizer,
-            [[row[i] for i in at] for row, at in zip(sentences.words, places, strict=True)],
-            [[row[i] for i in at] for row, at in zip(sentences.tags, places, strict=True)],
-            max_pieces,
-        )
-
-    return Variants(without=only(kept), alone=only(words))
-
-
-def effects(model: PreTrainedModel, mask: Mask, whole: np.ndarray, changed: Variants) -> np.ndarray:
-    """Return what deletion does to every sentence, `[sentence, measure]`, as in `MEASURES`.
+def effects(
+    model: Classifier,
+    texts: Texts,
+    attention: Sequence[np.ndarray],
+    settings: Erasure,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the effect of deleting the most attended words, and of random ones.
 
     Args:
-        model: The classifier.
-        mask: Of its mode.
-        whole: Probabilities of the whole sentences, `[sentence, 2]`.
-        changed: The same sentences with words deleted.
+        model: The trained model.
+        texts: The sentences.
+        attention: Attention of `[CLS]` to the words of every sentence.
+        settings: How many words are deleted, and how often random ones are drawn.
+        seed: Draws random words; equal for all models, so that these lose the same words.
+
+    Returns:
+        Two arrays `[sentence, measure]`, as in `MEASURES`; the second averaged over the draws.
     """
+    whole = texts.probabilities(model)
     predicted = whole.argmax(1)
     row = np.arange(len(whole))
-    without = probabilities(model, mask, changed.without.split)
-    alone = probabilities(model, mask, changed.alone.split)
-    return np.stack(
-        [
-            whole[row, predicted] - without[row, predicted],
-            whole[row, predicted] - alone[row, predicted],
-            without.argmax(1) != predicted,
-        ],
-        axis=1,
-    )
 
-
-def random_variants(
-    sentences: Sentences, settings: Erasure, tokenizer: Any, max_pieces: int, seed: int
-) -> list[Variants]:
-    """Return the draws of random words, the same for every model."""
-    lengths = [len(row) for row in sentences.words]
-    return [
-        variants(
-            sentences,
-            random_words(lengths, settings.share, seed + draw),
-            tokenizer,
-            max_pieces,
+    def effect(places: Places) -> np.ndarray:
+        without = texts.without(places).probabilities(model)
+        alone = texts.only(places).probabilities(model)
+        return np.stack(
+            [
+                whole[row, predicted] - without[row, predicted],
+                whole[row, predicted] - alone[row, predicted],
+                without.argmax(1) != predicted,
+            ],
+            axis=1,
         )
-        for draw in range(settings.draws)
-    ]
+
+    lengths = [len(words) for words in texts.words]
+    draws = [random_words(lengths, settings.share, seed + i) for i in range(settings.draws)]
+    return (
+        effect(top_words(attention, settings.share)),
+        np.mean([effect(places) for places in draws], axis=0),
+    )

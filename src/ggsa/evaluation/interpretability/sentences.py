@@ -1,30 +1,76 @@
-"""The sentences that are measured: their words, their pieces, and the trees of a treebank."""
+"""What is measured: the settings of the study, and sentences as words with tags and as pieces."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+import yaml
+from pydantic import Field, ValidationError
+from transformers import PreTrainedTokenizerBase
 
-from ggsa.evaluation.interpretability.settings import Treebank
-from ggsa.tagging import alignment
-from ggsa.tagging.splits import Split, read_words
-from ggsa.workspace.config import Params
-from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
+from ggsa.tagging import alignment, splits
+from ggsa.tagging.alignment import TaggedPieces
+from ggsa.workspace import paths
+from ggsa.workspace.config import Block
+from ggsa.workspace.errors import UserError
 
-TREEBANK = Path("ud_english_ewt/dev.conllu")  # in a mirror
+Count = Annotated[int, Field(ge=1)]
 SPECIAL = -1
+"""The word of a special token."""
+
+
+class Treebank(Block):
+    """Which sentences of the treebank are used, and how far a fixed offset may reach."""
+
+    sentences: Count
+    shortest: Count
+    longest: Count
+    offsets: Count
+
+
+class Erasure(Block):
+    """How many words are deleted."""
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    shortest: Annotated[int, Field(ge=2)]
+    draws: Count
+
+
+class Settings(Block):
+    """The content of settings.yaml."""
+
+    sentences: Count | None
+    treebank: Treebank
+    erasure: Erasure
+
+
+def load_settings() -> Settings:
+    """Return the content of `studies/interpretability/settings.yaml`.
+
+    Raises:
+        UserError: If the file is missing or wrong.
+    """
+    path = paths.STUDIES / "interpretability" / "settings.yaml"
+    try:
+        return Settings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, got {problem['input']!r}"
+            for problem in error.errors()
+        )
+        raise UserError(f"{path}: {problems}. Fix the file and run the stage again.") from error
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {error}. Restore it from Git.") from error
 
 
 @dataclass(frozen=True)
 class Sentences:
     """Sentences as words with tags and, aligned with these, as pieces."""
 
-    words: list[tuple[str, ...]]
-    tags: list[tuple[str, ...]]
-    split: Split
+    words: Sequence[Sequence[str]]
+    tags: Sequence[Sequence[str]]
+    pieces: TaggedPieces
     word_of_piece: list[np.ndarray]  # [sentence] of int64 [token]; `SPECIAL` at special tokens
 
     def __len__(self) -> int:
@@ -32,29 +78,11 @@ class Sentences:
         return len(self.words)
 
 
-@dataclass(frozen=True)
-class Tree:
-    """A sentence of a treebank."""
-
-    words: tuple[str, ...]
-    tags: tuple[str, ...]  # gold
-    heads: tuple[int, ...]  # [word]: index of each word's head, -1 at the root
-
-    def related(self) -> np.ndarray:
-        """Return whether one word is the head or a dependent of another, bool `[word, word]`."""
-        table = np.zeros((len(self.words), len(self.words)), bool)
-        for word, head in enumerate(self.heads):
-            if head >= 0:
-                table[word, head] = table[head, word] = True
-        return table
-
-
-def prepared(
-    tokenizer: Any,
+def from_words(
+    tokenizer: PreTrainedTokenizerBase,
     words: Sequence[Sequence[str]],
     tags: Sequence[Sequence[str]],
     max_pieces: int,
-    labels: np.ndarray | None = None,
 ) -> Sentences:
     """Return sentences ready for a model, with the word that every piece belongs to.
 
@@ -67,61 +95,27 @@ def prepared(
         truncation=True,
         max_length=max_pieces,
     )
-    of_piece = [
+    word_of_piece = [
         np.array([SPECIAL if word is None else word for word in encoded.word_ids(i)], np.int64)
         for i in range(len(words))
     ]
-    split = Split(
-        name="",
-        ids=np.arange(len(words)),
-        words=[list(row) for row in words],
-        word_tags=[list(row) for row in tags],
-        sentences=alignment.align(tokenizer, words, tags, max_pieces),
-        labels=np.full(len(words), -1) if labels is None else labels,
-        class_names=(),
-    )
-    return Sentences([tuple(w) for w in words], [tuple(t) for t in tags], split, of_piece)
+    pieces = alignment.align(tokenizer, words, tags, max_pieces)
+    return Sentences(words, tags, pieces, word_of_piece)
 
 
-def of_corpus(split: str, tokenizer: Any, params: Params, limit: int | None) -> Sentences:
-    """Return a split of the corpus, or its first sentences."""
-    table = read_words(split)[:limit]
-    labels = table["label"].to_numpy(np.int64)
-    return prepared(
-        tokenizer, list(table["words"]), list(table["tags"]), params.train.max_pieces, labels
-    )
+def read_split(
+    name: str, tokenizer: PreTrainedTokenizerBase, max_pieces: int, limit: int | None
+) -> Sentences:
+    """Return a split of the corpus.
 
+    Args:
+        name: Of the split.
+        tokenizer: Of the encoder.
+        max_pieces: Longer sentences are truncated.
+        limit: Only so many sentences, the first ones; None is all.
 
-def treebank_file(params: Params) -> Path | None:
-    """Return the treebank of the mirror, or None where there is none."""
-    mirror = params.assets.mirror_folder()
-    path = mirror / TREEBANK if mirror else None
-    return path if path is not None and path.is_file() else None
-
-
-def trees(path: Path, settings: Treebank) -> list[Tree]:
-    """Return the first sentences of a CoNLL-U file that have the lengths asked for, lower-cased.
-
-    Ranges of a split word (`1-2`) and empty nodes (`1.1`) are passed over.
+    Raises:
+        UserError: If corpus and tags do not belong together.
     """
-    found: list[Tree] = []
-    for block in path.read_text(encoding="utf-8").split("\n\n"):
-        rows = [line.split("\t") for line in block.splitlines() if line and line[0] != "#"]
-        rows = [row for row in rows if row[0].isdigit()]
-        if not settings.shortest <= len(rows) <= settings.longest:
-            continue
-        found.append(
-            Tree(
-                words=tuple(row[1].lower() for row in rows),
-                tags=tuple(row[3] if row[3] in UNIVERSAL_TAGS else "X" for row in rows),
-                heads=tuple(int(row[6]) - 1 for row in rows),
-            )
-        )
-        if len(found) == settings.sentences:
-            break
-    return found
-
-
-def sha256(path: Path) -> str:
-    """Return the checksum of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    split = splits.read_split(name, max_pieces)
+    return from_words(tokenizer, split.words[:limit], split.word_tags[:limit], max_pieces)

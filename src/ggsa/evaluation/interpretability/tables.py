@@ -1,316 +1,294 @@
-"""The tables of the interpretability measurements, and the verdict on each question.
+"""The rows of the study: what each arm measures, and the answer to each question.
 
-Every mean has its standard deviation over seeds and the number of sentences beside it, every
-difference its 95% interval (`ggsa.evaluation.interpretability.resampling`). A verdict is `yes` where the
-interval of the difference to the baseline lies above zero, `no` where it lies below, else `cannot
-tell`; differences are taken so that above zero is what the question asks for. This rule, the
-questions and their baselines were fixed before any number was seen. The intervals are not widened
-for the number of questions.
+Every question compares an arm with a baseline on the same sentences and seeds, and names the
+direction that it asks for. The difference is tested by its crossed random-effects standard error
+and Student's t (`ratios`). Holm's correction covers an arm's comparisons with full attention, which
+decide claim C6, as one family, and its comparisons with all other baselines as another. The
+questions, baselines and families were fixed before any number was seen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ggsa.evaluation.interpretability.attention import Baselines, Weights
-from ggsa.evaluation.interpretability.resampling import Draws, Ratio, draws, unseeded, verdict
-from ggsa.evaluation.statistics import FEWEST_SEEDS
-from ggsa.workspace.config import Params
-from ggsa.workspace.vocabulary import TAGS, UNIVERSAL_TAGS
+from ggsa.evaluation.interpretability.attention import Observed, PatternAlone
+from ggsa.evaluation.interpretability.dependency import Expected, best_on_other_half
+from ggsa.evaluation.interpretability.erasure import LOWER_IS_BETTER, MEASURES
+from ggsa.evaluation.interpretability.ratios import Ratio, constant, estimate
+from ggsa.evaluation.statistics import LEVEL, SEEDS_FOR_ALL, holm
+from ggsa.training.studies import BASELINE
+from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 
-Rows = list[dict[str, Any]]
-Looked = Mapping[str, Sequence[Weights]]
+BIAS, UNIFORM = "bias alone", "uniform"
+"""Baselines without learning."""
+
 WORDS = slice(0, len(UNIVERSAL_TAGS))  # tags of words, special tokens left out
-REFERENCE = "full"
+
+Ratios = Mapping[str, Ratio]  # by arm
 
 
 @dataclass(frozen=True)
-class Cells:
-    """What was measured: modes, seeds, and resamplings of seeds and sentences."""
+class Question:
+    """A question whose answer is yes where a value is above its baseline, or below it."""
 
-    modes: tuple[str, ...]
-    seeds: tuple[int, ...]
-    draws: Draws
-
-    @classmethod
-    def of(cls, params: Params, sentences: int) -> "Cells":
-        """Return the cells of the grid, with resamplings of so many sentences."""
-        modes, seeds, options = params.grid.modes, params.grid.seeds, params.evaluate
-        return cls(
-            modes,
-            seeds,
-            draws(len(seeds), sentences, options.bootstrap_samples, options.seed),
-        )
+    text: str
+    topic: str
+    measure: str
+    arm: str
+    baseline: str
+    value: Ratio
+    expected: Ratio
+    lower: bool = False  # whether lower is better
 
     @property
-    def counts(self) -> dict[str, int]:
-        """The two numbers that stand beside every mean."""
-        return {"sentences": self.draws.of_sentences.shape[1], "seeds": len(self.seeds)}
-
-    def beyond(self, ratio: Ratio, baseline: Ratio, name: str) -> dict[str, Any]:
-        """Return the columns of a difference, by the name of its baseline; scalars only."""
-        low, high = self.draws.interval(ratio, baseline)
-        return {
-            f"difference_to_{name}": float(ratio.mean - baseline.mean),
-            f"difference_to_{name}_low": float(low),
-            f"difference_to_{name}_high": float(high),
-        }
-
-    def others(self) -> list[str]:
-        """Return the modes that are compared with full attention, if that was measured."""
-        return [mode for mode in self.modes if REFERENCE in self.modes and mode != REFERENCE]
-
-    def finding(
-        self, question: str, mode: str, measure: str, value: Ratio, baseline: Ratio, name: str
-    ) -> dict[str, Any]:
-        """Return the row of a question whose answer is yes where the value is above a baseline."""
-        low, high = (float(end) for end in self.draws.interval(value, baseline))
-        return {
-            "question": question,
-            "mode": mode,
-            "measure": measure,
-            "value": float(value.mean),
-            "baseline": name,
-            "baseline_value": float(baseline.mean),
-            "difference": float(value.mean - baseline.mean),
-            "interval_low": low,
-            "interval_high": high,
-            "n_sentences": self.counts["sentences"],
-            "n_seeds": self.counts["seeds"],
-            "verdict": verdict(low, high),
-        }
+    def family(self) -> str:
+        """The questions that are corrected together."""
+        return f"{self.arm} and {'full' if self.baseline == BASELINE else 'baselines'}"
 
 
-# Attention by tag pair.
+@dataclass
+class Tables:
+    """The measures and questions of all topics."""
 
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
 
-def tag_pairs(cells: Cells, looked: Looked, alone: Mapping[str, Baselines]) -> tuple[Any, Rows]:
-    """Return attention mass per tag pair against what uniform attention would give it.
+    def add(self, topic: str, measure: str, arm: str, value: Ratio) -> None:
+        """Keep what an arm measures."""
+        result = estimate(value)
+        low, high = result.interval()
+        self.rows.append(
+            {
+                "topic": topic,
+                "measure": measure,
+                "arm": arm,
+                "mean": result.mean,
+                "sd": value.sd,
+                "low": low,
+                "high": high,
+                "seeds": len(value.top),
+                "n": len(value.bottom),
+            }
+        )
 
-    `mass` is the share of its attention that a token of the query tag gives to all tokens of the
-    key tag; `ratio` is mass / the same of uniform attention under the mode's mask (blank where the
-    mask allows none). An interval is blank where the pair is too rare for every resampling.
-    """
-    over_uniform = {
-        mode: Ratio(_stacked(looked[mode], "mass"), alone[mode].uniform) for mode in cells.modes
-    }
-    rows: Rows = []
-    for mode in cells.modes:
-        base, ratio = alone[mode], over_uniform[mode]
-        queries = base.queries[:, :, None] * np.ones(len(TAGS))
-        share = Ratio(ratio.top, queries)
-        expected = unseeded(base.uniform, queries, len(cells.seeds)).mean
-        biased = unseeded(base.bias_alone, queries, len(cells.seeds)).mean
-        low = high = difference = np.full(expected.shape, np.nan)
-        if mode in cells.others():
-            reference = over_uniform[REFERENCE]
-            difference = ratio.mean - reference.mean
-            low, high = cells.draws.interval(ratio, reference)
-        for query, key in np.argwhere(base.queries.sum(0)[:, None] * base.queries.sum(0) > 0):
-            at = (query, key)
+    def ask(self, question: Question) -> None:
+        """Keep a question, unless its two sides are equal by construction."""
+        if not np.array_equal(question.value.contributions, question.expected.contributions):
+            self.questions.append(question)
+
+    def ask_against_full(
+        self, text: str, topic: str, measure: str, values: Ratios, lower: bool = False
+    ) -> None:
+        """Keep the question of every arm against full attention; `{arm}` in its text is the arm."""
+        if BASELINE not in values:
+            return
+        full = values[BASELINE]
+        for arm, value in values.items():
+            if arm != BASELINE:
+                question = text.format(arm=arm)
+                self.ask(Question(question, topic, measure, arm, BASELINE, value, full, lower))
+
+    def measures(self) -> pd.DataFrame:
+        """Return one row per arm and measure, with its 95% interval."""
+        return pd.DataFrame(self.rows)
+
+    def findings(self) -> pd.DataFrame:
+        """Return one row per question, and one on claim C6 for every arm but full.
+
+        C6 (easier to interpret than full attention) is `yes` where every comparison of the arm with
+        full is, `no` where every one is, else `inconclusive`. `smallest` is the difference that the
+        first step of Holm's procedure finds with a power of 80%.
+        """
+        estimates = [estimate(one.value, one.expected) for one in self.questions]
+        families = pd.Series([one.family for one in self.questions], dtype=str)
+        sizes = families.map(families.value_counts())
+        p = pd.Series([one.p for one in estimates], dtype=float)
+        p_holm = p.groupby(families).transform(holm)
+        rows = []
+        for i, (one, result) in enumerate(zip(self.questions, estimates, strict=True)):
+            low, high = result.interval()
             rows.append(
                 {
-                    "mode": mode,
-                    "query_tag": TAGS[query],
-                    "key_tag": TAGS[key],
-                    "mass_mean": share.mean[at],
-                    "mass_sd": share.sd[at],
-                    "mass_uniform": expected[at],
-                    "mass_bias_alone": biased[at],
-                    "ratio_mean": ratio.mean[at],
-                    "ratio_sd": ratio.sd[at],
-                    "ratio_difference_to_full": difference[at],
-                    "ratio_difference_to_full_low": low[at],
-                    "ratio_difference_to_full_high": high[at],
-                    "queries": base.queries[:, query].sum(),
-                    **cells.counts,
+                    "family": one.family,
+                    "question": one.text,
+                    "topic": one.topic,
+                    "measure": one.measure,
+                    "arm": one.arm,
+                    "baseline": one.baseline,
+                    "seeds": len(one.value.top),
+                    "n": len(one.value.bottom),
+                    "value": one.value.mean,
+                    "baseline_value": one.expected.mean,
+                    "difference": result.mean,
+                    "low": low,
+                    "high": high,
+                    "p": p[i],
+                    "p_holm": p_holm[i],
+                    "smallest": result.smallest_detectable(sizes[i]),
+                    "verdict": verdict(result.mean, p_holm[i], len(one.value.top), one.lower),
                 }
             )
-    return pd.DataFrame(rows), []
+        return pd.DataFrame(rows + _claims(rows))
 
 
-def entropy(cells: Cells, looked: Looked, alone: Mapping[str, Baselines]) -> tuple[Any, Rows]:
-    """Return normalized entropy per layer and head: 1 is uniform over the allowed keys.
+def verdict(difference: float, p: float, seeds: int, lower: bool = False) -> str:
+    """Return the answer to a question, given its adjusted p."""
+    if seeds < SEEDS_FOR_ALL:
+        return f"no verdict: fewer than {SEEDS_FOR_ALL} seeds"
+    if not p < LEVEL:
+        return "inconclusive"
+    return "yes" if (difference < 0) == lower else "no"
 
-    Over the queries that may look at two keys or more. The rows of layer and head `all` are means.
+
+def _claims(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the row on claim C6 of every arm that is compared with full."""
+    claims = []
+    against = [row for row in rows if row["baseline"] == BASELINE]
+    for arm in dict.fromkeys(row["arm"] for row in against):
+        of_arm = [row for row in against if row["arm"] == arm]
+        verdicts = {row["verdict"] for row in of_arm}
+        claims.append(
+            {
+                "family": of_arm[0]["family"],
+                "question": f"C6: is {arm}'s attention easier to interpret than full's?",
+                "measure": f"all {len(of_arm)} comparisons with full above",
+                "arm": arm,
+                "baseline": BASELINE,
+                "seeds": of_arm[0]["seeds"],
+                "n": min(row["n"] for row in of_arm),
+                "verdict": verdicts.pop() if len(verdicts) == 1 else "inconclusive",
+            }
+        )
+    return claims
+
+
+# The topics.
+
+
+def sharpness(
+    tables: Tables,
+    observed: Mapping[str, Sequence[Observed]],
+    alone: Mapping[str, PatternAlone],
+) -> None:
+    """Add how far attention is from uniform: 1 - entropy / log(number of allowed keys).
+
+    The mean of layers and heads, over the queries that may attend to two keys or more.
     """
-    heads = {mode: _stacked(looked[mode], "spread") for mode in cells.modes}
-    ratios = {
-        mode: Ratio(top, np.broadcast_to(alone[mode].choosers[:, None, None], top.shape[1:]))
-        for mode, top in heads.items()
-    }
-    overall = {
-        mode: Ratio(top.mean(axis=(2, 3)), alone[mode].choosers) for mode, top in heads.items()
-    }
-    rows: Rows = []
-    for mode in cells.modes:
-        base = alone[mode]
-        places = list(np.ndindex(*heads[mode].shape[2:]))
-        biased = base.spread.sum() / base.choosers.sum()
-        for place in ("all", *places):
-            mine = overall[mode] if place == "all" else ratios[mode].chosen(*place)
-            theirs = overall if place == "all" else None
-            extra = {}
-            if mode in cells.others():
-                full = theirs[REFERENCE] if theirs else ratios[REFERENCE].chosen(*place)
-                extra = cells.beyond(mine, full, REFERENCE)
-            rows.append(
-                {
-                    "mode": mode,
-                    "layer": "all" if place == "all" else place[0],
-                    "head": "all" if place == "all" else place[1],
-                    "entropy_mean": float(mine.mean),
-                    "entropy_sd": float(mine.sd),
-                    "entropy_bias_alone": biased,
-                    **extra,
-                    "queries": base.choosers.sum(),
-                    **cells.counts,
-                }
-            )
-    return pd.DataFrame(rows), _concentration(cells, overall, alone)
-
-
-def _concentration(
-    cells: Cells, overall: Mapping[str, Ratio], alone: Mapping[str, Baselines]
-) -> Rows:
-    measure = "1 - entropy / log(allowed keys), mean of layers and heads"
-    concentrated = {
-        mode: Ratio(ratio.bottom - ratio.top, ratio.bottom) for mode, ratio in overall.items()
-    }
-    rows = [
-        cells.finding(
-            f"Is {mode}'s attention more concentrated than full's?",
-            mode,
-            measure,
-            concentrated[mode],
-            concentrated[REFERENCE],
-            REFERENCE,
-        )
-        for mode in cells.others()
-    ]
-    for mode in cells.modes:
-        base = alone[mode]
-        if np.allclose(base.spread, base.choosers):
-            continue  # bias alone is uniform: nothing is less concentrated
-        by_bias = unseeded(base.choosers - base.spread, base.choosers, len(cells.seeds))
-        rows.append(
-            cells.finding(
-                f"Is {mode}'s attention more concentrated than its bias alone makes it?",
-                mode,
-                measure,
-                concentrated[mode],
-                by_bias,
-                "bias alone",
-            )
-        )
-    return rows
+    topic = measure = "sharpness"
+    values = {}
+    for arm, pattern in alone.items():
+        total = pattern.choosers
+        value = Ratio(total - np.stack([one.entropy for one in observed[arm]]), total)
+        values[arm] = value
+        tables.add(topic, measure, arm, value)
+        if not np.allclose(pattern.entropy, total):  # else nothing is less sharp than the bias
+            bias = constant(total - pattern.entropy, total, len(value.top))
+            text = f"Is {arm}'s attention sharper than its bias alone makes it?"
+            tables.ask(Question(text, topic, measure, arm, BIAS, value, bias))
+    tables.ask_against_full("Is {arm}'s attention sharper than full's?", topic, measure, values)
 
 
 def rule_share(
-    cells: Cells,
-    looked: Looked,
-    alone: Mapping[str, Baselines],
-    pairs: Mapping[str, np.ndarray],
-) -> tuple[Any, Rows]:
-    """Return the share of the attention of words (not of special tokens) on sets of tag pairs.
+    tables: Tables,
+    observed: Mapping[str, Sequence[Observed]],
+    alone: Mapping[str, PatternAlone],
+    rules: np.ndarray,
+) -> None:
+    """Add the share of the attention of words that falls on the pairs of the rules.
 
     Args:
-        cells: What was measured.
-        looked: Weights by mode, seed by seed.
-        alone: Baselines by mode.
-        pairs: Sets of tag pairs by name, each bool `[tag, tag]`.
+        tables: Receives the rows.
+        observed: By arm, seed by seed.
+        alone: By arm.
+        rules: Which pairs of different tags the hard table allows, bool `[tag, tag]`.
     """
-    rows, findings = [], []
-    seeds = len(cells.seeds)
-    for name, table in pairs.items():
-        on_words = table.copy()
-        on_words[len(UNIVERSAL_TAGS) :] = False
-        shares, uniform, biased = {}, {}, {}
-        for mode in cells.modes:
-            queries = alone[mode].queries[:, WORDS].sum(1)
-            mass = _stacked(looked[mode], "mass")
-            shares[mode] = Ratio((mass * on_words).sum((2, 3)), queries)
-            uniform[mode] = unseeded((alone[mode].uniform * on_words).sum((1, 2)), queries, seeds)
-            biased[mode] = unseeded((alone[mode].bias_alone * on_words).sum((1, 2)), queries, seeds)
-        for mode in cells.modes:
-            share = shares[mode]
-            row = {
-                "mode": mode,
-                "pairs": name,
-                "share_mean": float(share.mean),
-                "share_sd": float(share.sd),
-                "share_uniform": float(uniform[mode].mean),
-                "share_bias_alone": float(biased[mode].mean),
-                **cells.beyond(share, uniform[mode], "uniform"),
-                **cells.beyond(share, biased[mode], "bias_alone"),
-            }
-            if mode in cells.others():
-                row |= cells.beyond(share, shares[REFERENCE], REFERENCE)
-            rows.append(row | {"queries": int(alone[mode].queries[:, WORDS].sum()), **cells.counts})
-            if name == "rules":
-                findings += _rule_findings(cells, mode, share, uniform[mode], biased[mode])
-    return pd.DataFrame(rows), findings
-
-
-def _rule_findings(cells: Cells, mode: str, share: Ratio, uniform: Ratio, biased: Ratio) -> Rows:
-    measure = "share of words' attention on rule pairs of different tags"
-    rows = [
-        cells.finding(
-            f"Does {mode} attend rule pairs more than uniform attention under its mask?",
-            mode,
-            measure,
-            share,
-            uniform,
-            "uniform",
+    topic, measure = "rules", "share of attention on rule pairs"
+    on_words = rules.copy()
+    on_words[WORDS.stop :] = False
+    for arm, pattern in alone.items():
+        total = pattern.queries[:, WORDS].sum(1)
+        value = Ratio(np.stack([(one.mass * on_words).sum((1, 2)) for one in observed[arm]]), total)
+        uniform, bias = (
+            constant((mass * on_words).sum((1, 2)), total, len(value.top))
+            for mass in (pattern.uniform, pattern.bias)
         )
-    ]
-    if not np.allclose(biased.mean, uniform.mean, atol=1e-4):
-        rows.append(
-            cells.finding(
-                f"Does {mode} attend rule pairs more than its bias alone makes it?",
-                mode,
-                measure,
-                share,
-                biased,
-                "bias alone",
+        tables.add(topic, measure, arm, value)
+        text = f"Does {arm} attend to rule pairs more than uniform attention under its mask?"
+        tables.ask(Question(text, topic, measure, arm, UNIFORM, value, uniform))
+        if not np.allclose(bias.mean, uniform.mean, atol=1e-4):
+            text = f"Does {arm} attend to rule pairs more than its bias alone makes it?"
+            tables.ask(Question(text, topic, measure, arm, BIAS, value, bias))
+
+
+def dependency(
+    tables: Tables,
+    hits: Mapping[str, np.ndarray],
+    expected: Mapping[str, Expected],
+    offsets: np.ndarray,
+    words: np.ndarray,
+) -> None:
+    """Add the share of words whose most attended word is their syntactic head or a dependent.
+
+    For each half of the sentences this is read from the head of the model that is best on the other
+    half, seed by seed; the fixed offset is chosen in the same way.
+
+    Args:
+        tables: Receives the rows.
+        hits: By arm, `[seed, sentence, layer, head]`.
+        expected: By arm.
+        offsets: Hits of each fixed offset, `[sentence, offset]`.
+        words: Number of words, `[sentence]`.
+    """
+    topic, measure = "dependency", "best head's agreement with dependency relations"
+    by_offset = best_on_other_half(offsets)[0]
+    values = {}
+    for arm, of_arm in hits.items():
+        flat = of_arm.reshape(*of_arm.shape[:2], -1)
+        value = Ratio(np.stack([best_on_other_half(of_seed)[0] for of_seed in flat]), words)
+        values[arm] = value
+        tables.add(topic, measure, arm, value)
+        for name, described, count in (
+            ("fixed offset", "the best fixed offset", by_offset),
+            (UNIFORM, "uniform attention under the same mask", expected[arm].uniform),
+            (BIAS, "the bias alone", expected[arm].bias),
+        ):
+            text = f"Does {arm}'s best head follow dependency relations more than {described}?"
+            baseline = constant(count, words, len(flat))
+            tables.ask(Question(text, topic, measure, arm, name, value, baseline))
+    text = "Does {arm}'s best head follow dependency relations more than full's?"
+    tables.ask_against_full(text, topic, measure, values)
+
+
+def erasure(
+    tables: Tables, top: Mapping[str, np.ndarray], random: Mapping[str, np.ndarray]
+) -> None:
+    """Add what deleting the most attended words does, against as many random words.
+
+    Args:
+        tables: Receives the rows.
+        top: By arm, `[seed, sentence, measure]`; see `erasure.effects`.
+        random: The same of random words.
+    """
+    topic = "erasure"
+    for i, measure in enumerate(MEASURES):
+        lower = measure in LOWER_IS_BETTER
+        gains = {}
+        for arm in top:
+            ones = np.ones(top[arm].shape[1])
+            value, chance = (Ratio(effect[arm][:, :, i], ones) for effect in (top, random))
+            gains[arm] = Ratio(value.top - chance.top, ones)
+            tables.add(topic, measure, arm, value)
+            tables.add(topic, f"{measure} of random words", arm, chance)
+            text = (
+                f"Do the words that {arm}'s [CLS] attends to most matter more than random words "
+                f"({measure})?"
             )
-        )
-    return rows
-
-
-# Findings.
-
-
-def findings(rows: Rows, modes: Sequence[str]) -> pd.DataFrame:
-    """Return one row per question, and last one on claim C6 for every mode but full.
-
-    C6 (easier to interpret than full attention) is `yes` where every comparison of the mode with
-    full is, `no` where every one is, else `cannot tell`. A note says where seeds are too few for
-    the intervals to infer rather than to describe.
-    """
-    table = pd.DataFrame(rows)
-    for mode in modes:
-        against = table[(table["mode"] == mode) & (table["baseline"] == REFERENCE)]
-        if mode == REFERENCE or against.empty:
-            continue
-        found = set(against["verdict"])
-        summary = {
-            "question": f"C6: is {mode}'s attention easier to interpret than full's?",
-            "mode": mode,
-            "measure": f"all {len(against)} comparisons with full above",
-            "baseline": REFERENCE,
-            "n_sentences": against["n_sentences"].min(),
-            "n_seeds": against["n_seeds"].min(),
-            "verdict": found.pop() if len(found) == 1 else "cannot tell",
-        }
-        table = pd.concat([table, pd.DataFrame([summary])], ignore_index=True)
-    few = f"fewer than {FEWEST_SEEDS} seeds: the interval is descriptive"
-    table["note"] = np.where(table["n_seeds"] < FEWEST_SEEDS, few, "")
-    return table
-
-
-def _stacked(looked: Sequence[Weights], name: str) -> np.ndarray:
-    return np.stack([getattr(weights, name) for weights in looked])
+            tables.ask(
+                Question(text, topic, measure, arm, "random words", value, chance, lower=lower)
+            )
+        text = f"Does {{arm}}'s attention show better than full's which words matter ({measure})?"
+        gain = f"{measure} beyond random words"
+        tables.ask_against_full(text, topic, gain, gains, lower=lower)
