@@ -72,7 +72,11 @@ def obtain(
         "checkpoint": params.encoder.checkpoint,
         "revision": params.encoder.revision if checkpoint.source == "hub" else None,
         "pretrained": True,
-        "is_paper_checkpoint": (checkpoint.source, params.encoder.checkpoint, params.encoder.revision)
+        "is_paper_checkpoint": (
+            checkpoint.source,
+            params.encoder.checkpoint,
+            params.encoder.revision,
+        )
         == ("hub", PAPER_CHECKPOINT, PAPER_REVISION),
         "vocabulary": "the checkpoint's",
         "sha256": checksums.sha256(folder / SAFETENSORS),
@@ -190,17 +194,19 @@ def _write_weights(source: Path, folder: Path, name: str) -> None:
         )
     try:
         weights = _current(source, folder)
+        names = set()
         if file == SAFETENSORS:
             with safetensors.safe_open(source / file, "pt") as stored:
-                if weights.keys() <= set(stored.keys()):
-                    shutil.copyfile(source / file, folder / SAFETENSORS)
-                    return
+                names = set(stored.keys())
     except Exception as error:  # transformers, torch and safetensors have no common error class
         raise UserError(
             f"encoder.checkpoint: {file} of {name} cannot be read ({hub.reason(error)}). It is "
             f"damaged. Obtain it again."
         ) from error
-    safetensors.torch.save_file(weights, folder / SAFETENSORS, metadata={"format": "pt"})
+    if weights.keys() <= names:
+        shutil.copyfile(source / file, folder / SAFETENSORS)
+    else:
+        safetensors.torch.save_file(weights, folder / SAFETENSORS, metadata={"format": "pt"})
 
 
 def _current(source: Path, folder: Path) -> dict[str, Tensor]:
@@ -213,8 +219,7 @@ def _current(source: Path, folder: Path) -> dict[str, Tensor]:
         folder: Folder of the configuration, which names the class that reads them.
     """
     config = transformers.AutoConfig.from_pretrained(folder)
-    (name,) = config.architectures or [""]
-    architecture = getattr(transformers, name, None)
+    architecture = getattr(transformers, (config.architectures or [""])[0], None)
     if not (isinstance(architecture, type) and issubclass(architecture, PreTrainedModel)):
         architecture = getattr(transformers, ARCHITECTURES[config.model_type])
     verbosity = transformers.logging.get_verbosity()

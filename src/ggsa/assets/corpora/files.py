@@ -119,9 +119,9 @@ def class_names(
         absent = sorted(set(classes) - set(train))
         if absent:
             raise UserError(
-                f"{files[split]}: {classes[absent[0]]:,} rows have the class "
-                f"{rows.quoted(absent[0])}, which {files['train']} lacks; it has "
-                f"{', '.join(sorted(train))}. Correct the label, or add such rows to train."
+                f"{files[split]}: expected a class of {files['train']} "
+                f"({', '.join(sorted(train))}), got {rows.quoted(absent[0])} (rows: "
+                f"{classes[absent[0]]:,}). Correct the label, or add such rows to train."
             )
     numeric = all(name.removeprefix("-").isdecimal() for name in train)
     return tuple(sorted(train, key=(lambda name: (int(name), name)) if numeric else None))
