@@ -27,7 +27,9 @@ from stanza.models.common.pretrain import Pretrain
 from transformers import BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM
 
 from ggsa.assets import corpus
+from ggsa.assets.corpora import sst2
 from ggsa.assets.corpus import Sentence
+from ggsa.workspace import checksums
 
 ROOT = Path(__file__).parents[2]
 MIRROR = Path(os.environ.get("GGSA_MIRROR") or ROOT / "../shared/mirror")
@@ -38,13 +40,17 @@ PIECES += [f"##{piece}" for piece in PIECES[5:]] + ["film", "good", "sentimental
 DRIVER = """
 import json, os, shutil, sys, traceback
 import datasets
-from ggsa import assets, config, corpus
-from ggsa.errors import UserError
+from ggsa.assets import acquisition
+from ggsa.assets.corpora import imdb, sst2
+from ggsa.workspace import config
+from ggsa.workspace.errors import UserError
 
 def download():
     checksums = json.load(open("checksums.json"))
+    if checksums:
+        sst2.CHECKSUMS = sst2.Checksums(**checksums)
     try:
-        assets.download(config.load(), corpus.Checksums(**checksums) if checksums else corpus.SST2)
+        acquisition.download(config.load())
     except UserError as error:
         print(f"UserError: {error}", file=sys.stderr)
         return 1
@@ -288,7 +294,7 @@ def client(server, cache):
 class Workspace:
     """A folder with a params.yaml of its own, in which the download runs."""
 
-    def __init__(self, folder, client, checksums):
+    def __init__(self, folder, client, published):
         self.folder = folder
         self.client = client
         self.data = folder / "data"
@@ -299,7 +305,7 @@ class Workspace:
         )  # fmt: skip
         self.set("encoder", checkpoint=ENCODER, revision=COMMIT, initialization="pretrained")
         self.set("assets", source="hub", mirror="no-mirror")
-        (folder / "checksums.json").write_text(json.dumps(checksums))
+        (folder / "checksums.json").write_text(json.dumps(published))
 
     def set(self, block, **values):
         self.params[block].update(values)
@@ -360,7 +366,7 @@ def test_the_three_assets_come_from_the_hub_and_can_be_loaded(workspace, rows, e
     assert len(tagger.tag_sentences(pipeline, [("the", "film", "is", "n't", "good")])[0]) == 5
     description = json.loads((workspace.data / "tagger/tagger.json").read_text())
     assert description["pipeline"] == {"pos_pretrain_path": "pretrain.pt"}
-    assert description["sha256"] == corpus.sha256(workspace.data / "tagger/pos.pt")
+    assert description["sha256"] == checksums.sha256(workspace.data / "tagger/pos.pt")
 
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
@@ -431,7 +437,7 @@ def test_without_a_network_the_cache_of_an_earlier_download_still_serves(workspa
     workspace.params["corpus"]["seed"] += 1
     cache.rename(workspace.folder / "cache")
     message = workspace.refuse_at("http://127.0.0.1:9", HF_HUB_OFFLINE="1")
-    assert message.startswith("The tagger cannot be had"), "the corpus was; Stanza has no cache"
+    assert message.startswith("The tagger is unavailable"), "the corpus was; Stanza has no cache"
     assert "HF_HUB_OFFLINE" in message
     after = {path.name: path.read_bytes() for path in workspace.data.glob("corpus/*.parquet")}
     assert before == after, "a failed download leaves what was there"
@@ -466,10 +472,10 @@ def test_encoder_weights_that_differ_from_what_the_hub_lists_are_refused(
     sent = encoder_files["pytorch_model.bin"]
     host.swapped["pytorch_model.bin"] = sent[:-1] + bytes([sent[-1] ^ 1])
     message = workspace.refuse()
-    assert "pytorch_model.bin" in message and "sha256" in message
+    assert "pytorch_model.bin" in message and "SHA256" in message
 
 
-def test_test_labels_that_do_not_match_are_left_out_aloud(workspace, host, rows):
+def test_test_labels_that_do_not_match_are_left_out_with_a_warning(workspace, host, rows):
     wrong = [Sentence(row.words, 1 - row.label) for row in rows["test"]]
     host.datasets[LABELS] = corpus_repositories({**rows, "test": wrong})[LABELS]
     printed = workspace.succeed()
@@ -491,11 +497,11 @@ def closed_port():
 def test_a_refused_connection_is_an_error_where_the_hub_is_demanded(workspace):
     url = f"http://127.0.0.1:{closed_port()}"
     message = workspace.refuse_at(url)
-    assert message.startswith("The corpus cannot be had: not from the Hub")
+    assert message.startswith("The corpus is unavailable: not from the Hub")
     assert url in message and "assets.source: auto" in message
 
 
-def test_a_refused_connection_leads_to_the_next_source_aloud(workspace, tmp_path, tagger_files):
+def test_a_refused_connection_leads_to_the_next_source_with_a_warning(workspace, tmp_path, tagger_files):
     mirror = tmp_path / "mirror"
     (mirror / "stanza/en/pos").mkdir(parents=True)
     (mirror / "stanza/en/pos/ewt.pt").write_bytes(tagger_files["pos.pt"])
@@ -534,7 +540,7 @@ def test_a_host_that_accepts_and_never_answers_is_given_up(workspace):
 def test_a_truncated_file_is_an_error_and_leaves_nothing(workspace, host, file, asset):
     host.truncated.add(file)
     message = workspace.refuse()
-    assert message.startswith(f"The {asset} cannot be had: not from the Hub")
+    assert message.startswith(f"The {asset} is unavailable: not from the Hub")
     assert not (workspace.data / "corpus").exists()
 
 
@@ -567,11 +573,11 @@ def test_sst2_is_byte_identical_from_hub_and_mirror(tmp_path, host, client):
     folder = MIRROR / "sst2"
     if not (folder / "train.tsv").is_file():
         pytest.skip(f"no mirror with SST-2 at {MIRROR}; set GGSA_MIRROR to compare with it")
-    test = corpus.read_unlabeled_tsv(folder / "test.tsv")
-    labels = corpus.read_labels_tsv(folder / "test_labels.tsv")
+    test = sst2.read_unlabeled_tsv(folder / "test.tsv")
+    labels = sst2.read_labels_tsv(folder / "test_labels.tsv")
     rows = {
-        "train": corpus.read_labeled_tsv(folder / "train.tsv"),
-        "validation": corpus.read_labeled_tsv(folder / "dev.tsv"),
+        "train": sst2.read_labeled_tsv(folder / "train.tsv"),
+        "validation": sst2.read_labeled_tsv(folder / "dev.tsv"),
         "test": [Sentence(row.words, label) for row, label in zip(test, labels, strict=True)],
     }
     host.datasets = corpus_repositories(rows)

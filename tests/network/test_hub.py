@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from ggsa import assets
-from ggsa.assets import corpus, encoder, hub
+from ggsa.assets import encoder, hub
+from ggsa.assets.corpora import sst2
 from ggsa.assets.policy import Unavailable
 from ggsa.workspace import config, paths
 
@@ -30,6 +31,6 @@ def test_all_three_assets_come_from_the_pinned_revisions(params, tmp_path, monke
     assert provenance["is_sst2"] is True
     assert provenance["encoder"]["is_paper_checkpoint"] is True
     assert provenance["encoder"]["revision"] == encoder.PAPER_REVISION
-    assert provenance["corpus"]["sha256"]["train"] == corpus.SST2.rows["train"]
+    assert provenance["corpus"]["sha256"]["train"] == sst2.CHECKSUMS.rows["train"]
     assert provenance["corpus"]["test_labeled"] is True
     assert provenance["substitutes"] == []

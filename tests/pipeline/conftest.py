@@ -6,16 +6,15 @@ import pytest
 import yaml
 from workspace import commit, copy_to, edit, keep, make
 
-from ggsa.assets import probe
-from ggsa.assets.probe.treebank import OPTIONS
+from ggsa.assets.probe import treebank
 
 
 @pytest.fixture(scope="session")
 def own_tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Stanza model of a few steps, as a user may bring one."""
     model = tmp_path_factory.mktemp("tagger") / "pos.pt"
-    options = OPTIONS | {"max_steps": 60, "eval_interval": 30, "max_steps_before_stop": 60}
-    probe.trained_on(probe.treebank(1), model, 1, options)
+    options = treebank.OPTIONS | {"max_steps": 60, "eval_interval": 30, "max_steps_before_stop": 60}
+    treebank.trained_on(treebank.treebank(1), model, 1, options)
     return model
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from ggsa.assets import probe
 from ggsa.assets import tagger as tagger_asset
-from ggsa.assets.probe.treebank import OPTIONS
+from ggsa.assets.probe import treebank
 from ggsa.tagging import tagger
 from ggsa.workspace import config
 from ggsa.workspace.errors import UserError
@@ -41,10 +41,10 @@ def in_the_language(conllu: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tagger of the language, as the download stage leaves it."""
     root = tmp_path_factory.mktemp("root")
-    texts = {split: in_the_language(text) for split, text in probe.treebank(5).items()}
-    options = OPTIONS | {"lang": "qaa", "shorthand": "qaa_own", "max_steps": 100}
+    texts = {split: in_the_language(text) for split, text in treebank.treebank(5).items()}
+    options = treebank.OPTIONS | {"lang": "qaa", "shorthand": "qaa_own", "max_steps": 100}
     (root / "corpora").mkdir()
-    probe.trained_on(texts, root / "corpora/own.pt", 5, options)
+    treebank.trained_on(texts, root / "corpora/own.pt", 5, options)
     target = root / "tagger"
     target.mkdir()
     with pytest.MonkeyPatch.context() as patch:

@@ -11,8 +11,9 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from stanza import Pipeline
 
-from ggsa import assets
-from ggsa.assets import corpus, probe
+from ggsa.assets import corpus, encoder, probe
+from ggsa.assets import sentences as corpus_sentences
+from ggsa.assets.probe import treebank
 from ggsa.patterns import rules
 from ggsa.patterns.pattern import write_pattern
 from ggsa.training import loop
@@ -49,7 +50,7 @@ def predictions(params, sentences, tmp_path_factory) -> pd.DataFrame:
     """What full attention predicts after the probe's recipe, on gold tags."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("gap"))
-        obtained = assets.sentences.obtain(params, corpus.SST2)
+        obtained = corpus_sentences.obtain(params)
         corpus.write(paths.CORPUS, obtained.tables)
         artifacts.write_json(paths.provenance(), {"corpus": obtained.provenance})
         for split, table in obtained.tables.items():
@@ -57,7 +58,7 @@ def predictions(params, sentences, tmp_path_factory) -> pd.DataFrame:
             tags = [list(gold.get(tuple(words), ["X"] * len(words))) for words in table["words"]]
             write_table(paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags}))
         paths.ENCODER.mkdir(parents=True)
-        assets.encoder.obtain(params, obtained.splits["train"], paths.ENCODER)
+        encoder.obtain(params, obtained.splits["train"], paths.ENCODER)
         table = rules.pattern("full", params.rules, np.zeros((len(TAGS), len(TAGS))))
         write_pattern(paths.rule_table("full"), table)
         loop.train_cell(params, "full", SEED)
@@ -112,7 +113,7 @@ def test_full_attention_masters_every_phenomenon_taken_alone(predictions, senten
 def taggers(params, tmp_path_factory):
     """Two trainings with one seed."""
     folder = tmp_path_factory.mktemp("taggers")
-    return [probe.train_tagger(folder / name, params.corpus.seed) for name in ("one", "two")]
+    return [treebank.train_tagger(folder / name, params.corpus.seed) for name in ("one", "two")]
 
 
 def test_two_trainings_give_the_same_tagger_to_the_bit(taggers) -> None:

@@ -1,4 +1,4 @@
-"""From where assets come, in which order, and what is refused."""
+"""Where assets come from, in which order sources are tried, and what is refused."""
 
 import hashlib
 import json
@@ -17,15 +17,18 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
+    BertForPreTraining,
+    BertModel,
     DistilBertConfig,
     DistilBertForMaskedLM,
 )
 
 from ggsa import assets
 from ggsa.assets import corpus, encoder, hub, policy, sentences, tagger, wordpiece
-from ggsa.assets.corpus import Checksums, Sentence
+from ggsa.assets.corpora import sst2
+from ggsa.assets.corpus import Sentence
 from ggsa.assets.policy import Unavailable
-from ggsa.workspace import config
+from ggsa.workspace import checksums, config
 from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +65,7 @@ def missing(reason="gone", absent=False):
 # The order of sources.
 
 
-def test_auto_asks_hub_mirror_embedded_in_this_order_and_aloud(parameters, capsys):
+def test_auto_asks_hub_mirror_embedded_in_this_order_with_a_warning(parameters, capsys):
     params = parameters(assets={"source": "auto"})
     attempts = {"embedded": lambda: 3, "mirror": missing("no folder"), "hub": missing("no answer")}
     assert policy.first_available("corpus", params, attempts) == ("embedded", 3)
@@ -72,29 +75,29 @@ def test_auto_asks_hub_mirror_embedded_in_this_order_and_aloud(parameters, capsy
     assert "not from the mirror (no folder); trying the embedded" in lines[1]
 
 
-def test_the_first_source_that_has_it_is_taken_without_a_word(parameters, capsys):
+def test_the_first_source_that_has_it_is_used_without_a_warning(parameters, capsys):
     params = parameters(assets={"source": "auto"})
     attempts = {"hub": lambda: 1, "mirror": missing()}
     assert policy.first_available("corpus", params, attempts) == ("hub", 1)
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("demanded", policy.SOURCES)
-def test_a_demanded_source_is_the_only_one_asked(parameters, demanded):
-    params = parameters(assets={"source": demanded})
+@pytest.mark.parametrize("required", policy.SOURCES)
+def test_a_required_source_is_the_only_one_asked(parameters, required):
+    params = parameters(assets={"source": required})
     attempts = {source: (lambda source=source: source) for source in policy.SOURCES}
-    assert policy.first_available("corpus", params, attempts) == (demanded, demanded)
-    with pytest.raises(UserError, match=r"not from .* \(gone\).*assets\.source: auto"):
-        policy.first_available("corpus", params, {**attempts, demanded: missing()})
+    assert policy.first_available("corpus", params, attempts) == (required, required)
+    with pytest.raises(UserError, match=r"not from .* \(gone\).*assets\.source to auto"):
+        policy.first_available("corpus", params, {**attempts, required: missing()})
 
 
 def test_a_wrong_checksum_ends_the_search_under_auto(parameters):
     params = parameters(assets={"source": "auto"})
 
     def damaged():
-        corpus.verify("it", "md5", "aa", "bb")
+        checksums.verify("it", "md5", "aa", "bb")
 
-    with pytest.raises(UserError, match="bb, but aa"):
+    with pytest.raises(UserError, match="expected the md5 aa, got bb"):
         policy.first_available("corpus", params, {"hub": damaged, "mirror": lambda: 2})
 
 
@@ -103,25 +106,25 @@ def test_a_wrong_checksum_ends_the_search_under_auto(parameters):
 
 def mirror_of(folder, train=WHOLE, test=WHOLE[:9], validation=WHOLE[10:19]):
     """Write the sst2 folder of a mirror, and return its checksums."""
-    sst2 = folder / "sst2"
-    sst2.mkdir(parents=True, exist_ok=True)
+    files = folder / "sst2"
+    files.mkdir(parents=True, exist_ok=True)
 
     def lines(heading, rows):
         return "\n".join([heading, *rows]) + "\n"
 
     for name, rows in (("train.tsv", train), ("dev.tsv", validation)):
         body = (f"{' '.join(row.words)} \t{row.label}" for row in rows)
-        (sst2 / name).write_text(lines("sentence\tlabel", body))
+        (files / name).write_text(lines("sentence\tlabel", body))
     unlabeled = (f"{number}\t{' '.join(row.words)}" for number, row in enumerate(test))
-    (sst2 / "test.tsv").write_text(lines("index\tsentence", unlabeled))
+    (files / "test.tsv").write_text(lines("index\tsentence", unlabeled))
     labels = (f"{number}\t{row.label}" for number, row in enumerate(test))
-    (sst2 / "test_labels.tsv").write_text(lines("index\tlabel", labels))
+    (files / "test_labels.tsv").write_text(lines("index\tlabel", labels))
     hidden = [Sentence(row.words, -1) for row in test]
     splits = {"train": train, "validation": validation, "test": hidden}
-    return Checksums(
+    return sst2.Checksums(
         rows={split: corpus.canonical_sha256(rows) for split, rows in splits.items()},
         labeled_test=corpus.canonical_sha256(test),
-        files={name: corpus.md5(sst2 / name) for name in corpus.SST2.files},
+        files={name: checksums.md5(files / name) for name in sst2.CHECKSUMS.files},
     )
 
 
@@ -130,9 +133,17 @@ def mirror(tmp_path):
     return tmp_path / "mirror"
 
 
-def test_the_mirror_gives_verified_splits_with_labels_of_the_test(parameters, mirror):
+@pytest.fixture
+def published(mirror, monkeypatch):
+    """A mirror with a small corpus, whose checksums take the place of SST-2's."""
+    made = mirror_of(mirror)
+    monkeypatch.setattr(sst2, "CHECKSUMS", made)
+    return made
+
+
+def test_the_mirror_gives_verified_splits_with_labels_of_the_test(parameters, published):
     params = parameters(corpus={"selection_sentences": 6})
-    obtained = sentences.obtain(params, mirror_of(mirror))
+    obtained = sentences.obtain(params)
     assert obtained.splits["train"] == WHOLE
     assert obtained.splits["test"] == WHOLE[:9]
     assert obtained.provenance["rows"] == {
@@ -142,74 +153,72 @@ def test_the_mirror_gives_verified_splits_with_labels_of_the_test(parameters, mi
     assert {label for _, label in obtained.splits["examples"]} == {-1}
 
 
-def test_the_environment_variable_names_the_mirror(parameters, mirror, tmp_path, monkeypatch):
+def test_the_environment_variable_names_the_mirror(parameters, tmp_path, monkeypatch):
     params = parameters(corpus={"selection_sentences": 6})
-    checksums = mirror_of(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="there is no folder"):
-        sentences.obtain(params, checksums)
+    monkeypatch.setattr(sst2, "CHECKSUMS", mirror_of(tmp_path / "elsewhere"))
+    with pytest.raises(UserError, match=r"the folder .* does not exist"):
+        sentences.obtain(params)
     monkeypatch.setenv("GGSA_MIRROR", str(tmp_path / "elsewhere"))
-    assert sentences.obtain(params, checksums).provenance["source"] == "mirror"
+    assert sentences.obtain(params).provenance["source"] == "mirror"
 
 
-def test_a_file_with_another_md5_is_refused_with_both_values(parameters, mirror):
-    checksums = mirror_of(mirror)
+def test_a_file_with_another_md5_is_refused_with_both_values(parameters, mirror, published):
     path = mirror / "sst2/dev.tsv"
     path.write_text(path.read_text() + "one more\t1\n")
     with pytest.raises(UserError) as error:
-        sentences.obtain(parameters(), checksums)
-    assert checksums.files["dev.tsv"] in str(error.value)
-    assert corpus.md5(path) in str(error.value)
+        sentences.obtain(parameters())
+    assert published.files["dev.tsv"] in str(error.value)
+    assert checksums.md5(path) in str(error.value)
 
 
-def test_the_mirrors_labels_are_verified_and_may_be_absent(parameters, mirror, capsys):
+def test_the_mirrors_labels_are_verified_and_may_be_absent(parameters, mirror, published, capsys):
     params = parameters(corpus={"selection_sentences": 6})
-    checksums = mirror_of(mirror)
     path = mirror / "sst2/test_labels.tsv"
     content = path.read_text()
     path.write_text(content.replace("0\t0", "0\t1"))
-    with pytest.raises(UserError, match=checksums.labeled_test):
-        sentences.obtain(params, checksums)
+    with pytest.raises(UserError, match=published.labeled_test):
+        sentences.obtain(params)
     path.write_text(content.removesuffix("8\t0\n"))
-    with pytest.raises(UserError, match="8 labels; 9 were expected"):
-        sentences.obtain(params, checksums)
+    with pytest.raises(UserError, match=r"expected 9 labels, .* got 8"):
+        sentences.obtain(params)
     path.unlink()
-    obtained = sentences.obtain(params, checksums)
+    obtained = sentences.obtain(params)
     assert {label for _, label in obtained.splits["test"]} == {-1}
-    assert obtained.substitutes == (sentences.TEST_UNLABELLED,)
-    assert sentences.TEST_UNLABELLED in capsys.readouterr().err
+    assert obtained.substitutes == (sentences.TEST_UNLABELED,)
+    assert sentences.TEST_UNLABELED in capsys.readouterr().err
 
 
-def test_a_limit_keeps_the_first_rows_of_every_split_and_is_no_longer_sst2(parameters, mirror):
-    checksums = mirror_of(mirror)
-    whole = sentences.obtain(parameters(corpus={"selection_sentences": 10}), checksums)
-    cut = sentences.obtain(parameters(corpus={"selection_sentences": 10, "limit": 8}), checksums)
+def test_a_limit_keeps_the_first_rows_of_every_split_and_is_no_longer_sst2(parameters, published):
+    whole = sentences.obtain(parameters(corpus={"selection_sentences": 10}))
+    cut = sentences.obtain(parameters(corpus={"selection_sentences": 10, "limit": 8}))
     for split in ("train", "selection", "validation", "test"):
         assert cut.splits[split] == whole.splits[split][:8]
         assert cut.provenance["sha256"][split] != whole.provenance["sha256"][split]
 
 
 def test_sst2_is_known_by_its_checksums_alone():
-    rows = {**corpus.SST2.rows}
-    assert assets.is_sst2(rows)
-    assert assets.is_sst2({**rows, "test": corpus.SST2.labeled_test})
+    rows = {**sst2.CHECKSUMS.rows}
+    assert sst2.is_sst2(rows)
+    assert sst2.is_sst2({**rows, "test": sst2.CHECKSUMS.labeled_test})
     for split in rows:
-        assert not assets.is_sst2({**rows, split: "0" * 64})
+        assert not sst2.is_sst2({**rows, split: "0" * 64})
 
 
 def test_the_probe_corpus_is_embedded_and_keeps_its_own_selection(parameters):
     params = parameters(corpus={"name": "probe", "limit": 50})
-    obtained = sentences.obtain(params, corpus.SST2)
+    obtained = sentences.obtain(params)
     assert obtained.provenance["name"] == "probe"
     assert obtained.provenance["source"] == "embedded"
     assert obtained.substitutes == (), "it was asked for"
     assert not obtained.tables["train"]["leaks_selection"].any()
+    assert obtained.tables["train"]["whole_sentence"].all()
     splits = [set(obtained.splits[split]) for split in ("train", "selection", "validation", "test")]
     assert [len(split) for split in splits] == [50] * 4
     assert len(set.union(*splits)) == 200, "no sentence is in two splits"
 
 
 def test_the_probe_corpus_instead_of_sst2_is_a_substitute(parameters, capsys):
-    obtained = sentences.obtain(parameters(assets={"source": "embedded"}), corpus.SST2)
+    obtained = sentences.obtain(parameters(assets={"source": "embedded"}))
     assert obtained.provenance["name"] == "probe"
     assert obtained.substitutes[0] in capsys.readouterr().err
 
@@ -223,7 +232,7 @@ def test_a_damaged_tagger_is_refused(parameters, mirror, tmp_path):
     torch.save({"config": {}, "weights": torch.zeros(5000)}, whole)
     (tmp_path / "tagger").mkdir()
     (mirror / tagger.MIRROR_MODEL).write_bytes(whole.read_bytes()[:9000])
-    with pytest.raises(UserError, match="no complete Stanza model"):
+    with pytest.raises(UserError, match="not a complete Stanza model"):
         tagger.obtain(parameters(), tmp_path / "tagger")
 
 
@@ -272,7 +281,7 @@ def test_a_tagger_that_needs_a_transformer_is_refused(parameters, mirror, tmp_pa
 # The encoder.
 
 
-def checkpoint(folder, pieces=PIECES, distil=False):
+def checkpoint(folder, pieces=PIECES, distil=False, head=BertForMaskedLM):
     """Write a small checkpoint in today's layout, and return its weights."""
     torch.manual_seed(0)
     if distil:
@@ -284,7 +293,7 @@ def checkpoint(folder, pieces=PIECES, distil=False):
             vocab_size=len(pieces), hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
             intermediate_size=16,
         )  # fmt: skip
-        model = BertForMaskedLM(settings)
+        model = head(settings)
     model.save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
     return load_file(folder / "model.safetensors")
@@ -318,26 +327,48 @@ def test_a_checkpoint_of_either_kind_can_be_loaded_as_a_classifier(
     assert tokens.word_ids() == [None, 0, 1, 1, None]
 
 
-def test_pickled_weights_with_old_names_are_converted(mirror, target):
-    weights = checkpoint(mirror / "old")
-    (mirror / "old/model.safetensors").unlink()
+def with_old_names(folder, without=()):
+    """Rewrite a checkpoint as old ones are: pickled, old names, tied weights and no model type."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    kept = {name: value for name, value in weights.items() if not name.startswith(tuple(without))}
     old = {
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
             "LayerNorm.bias", "LayerNorm.beta"
         ): value
-        for name, value in weights.items()
+        for name, value in kept.items()
     }
     embeddings = old["bert.embeddings.word_embeddings.weight"]
-    old["cls.predictions.decoder.weight"] = embeddings  # tied: shares its memory
-    torch.save(old, mirror / "old/pytorch_model.bin")
-    content = json.loads((mirror / "old/config.json").read_text())
-    del content["model_type"]
-    (mirror / "old/config.json").write_text(json.dumps(content))
+    torch.save(
+        {**old, "cls.predictions.decoder.weight": embeddings},  # tied: shares its memory
+        folder / "pytorch_model.bin",
+    )
+    content = json.loads((folder / "config.json").read_text())
+    del content["model_type"], content["architectures"]
+    (folder / "config.json").write_text(json.dumps(content))
+    return kept
+
+
+@pytest.mark.parametrize("without", [(), ("bert.pooler", "cls")])
+def test_pickled_weights_get_current_names_and_no_parameter_that_they_lack(mirror, target, without):
+    checkpoint(mirror / "old", head=BertForPreTraining)
+    weights = with_old_names(mirror / "old", without)
+    assert any("pooler" in name for name in weights) is not bool(without)
     encoder.normalize(mirror / "old", target, "old")
-    found = load_file(target / "model.safetensors")
-    assert weights.keys() <= found.keys()
-    assert all(torch.equal(found[name], value) for name, value in weights.items())
+    converted = load_file(target / "model.safetensors")
+    assert converted.keys() == weights.keys()
+    assert all(torch.equal(converted[name], value) for name, value in weights.items())
     assert AutoConfig.from_pretrained(target).model_type == "bert"
+
+
+def test_safetensors_with_old_names_get_current_ones(mirror, target):
+    weights = checkpoint(mirror / "old")
+    old = {name.replace("LayerNorm.weight", "LayerNorm.gamma"): v for name, v in weights.items()}
+    save_file(old, mirror / "old/model.safetensors", metadata={"format": "pt"})
+    encoder.normalize(mirror / "old", target, "old")
+    converted = load_file(target / "model.safetensors")
+    assert converted.keys() == weights.keys()
+    assert all(torch.equal(converted[name], value) for name, value in weights.items())
 
 
 def test_damaged_weights_are_refused(mirror, target):
@@ -366,7 +397,7 @@ def test_a_stand_in_is_used_only_when_it_is_named(parameters, mirror, target):
     assert encoder.find_checkpoint(named).folder == mirror / "bert-tiny-imdb"
 
 
-def test_a_pretrained_checkpoint_that_is_demanded_and_absent_is_an_error(
+def test_a_pretrained_checkpoint_that_is_required_and_absent_is_an_error(
     parameters, mirror, target
 ):
     mirror.mkdir()
@@ -487,13 +518,12 @@ def workspace(tmp_path, monkeypatch):
 
 
 def test_a_download_that_fails_leaves_what_was_there_and_nothing_else(
-    parameters, mirror, workspace
+    parameters, mirror, published, workspace
 ):
-    checksums = mirror_of(mirror)
     (mirror / "stanza/en/pos").mkdir(parents=True)
     torch.save({"config": {}}, mirror / tagger.MIRROR_MODEL)
     params = parameters(corpus={"selection_sentences": 6}, encoder={"vocabulary": 200})
-    provenance = assets.download(params, checksums)
+    provenance = assets.download(params)
     assert json.loads((workspace / "data/corpus/provenance.json").read_text()) == provenance
     assert provenance["is_sst2"] is False, "other checksums than SST-2's"
 
@@ -504,15 +534,16 @@ def test_a_download_that_fails_leaves_what_was_there_and_nothing_else(
     before = present()
     (mirror / tagger.MIRROR_MODEL).write_bytes(b"damaged")
     with pytest.raises(UserError):
-        assets.download(params, checksums)
+        assets.download(params)
     assert present() == before
     shutil.copyfile(workspace / "data/tagger/pos.pt", mirror / tagger.MIRROR_MODEL)
-    assets.download(params, checksums)
+    assets.download(params)
     assert present() == before, "the same sources give the same bytes"
 
 
-def test_safetensors_of_today_are_kept_byte_for_byte(mirror, target):
-    checkpoint(mirror / "tiny")
+@pytest.mark.parametrize("head", [BertForMaskedLM, BertForPreTraining, BertModel])
+def test_safetensors_with_current_names_are_copied_byte_for_byte(mirror, target, head):
+    checkpoint(mirror / "tiny", head=head)
     path = mirror / "tiny/model.safetensors"
     save_file(load_file(path), path, metadata={"format": "pt", "note": "kept"})
     encoder.normalize(mirror / "tiny", target, "tiny")

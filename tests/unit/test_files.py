@@ -1,6 +1,9 @@
 """The user's own files: what is read of them, how splits are cut, and what is refused."""
 
 import json
+import subprocess
+import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -8,9 +11,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ggsa.assets import corpus, files, sentences
+from ggsa.assets import corpora, rows, sentences
+from ggsa.assets.corpora import files
 from ggsa.assets.corpus import Sentence
-from ggsa.workspace import config
+from ggsa.workspace import blocks, checksums, config
 from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +48,7 @@ def write_lines(rows: list = ROWS, name: str = "train.jsonl", text: str = "text"
 
 
 def obtain(**changed: object) -> sentences.Obtained:
-    return sentences.obtain(params(**changed), corpus.SST2)
+    return sentences.obtain(params(**changed))
 
 
 def refusal(**changed: object) -> str:
@@ -81,7 +85,7 @@ def test_provenance_names_files_and_classes_and_is_not_sst2() -> None:
     write_csv()
     about = obtain().provenance
     assert (about["source"], about["name"], about["classes"]) == ("files", "files", [*CLASSES])
-    sha256 = corpus.sha256(Path("corpora/train.csv"))
+    sha256 = checksums.sha256(Path("corpora/train.csv"))
     assert about["files"] == {"train": {"name": "train.csv", "sha256": sha256}}
     assert about["rows"] | {"examples": 0} == {
         "train": 48, "validation": 6, "test": 6, "selection": 9, "examples": 0,
@@ -144,16 +148,16 @@ def test_a_missing_file_is_named_with_what_lies_beside_it() -> None:
         (b"", "is empty"),
         (b"text,label\n", "has no rows"),
         ("text,label\nschön,1\n".encode("latin-1"), "byte 14 is 0xf6"),
-        (b"text,label\n\0\0,1\n", "is binary"),
+        (b"text,label\n\0\0,1\n", "is a binary file"),
         (b"txt,label\na,1\n", "row 1: corpus.files.text: text is no known column. Did you mean txt?"),
         (b"text,class\na,1\n", "corpus.files.label: label is no known column. There are: text, class"),
         (b"text,label\na,1\n ,0\n", "row 2: the column text is empty"),
         (b"text,label\na,1\nb,\n", "row 2: the label is missing (column label)"),
-        (b"text,label\na,1\nb,1\n", "every row is of the class '1'"),
-        (b"text,label\na,1\nb, no,0\n", "row 2: 3 fields stand there and 2 in the heading"),
+        (b"text,label\na,1\nb,1\n", "got the class '1' in every row"),
+        (b"text,label\na,1\nb, no,0\n", "row 2: expected 2 fields as in the header (text, label), got 3"),
         (b'text,label\na,1\n"b,0\n', "line 3: unexpected end of data"),
-        (b"text,text,label\na,b,1\n", "the column 'text' stands there twice"),
-        (b"text,label\na,1\nb,0\n", "of the class '0' train has 0 beside validation and test"),
+        (b"text,text,label\na,b,1\n", "the column 'text' appears twice"),
+        (b"text,label\na,1\nb,0\n", "train has 0 texts of the class '0'"),
     ],
 )  # fmt: skip
 def test_a_malformed_csv_is_refused_in_one_paragraph(content: bytes, said: str) -> None:
@@ -165,10 +169,13 @@ def test_a_malformed_csv_is_refused_in_one_paragraph(content: bytes, said: str) 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("[1, 2]", "row 2: '[1, 2]' is no object"),
-        ("{text: 1}", "is not JSON"),
-        ('{"text": 5, "label": 1}', "the column text is 5; a text was expected"),
-        ('{"text": "a", "label": 1.5}', "row 2: the label is 1.5 (column label)"),
+        ("[1, 2]", "row 2: '[1, 2]' is not an object"),
+        ("{text: 1}", "is not valid JSON"),
+        ('{"text": 5, "label": 1}', "expected a text in the column text, got 5"),
+        (
+            '{"text": "a", "label": 1.5}',
+            "row 2: expected a text or a whole number as label (column label), got 1.5",
+        ),
         ('{"text": "a", "label": null}', "row 2: the label is missing"),
         ('{"text": "a"}', "row 2: corpus.files.label: label is no known column"),
     ],
@@ -193,23 +200,23 @@ def test_whatever_a_file_holds_it_is_read_or_refused_in_one_paragraph(
         assert rows and all(words and label for words, label in rows)
 
 
-def test_half_a_character_is_refused() -> None:
+def test_a_surrogate_character_raises_an_error() -> None:
     Path("corpora/train.jsonl").write_text('{"text": "a \\ud800", "label": 1}\n')
-    assert "row 1: half a character" in refusal(train="corpora/train.jsonl")
+    assert "row 1: invalid surrogate character" in refusal(train="corpora/train.jsonl")
 
 
 def test_a_word_with_a_space_in_it_is_refused() -> None:
     write_lines([(["New York", "is"], "a")])
     message = refusal(train="corpora/train.jsonl", text=None, words="text")
-    assert "row 1: ['New York'] stands in the column text" in message
+    assert "in the column text, or a list of words without spaces, got ['New York']" in message
 
 
 def test_a_class_that_train_lacks_is_refused_with_the_file_that_has_it() -> None:
     write_csv()
     write_csv([("Strange.", "odd")], "dev.csv")
     message = refusal(validation="corpora/dev.csv")
-    assert "corpora/dev.csv: rows (1) are of the class 'odd'" in message
-    assert "it has bad, fine, so-so" in message
+    assert "corpora/dev.csv: expected a class of corpora/train.csv (bad, fine, so-so)" in message
+    assert "got 'odd' (rows: 1)" in message
 
 
 def test_fewer_rows_than_the_selection_split_needs_are_refused_with_the_key() -> None:
@@ -241,8 +248,109 @@ def test_the_block_of_files_matters_to_no_other_corpus() -> None:
     config.parse(content)
 
 
-def test_an_unknown_corpus_is_refused_with_the_one_that_was_meant() -> None:
+def test_an_unknown_corpus_raises_an_error_that_suggests_the_nearest_one() -> None:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["corpus"]["name"] = "sst"
-    with pytest.raises(UserError, match=r"corpus.name: sst is no known corpus. Did you mean sst2"):
-        config.parse(content)
+    for use in (
+        lambda: config.parse(content, known={"corpus": corpora.names()}),
+        lambda: sentences.obtain(config.parse(content)),
+    ):
+        with pytest.raises(
+            UserError, match=r"corpus.name: .*sst\b.* Did you mean sst2\?"
+        ) as caught:
+            use()
+        assert all(name in str(caught.value) for name in corpora.names())
+
+
+def test_every_corpus_registers_itself_in_its_own_file() -> None:
+    folder = Path(corpora.__file__).parent
+    assert set(corpora.names()) == {path.stem for path in folder.glob("[!_]*.py")}
+    assert {"files", "imdb", "probe", "sst2"} <= set(corpora.names())
+    for name in corpora.names():
+        registration = corpora.get(name)
+        assert registration.label and callable(registration.read) and callable(registration.about)
+    assert [name for name in corpora.names() if corpora.get(name).phrases] == ["sst2"]
+    assert [name for name in corpora.names() if corpora.get(name).gold_tags] == ["probe"]
+
+
+def test_the_names_of_corpora_are_known_without_importing_their_readers() -> None:
+    code = (
+        "import sys; from ggsa.assets import corpora; print(*corpora.names());"
+        "print(*{'torch', 'stanza', 'transformers', 'nltk', 'huggingface_hub'} & {*sys.modules})"
+    )
+    command = [sys.executable, "-c", code]
+    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "files imdb probe sst2\n\n"
+
+
+# The reader that predictions use too.
+
+
+def test_training_and_predictions_accept_the_same_endings() -> None:
+    assert rows.ENDINGS == blocks.CORPUS_ENDINGS
+    with pytest.raises(UserError, match=r"text\.txt: expected a file that ends in \.csv"):
+        next(rows.read_rows(Path("text.txt")))
+
+
+@pytest.mark.parametrize("count", [1, rows.CHUNK - 1, rows.CHUNK, 2 * rows.CHUNK + 1])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
+def test_rows_are_numbered_and_complete_over_all_chunks(count: int, ending: str) -> None:
+    path = Path(f"corpora/long.{ending}")
+    mark = {"csv": ",", "tsv": "\t"}.get(ending)
+    if mark:
+        lines = [f"id{mark}text", *(f'{n}{mark}"a\n{n}"' for n in range(count))]
+    else:
+        lines = [json.dumps({"id": str(n), "text": f"a\n{n}"}) for n in range(count)]
+    path.write_text("\n\n".join(lines))
+    found = list(rows.read_rows(path))
+    assert [row.values for row in found] == [
+        {"id": str(n), "text": f"a\n{n}"} for n in range(count)
+    ]
+    assert found[-1].place == f"{path}, row {count}"
+
+
+def test_values_stay_as_they_are_written() -> None:
+    path = Path("corpora/values.csv")
+    path.write_text("id,text\n007,NA\n1.0,\nnull,True\n")
+    assert [row.values for row in rows.read_rows(path)] == [
+        {"id": "007", "text": "NA"}, {"id": "1.0", "text": ""}, {"id": "null", "text": "True"},
+    ]  # fmt: skip
+    path = Path("corpora/values.jsonl")
+    values = [{"id": 1}, {"id": None, "x": [1.5]}, {"id": True}, {"id": 2**70}]
+    path.write_text("\n".join(json.dumps(value) for value in values))
+    assert [row.values for row in rows.read_rows(path)] == values
+    assert type(next(rows.read_rows(path)).values["id"]) is int
+
+
+def test_a_large_file_is_read_in_little_memory() -> None:
+    path = Path("corpora/large.csv")
+    with path.open("w") as file:
+        file.write("text,label\n")
+        for n in range(100_000):
+            file.write(f"{'word ' * 40}{n},{n % 2}\n")
+    tracemalloc.start()
+    assert sum(1 for _ in rows.read_rows(path)) == 100_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6 < path.stat().st_size
+
+
+def test_a_byte_that_is_not_utf8_is_named_by_its_position_in_a_large_file() -> None:
+    path = Path("corpora/latin.csv")
+    path.write_bytes(b"text,label\n" + "ä".encode() * rows.BLOCK + b"\xe4,1\n")
+    with pytest.raises(UserError, match=f"byte {11 + 2 * rows.BLOCK} is 0xe4"):
+        next(rows.read_rows(path))
+    path.write_bytes(b"text,label\nfilm,1\n\xc3")
+    with pytest.raises(UserError, match="byte 18 is 0xc3"):
+        next(rows.read_rows(path))
+
+
+def test_a_row_that_is_too_short_or_too_long_is_refused_with_its_number() -> None:
+    path = Path("corpora/ragged.csv")
+    for wrong, fields in (("a", 1), ("a,1,2", 3)):
+        path.write_text("text,label\n" + "a,1\n\n" * (rows.CHUNK + 4) + f"{wrong}\n")
+        with pytest.raises(UserError) as caught:
+            list(rows.read_rows(path))
+        assert f"row {rows.CHUNK + 5}: expected 2 fields" in str(caught.value)
+        assert f"got {fields}." in str(caught.value)

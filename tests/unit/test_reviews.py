@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ggsa.assets import corpus, raw_text, reviews, sentences
+from ggsa.assets import raw_text, sentences
+from ggsa.assets.corpora import imdb
 from ggsa.tagging import tagger
 from ggsa.workspace import config
 from ggsa.workspace.errors import UserError
@@ -58,7 +59,7 @@ def test_no_word_is_empty_or_holds_white_space_and_no_letter_is_lost(text) -> No
 def test_reviews_give_a_selection_and_a_validation_split_that_train_does_not_hold(
     params, mirror
 ) -> None:
-    obtained = sentences.obtain(params, corpus.SST2)
+    obtained = sentences.obtain(params)
     tables = obtained.tables
     assert {split: len(rows) for split, rows in tables.items()} | {"examples": 0} == {
         "train": 40 - 2 * 4, "selection": 6, "validation": 4, "test": 10, "examples": 0,
@@ -77,23 +78,23 @@ def test_reviews_give_a_selection_and_a_validation_split_that_train_does_not_hol
     ("change", "problem"),
     [
         ({"text": ["", *[TEXT] * 9]}, "row 0: the review is empty"),
-        ({"label": [0, 7, *[1] * 8]}, "row 1: the label is 7; 0 or 1 was expected"),
+        ({"label": [0, 7, *[1] * 8]}, "row 1: expected the label 0 or 1, got 7"),
     ],
 )
 def test_a_malformed_review_is_refused_with_its_row(params, mirror, change, problem) -> None:
     table = pd.read_parquet(mirror / "test.parquet").assign(**change)
     table.to_parquet(mirror / "test.parquet")
     with pytest.raises(UserError, match=problem):
-        reviews.from_mirror(params)
+        imdb.from_mirror(params)
 
 
 def test_a_damaged_or_strange_file_is_refused_by_name(params, mirror) -> None:
     (mirror / "test.parquet").write_bytes(b"PAR1 cut off")
     with pytest.raises(UserError, match=r"test\.parquet cannot be read"):
-        reviews.from_mirror(params)
+        imdb.from_mirror(params)
     pd.DataFrame({"review": ["good"], "label": [1]}).to_parquet(mirror / "test.parquet")
     with pytest.raises(UserError, match="the column text is missing; there are review, label"):
-        reviews.from_mirror(params)
+        imdb.from_mirror(params)
 
 
 @given(

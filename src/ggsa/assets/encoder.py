@@ -1,8 +1,8 @@
-"""Where the encoder comes from: a checkpoint of the Hub, a mirror or a folder, or random weights.
+"""Obtains the encoder: a checkpoint from the Hub, a mirror or a folder, or random weights.
 
-Whatever the source, `data/encoder/` ends up in one layout: `config.json` that names its model type,
-a fast tokenizer, and `model.safetensors` if pretrained. A stand-in of the paper's checkpoint is
-used only when it is named, never instead.
+`data/encoder/` has one layout for every source: `config.json` with the model type, a fast
+tokenizer, and `model.safetensors` if pretrained. A stand-in for the paper's checkpoint is used only
+if `encoder.checkpoint` names it.
 """
 
 import json
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
-import torch
-from transformers import BertConfig
+import transformers
+from torch import Tensor
+from transformers import BertConfig, PreTrainedModel
 
-from ggsa.assets import corpus, hub, policy, wordpiece
+from ggsa.assets import hub, policy, wordpiece
 from ggsa.assets.corpus import Sentence
 from ggsa.assets.policy import Unavailable
-from ggsa.workspace import artifacts
+from ggsa.workspace import artifacts, checksums
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 
@@ -34,13 +34,13 @@ DESCRIPTIVE = (CONFIG, "vocab.txt", wordpiece.TOKENIZER, wordpiece.SETTINGS)
 VOCABULARY = Path("bert-base-uncased/vocab.txt")
 VOCABULARY_MD5 = "64800d5d8528ce344256daf115d4965e"
 REPOSITORY_NAME = re.compile(r"[\w.-]*\w(/\w[\w.-]*)?", re.ASCII)
-RENAMED = {".gamma": ".weight", ".beta": ".bias"}
-"""How old BERT checkpoints call the two parameters of a layer normalization."""
+ARCHITECTURES = {"bert": "BertForPreTraining", "distilbert": "DistilBertForMaskedLM"}
+"""The class of a checkpoint whose config.json names no class of `transformers`."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder with a checkpoint, and where it came from."""
+    """A folder with a checkpoint, and its source."""
 
     source: str
     folder: Path
@@ -49,34 +49,38 @@ class Checkpoint:
 def obtain(
     params: Params, train: Sequence[Sentence], folder: Path
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Put the encoder into a folder; return its provenance and what it substitutes.
+    """Write the encoder to a folder; return its provenance and what it replaces.
 
     Args:
-        params: Name the checkpoint and the sources.
-        train: The training split, of which a vocabulary is made where there is none.
-        folder: Empty, and made whole by this.
+        params: Names the checkpoint and the allowed sources.
+        train: The training split; a vocabulary is trained on it where there is none.
+        folder: An empty folder.
 
     Raises:
-        UserError: If a checkpoint that is demanded cannot be had, or what was had is not sound.
+        UserError: If a required checkpoint is unavailable, or a file is damaged.
     """
     if params.encoder.initialization == "from_scratch":
         return _from_scratch(params, train, folder), ()
-    found = find_checkpoint(params)
-    if found is None:
-        sentence = f"The encoder starts from random weights, not from {params.encoder.checkpoint}."
-        policy.notice(sentence)
-        return _from_scratch(params, train, folder), (sentence,)
-    normalize(found.folder, folder, params.encoder.checkpoint)
+    checkpoint = find_checkpoint(params)
+    if checkpoint is None:
+        warning = f"The encoder starts from random weights, not from {params.encoder.checkpoint}."
+        policy.notice(warning)
+        return _from_scratch(params, train, folder), (warning,)
+    normalize(checkpoint.folder, folder, params.encoder.checkpoint)
     provenance = {
-        "source": found.source,
+        "source": checkpoint.source,
         "checkpoint": params.encoder.checkpoint,
-        "revision": params.encoder.revision if found.source == "hub" else None,
+        "revision": params.encoder.revision if checkpoint.source == "hub" else None,
         "pretrained": True,
-        "is_paper_checkpoint": (found.source, params.encoder.checkpoint, params.encoder.revision)
+        "is_paper_checkpoint": (
+            checkpoint.source,
+            params.encoder.checkpoint,
+            params.encoder.revision,
+        )
         == ("hub", PAPER_CHECKPOINT, PAPER_REVISION),
         "vocabulary": "the checkpoint's",
-        "sha256": corpus.sha256(folder / SAFETENSORS),
-        "tokenizer_sha256": corpus.sha256(folder / wordpiece.TOKENIZER),
+        "sha256": checksums.sha256(folder / SAFETENSORS),
+        "tokenizer_sha256": checksums.sha256(folder / wordpiece.TOKENIZER),
     }
     return provenance, ()
 
@@ -85,13 +89,14 @@ def obtain(
 
 
 def find_checkpoint(params: Params) -> Checkpoint | None:
-    """Return the checkpoint that params.yaml names, or None to start from scratch.
+    """Return the checkpoint that `encoder.checkpoint` names, or None to start from scratch.
 
-    None is returned only under `initialization: auto`, where the Hub was neither demanded nor
-    reached, and nothing else has the checkpoint. One that the Hub does not know is a mistake.
+    None is returned only under `initialization: auto`, where the Hub was neither required nor
+    reached, and no other source has the checkpoint.
 
     Raises:
-        UserError: If it is demanded and cannot be had, or if there is no such thing.
+        UserError: If the checkpoint is required and unavailable, or the Hub answers that it does
+            not exist.
     """
     name = params.encoder.checkpoint
     if (Path(name).expanduser() / CONFIG).is_file():
@@ -106,7 +111,7 @@ def find_checkpoint(params: Params) -> Checkpoint | None:
 
 
 def mirror_checkpoint(params: Params) -> Path | None:
-    """Return the mirror's folder of that name, with or without the owner before it, or None."""
+    """Return the mirror's folder of the checkpoint, with or without the owner's name, or None."""
     mirror, name = params.assets.mirror_folder(), params.encoder.checkpoint
     names = (name, name.rsplit("/", 1)[-1])
     folders = [mirror / option for option in names] if mirror else []
@@ -114,11 +119,9 @@ def mirror_checkpoint(params: Params) -> Path | None:
 
 
 def _from_mirror(params: Params) -> Path:
-    if params.assets.mirror_folder() is None:
-        raise Unavailable(f"there is no folder {params.assets.mirror}")
-    folder = mirror_checkpoint(params)
+    mirror, folder = policy.mirror_folder(params), mirror_checkpoint(params)
     if folder is None:
-        raise Unavailable(f"{params.assets.mirror_folder()} has no {params.encoder.checkpoint}")
+        raise Unavailable(f"{mirror} has no {params.encoder.checkpoint}")
     return folder
 
 
@@ -126,13 +129,13 @@ def _from_hub(params: Params) -> Path:
     """Return the cached folder of a Hub checkpoint, safetensors preferred, every file verified.
 
     Raises:
-        UserError: If the Hub says that there is no such checkpoint, and the mirror has none either.
+        UserError: If the Hub answers that the checkpoint does not exist, and the mirror lacks it.
     """
     name, revision = params.encoder.checkpoint, params.encoder.revision
     timeout = params.assets.hub_timeout_seconds
     try:
         if not REPOSITORY_NAME.fullmatch(name):
-            raise Unavailable(f"{name!r} is no name of a repository", absent=True)
+            raise Unavailable(f"{name!r} is not a name of a repository", absent=True)
         folder = hub.snapshot(name, revision, [*DESCRIPTIVE, SAFETENSORS], timeout)
         if not (folder / SAFETENSORS).exists():
             folder = hub.snapshot(name, revision, [*DESCRIPTIVE, PICKLED], timeout)
@@ -141,27 +144,27 @@ def _from_hub(params: Params) -> Path:
     except Unavailable as error:
         if error.absent and mirror_checkpoint(params) is None:
             raise UserError(
-                f"encoder.checkpoint: there is no {name}, revision {revision}, on the Hub, in the "
-                f"mirror or as a folder ({error}). Correct the name or the revision, or set "
-                f"encoder.initialization: from_scratch."
+                f"encoder.checkpoint: {name}, revision {revision}, is not on the Hub, in the "
+                f"mirror or a folder ({error}). Correct the name or the revision, or set "
+                f"encoder.initialization to from_scratch."
             ) from error
         raise
     return folder
 
 
-# Bringing it into one layout.
+# One layout.
 
 
 def normalize(source: Path, folder: Path, name: str) -> None:
-    """Write a checkpoint's configuration, fast tokenizer and weights in today's layout.
+    """Write a checkpoint's configuration, fast tokenizer and weights with current names.
 
     Args:
         source: The checkpoint's folder.
-        folder: Where the three go.
-        name: How params.yaml calls the checkpoint, for messages.
+        folder: An empty folder.
+        name: Name of the checkpoint, for messages.
 
     Raises:
-        UserError: If it is neither BERT nor DistilBERT, or one of its files is damaged or missing.
+        UserError: If it is neither BERT nor DistilBERT, or a file is damaged or missing.
     """
     try:
         config = json.loads((source / CONFIG).read_text(encoding="utf-8"))
@@ -172,50 +175,67 @@ def normalize(source: Path, folder: Path, name: str) -> None:
     config.setdefault("model_type", "distilbert" if "n_layers" in config else "bert")
     if config["model_type"] not in wordpiece.CLASSES:
         raise UserError(
-            f"encoder.checkpoint: {name} is of the architecture {config['model_type']}. Choose a "
+            f"encoder.checkpoint: {name} has the architecture {config['model_type']}. Choose a "
             f"BERT or DistilBERT checkpoint."
         )
     artifacts.write_json(folder / CONFIG, config)
     positions = config.get("max_position_embeddings", 512)
     wordpiece.copy_tokenizer(source, folder, positions, config["model_type"])
-    _write_weights(source, folder / SAFETENSORS, name)
+    _write_weights(source, folder, name)
 
 
-def _write_weights(source: Path, target: Path, name: str) -> None:
-    """Copy the weights, or convert them where they are pickled or bear old names."""
+def _write_weights(source: Path, folder: Path, name: str) -> None:
+    """Write the weights; safetensors with current names are copied byte for byte."""
     file = next((f for f in (SAFETENSORS, PICKLED) if (source / f).is_file()), None)
     if file is None:
         raise UserError(
             f"encoder.checkpoint: {name} has neither {SAFETENSORS} nor {PICKLED}. Set "
-            f"encoder.initialization: from_scratch to start from random weights."
+            f"encoder.initialization to from_scratch to start from random weights."
         )
     try:
+        weights = _current(source, folder)
+        names = set()
         if file == SAFETENSORS:
-            weights = safetensors.torch.load_file(source / file)
-        else:
-            weights = torch.load(source / file, map_location="cpu", weights_only=True)
-        renamed = {_today(key): value for key, value in weights.items()}
-        if file == SAFETENSORS and renamed.keys() == weights.keys():
-            shutil.copyfile(source / file, target)
-            return
-        # Tied weights share their memory, which the format refuses: each gets a copy of its own.
-        copies = {key: renamed[key].contiguous().clone() for key in sorted(renamed)}
-    except OSError:
-        raise
-    except Exception as error:  # torch and safetensors raise a class of their own per damage
+            with safetensors.safe_open(source / file, "pt") as stored:
+                names = set(stored.keys())
+    except Exception as error:  # transformers, torch and safetensors have no common error class
         raise UserError(
             f"encoder.checkpoint: {file} of {name} cannot be read ({hub.reason(error)}). It is "
-            f"damaged: obtain it again."
+            f"damaged. Obtain it again."
         ) from error
-    safetensors.torch.save_file(copies, target, metadata={"format": "pt"})
+    if weights.keys() <= names:
+        shutil.copyfile(source / file, folder / SAFETENSORS)
+    else:
+        safetensors.torch.save_file(weights, folder / SAFETENSORS, metadata={"format": "pt"})
 
 
-def _today(key: str) -> str:
-    """Return today's name of a parameter."""
-    for old, new in RENAMED.items():
-        if key.endswith(f"LayerNorm{old}"):
-            return key.removesuffix(old) + new
-    return key
+def _current(source: Path, folder: Path) -> dict[str, Tensor]:
+    """Return a checkpoint's parameters under the names that `transformers` uses today.
+
+    Neither parameters that the checkpoint lacks nor tied ones are among them.
+
+    Args:
+        source: Folder of the weights.
+        folder: Folder of the configuration, which names the class that reads them.
+    """
+    config = transformers.AutoConfig.from_pretrained(folder)
+    architecture = getattr(transformers, (config.architectures or [""])[0], None)
+    if not (isinstance(architecture, type) and issubclass(architecture, PreTrainedModel)):
+        architecture = getattr(transformers, ARCHITECTURES[config.model_type])
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # it lists every parameter that is missing
+    try:
+        model, report = architecture.from_pretrained(
+            source, config=config, local_files_only=True, output_loading_info=True
+        )
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+    absent = {*report["missing_keys"], *model.all_tied_weights_keys}
+    return {
+        key: parameter.contiguous()
+        for key, parameter in sorted(model.state_dict().items())
+        if key not in absent
+    }
 
 
 # From scratch.
@@ -224,7 +244,8 @@ def _today(key: str) -> str:
 def _from_scratch(params: Params, train: Sequence[Sentence], folder: Path) -> dict[str, Any]:
     """Write configuration and tokenizer of an encoder without weights, and return its provenance.
 
-    The vocabulary is the mirror's, if it may be asked and has one, else trained on the sentences.
+    The vocabulary is the mirror's, if a mirror is allowed and has one, else trained on the
+    sentences.
     """
     encoder = params.encoder
     pieces = _mirror_vocabulary(params)
@@ -252,7 +273,7 @@ def _from_scratch(params: Params, train: Sequence[Sentence], folder: Path) -> di
         "is_paper_checkpoint": False,
         "vocabulary": vocabulary,
         "sha256": None,
-        "tokenizer_sha256": corpus.sha256(folder / wordpiece.TOKENIZER),
+        "tokenizer_sha256": checksums.sha256(folder / wordpiece.TOKENIZER),
     }
 
 
@@ -263,5 +284,5 @@ def _mirror_vocabulary(params: Params) -> list[str] | None:
     path = mirror / VOCABULARY
     if not path.is_file():
         return None
-    corpus.verify(str(path), "md5", VOCABULARY_MD5, corpus.md5(path))
+    checksums.verify(str(path), "MD5", VOCABULARY_MD5, checksums.md5(path))
     return wordpiece.read_vocabulary(path)

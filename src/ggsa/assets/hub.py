@@ -1,8 +1,8 @@
-"""The Hugging Face Hub and Stanza's resource host, asked once and briefly.
+"""Downloads from the Hugging Face Hub and from Stanza's resource host: one attempt, short timeouts.
 
-The client libraries retry with growing pauses, and one of them waits without limit. So each host is
-asked once per process whether it answers at all, and only then are the libraries let loose, under
-short timeouts. Whatever class of error they raise, a failed transfer leaves here as `Unavailable`.
+The client libraries retry with growing pauses, and one of them waits without limit. Therefore each
+host is asked once per process whether it answers at all, and the libraries are called only if it
+does. Every error of theirs becomes `Unavailable`.
 """
 
 import functools
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import huggingface_hub
@@ -20,15 +21,15 @@ from huggingface_hub import constants
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.errors import RevisionNotFoundError as NoSuchRevision
 
-from ggsa.assets import corpus
 from ggsa.assets.policy import Unavailable
+from ggsa.workspace import checksums
 from ggsa.workspace.errors import UserError
 
 ABSENT = (EntryNotFoundError, RepositoryNotFoundError, NoSuchRevision)
 
 
 def require_hub(timeout: float) -> None:
-    """Return if the Hub may be asked: it answers, or `HF_HUB_OFFLINE` leaves the cache to answer.
+    """Check that the Hub answers, unless `HF_HUB_OFFLINE` makes its client read the cache only.
 
     Raises:
         Unavailable: If nothing answers within the timeout (seconds).
@@ -38,7 +39,7 @@ def require_hub(timeout: float) -> None:
 
 
 def require_answer(url: str, timeout: float) -> None:
-    """Return if a host answers at all; it is asked once per process.
+    """Check that a host answers at all; each host is asked once per process.
 
     Raises:
         Unavailable: If nothing answers within the timeout (seconds).
@@ -51,7 +52,7 @@ def require_answer(url: str, timeout: float) -> None:
 def _problem(url: str, timeout: float) -> str:
     """Return why a host cannot be reached, or an empty string.
 
-    Asked from a thread of its own, because the look-up of a name obeys no timeout.
+    Asked from a separate thread, because name resolution obeys no timeout.
     """
     found = [f"no answer from {url} within {timeout:g} s"]
 
@@ -70,18 +71,18 @@ def _problem(url: str, timeout: float) -> str:
 
 @contextmanager
 def transfer(timeout: float) -> Iterator[None]:
-    """Turn any failure of a client library in the block into `Unavailable`, under short timeouts.
+    """Turn any error of a client library in the block into `Unavailable`, under short timeouts.
 
-    Keep nothing but the library's call in the block.
+    The block should contain only the library's call.
 
     Args:
-        timeout: How long to wait for an answer, or for the next bytes, in seconds.
+        timeout: Longest wait for an answer, or for the next bytes, in seconds.
     """
     saved = constants.HF_HUB_ETAG_TIMEOUT, constants.HF_HUB_DOWNLOAD_TIMEOUT
     constants.HF_HUB_ETAG_TIMEOUT = constants.HF_HUB_DOWNLOAD_TIMEOUT = max(1, round(timeout))
     send = requests.adapters.HTTPAdapter.send
 
-    def send_briefly(self, request, **options):  # Stanza gives no timeout of its own
+    def send_briefly(self, request, **options):  # Stanza sets no timeout
         options["timeout"] = options.get("timeout") or timeout
         return send(self, request, **options)
 
@@ -90,9 +91,7 @@ def transfer(timeout: float) -> Iterator[None]:
         yield
     except (Unavailable, UserError):
         raise
-    except (
-        Exception
-    ) as error:  # datasets, huggingface_hub and stanza each have classes of their own
+    except Exception as error:  # datasets, huggingface_hub and stanza have no common error class
         raise Unavailable(reason(error), absent=_says_absent(error)) from error
     finally:
         constants.HF_HUB_ETAG_TIMEOUT, constants.HF_HUB_DOWNLOAD_TIMEOUT = saved
@@ -100,14 +99,14 @@ def transfer(timeout: float) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """Return what went wrong as a short line."""
+    """Return the cause of an error as a short line."""
     lines = str(error).strip().splitlines()
     text = lines[0].strip() if lines else ""
     return (f"{type(error).__name__}: {text}" if text else type(error).__name__)[:240]
 
 
 def _says_absent(error: BaseException | None) -> bool:
-    """Return whether the host itself said that there is no such thing."""
+    """Return whether the host itself answered that the asset does not exist."""
     while error is not None:
         if isinstance(error, ABSENT):
             return True
@@ -116,36 +115,36 @@ def _says_absent(error: BaseException | None) -> bool:
 
 
 def verify_cached(path: Path) -> None:
-    """Verify a file of the Hub's cache by the digest under which the Hub lists it.
+    """Verify a file in the Hub's cache by the checksum that the Hub lists.
 
-    The cache names each file after it: sha256 for large files, Git's sha1 for small ones. The
-    client library itself compares sizes only.
+    The cache names each file after it: SHA256 for large files, Git's SHA1 for small ones.
 
     Raises:
-        UserError: If the digests differ.
+        UserError: If the checksums differ.
     """
+    # Not huggingface_hub: it compares sizes only.
     name = Path(path).resolve().name
-    what = f"{Path(path).name} of the Hub (kept at {Path(path).resolve()})"
+    what = f"{Path(path).name} from the Hub (cached as {Path(path).resolve()})"
     if re.fullmatch("[0-9a-f]{64}", name):
-        corpus.verify(what, "sha256", name, corpus.sha256(path))
+        checksums.verify(what, "SHA256", name, checksums.sha256(path))
     elif re.fullmatch("[0-9a-f]{40}", name):
         content = Path(path).read_bytes()
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
-        corpus.verify(what, "Git sha1", name, blob.hexdigest())
+        checksums.verify(what, "Git SHA1", name, blob.hexdigest())
 
 
 def snapshot(repository: str, revision: str | None, files: list[str], timeout: float) -> Path:
-    """Return the folder of the Hub's cache that holds these files of a model repository, verified.
+    """Return the folder of the Hub's cache with these files of a model repository, verified.
 
     Args:
         repository: `owner/name`.
         revision: A commit, or None for the newest.
-        files: Names; those that the repository lacks are passed over.
+        files: Names; files that the repository lacks are skipped.
         timeout: See `transfer`.
 
     Raises:
-        Unavailable: If they cannot be had.
-        UserError: If one does not match the Hub's digest.
+        Unavailable: If the Hub cannot be reached or lacks the repository.
+        UserError: If a file does not match its checksum.
     """
     require_hub(timeout)
     with transfer(timeout):
@@ -156,3 +155,21 @@ def snapshot(repository: str, revision: str | None, files: list[str], timeout: f
         if (Path(folder) / name).exists():
             verify_cached(Path(folder) / name)
     return Path(folder)
+
+
+def dataset(repository: str, revision: str | None, timeout: float, part: str | None = None) -> Any:
+    """Return the splits of a data set repository, as `datasets` loads them.
+
+    Args:
+        repository: `owner/name`.
+        revision: A commit, or None for the newest.
+        timeout: See `transfer`.
+        part: The configuration, where the repository has several.
+
+    Raises:
+        Unavailable: If the Hub cannot be reached or lacks the repository.
+    """
+    import datasets  # slow to import, and no other source needs it
+
+    with transfer(timeout):
+        return datasets.load_dataset(repository, part, revision=revision)

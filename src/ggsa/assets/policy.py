@@ -1,12 +1,12 @@
-"""From where an asset may come: the order of sources, and what is said when one of them fails.
+"""The order in which sources are tried, and what is reported when one of them fails.
 
-Between `ggsa.assets.download` and the sources of each asset. A source raises `Unavailable` where it
-has nothing to give, and the next one is asked, aloud; whatever a source gives that fails its
-checksum is a `UserError` and ends the stage under every policy.
+A source raises `Unavailable` where it lacks an asset, and the next source is tried, with a warning.
+An asset that fails its checksum is a `UserError` and ends the stage under every policy.
 """
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from ggsa.workspace.config import Params
@@ -19,10 +19,10 @@ NAMES = {"hub": "the Hub", "mirror": "the mirror", "embedded": "the embedded sub
 
 
 class Unavailable(Exception):
-    """A source has not got the asset, or cannot be reached; the message is a short reason.
+    """A source lacks the asset or cannot be reached; the message is a short reason.
 
     Attributes:
-        absent: The source answered that there is no such thing, so that asking again is no use.
+        absent: The source answered that it does not exist, so asking again is useless.
     """
 
     def __init__(self, reason: str, absent: bool = False) -> None:
@@ -35,21 +35,33 @@ def notice(text: str) -> None:
     print(f"download: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
+def mirror_folder(params: Params) -> Path:
+    """Return the folder of the local mirror.
+
+    Raises:
+        Unavailable: If it does not exist.
+    """
+    folder = params.assets.mirror_folder()
+    if folder is None:
+        raise Unavailable(f"the folder {params.assets.mirror} does not exist")
+    return folder
+
+
 def first_available(
     asset: str, params: Params, attempts: Mapping[str, Callable[[], T]]
 ) -> tuple[str, T]:
-    """Return the first source that has the asset, and what it gave.
+    """Return the first source that has the asset, and the asset.
 
     Args:
         asset: Its name, for the messages.
-        params: Say by `assets.source` which sources may be asked.
+        params: `assets.source` says which sources are allowed.
         attempts: How to obtain the asset, by source.
 
     Raises:
-        UserError: If the source that is demanded, or every one, has not got the asset.
+        UserError: If the required source lacks the asset, or under `auto` every source does.
     """
-    demanded = params.assets.source
-    sources = [name for name in SOURCES if demanded in ("auto", name) and name in attempts]
+    required = params.assets.source
+    sources = [name for name in SOURCES if required in ("auto", name) and name in attempts]
     reasons = []
     for place, source in enumerate(sources):
         try:
@@ -58,10 +70,10 @@ def first_available(
             reasons.append(f"not from {NAMES[source]} ({error})")
             if place + 1 < len(sources):
                 notice(f"{asset}: {reasons[-1]}; trying {NAMES[sources[place + 1]]}.")
-    tried = ", ".join(reasons) or f"there is none under assets.source: {demanded}"
+    tried = ", ".join(reasons) or f"assets.source {required} has none"
     remedy = (
-        "Mend that, or set assets.source: auto in params.yaml to have the others tried."
-        if demanded != "auto"
-        else "Mend one of these."
+        "Fix that, or set assets.source to auto to try the other sources."
+        if required != "auto"
+        else "Fix one of these."
     )
-    raise UserError(f"The {asset} cannot be had: {tried}. {remedy}")
+    raise UserError(f"The {asset} is unavailable: {tried}. {remedy}")

@@ -1,9 +1,8 @@
-"""From raw text to words, for corpora that do not come split as SST-2 does.
+"""Splits raw text into words, for corpora that are not split already as SST-2 is.
 
-NLTK's Treebank tokenizer splits as the treebanks do on which taggers are trained, and needs no data
-that would have to be downloaded. It wants one sentence at a time, since it takes only a last full
-stop off its word; sentences are found by Punkt with the abbreviations listed here instead of a
-trained model.
+NLTK's Treebank tokenizer splits text like the treebanks that taggers are trained on, and needs no
+download. It separates only the last full stop of a text, so it is given one sentence at a time.
+Punkt finds the sentences, with the abbreviations below instead of a trained model.
 """
 
 import importlib.metadata
@@ -44,7 +43,7 @@ ABBREVIATIONS = frozenset(
         "d.c",
     ]
 )
-"""Words after whose full stop a sentence goes on."""
+"""Words whose full stop does not end a sentence."""
 
 _MARKUP = re.compile(r"</?[A-Za-z][^<>]{0,30}>")
 _BREAK = re.compile(r"</?(br|p|hr)\b[^<>]{0,20}>", re.IGNORECASE)
@@ -61,11 +60,7 @@ _SENTENCES, _WORDS = _punkt(), NLTKWordTokenizer()
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Return the words of a raw text, punctuation apart; markup is dropped.
-
-    Args:
-        text: Any text; upper and lower case are kept.
-    """
+    """Return the words and punctuation marks of a raw text, without markup, in their own case."""
     plain = _GLUED.sub(r"\1 ", _MARKUP.sub("", _BREAK.sub(" \n ", text)))
     return tuple(
         word
@@ -76,5 +71,5 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def version() -> str:
-    """Return by what raw texts are split, for provenance.json."""
+    """Return name and version of the tokenizer, for provenance.json."""
     return f"NLTK {importlib.metadata.version('nltk')}"

@@ -1,8 +1,7 @@
-"""WordPiece vocabularies, and the fast tokenizers made of them.
+"""WordPiece vocabularies, and fast tokenizers made from them.
 
-Between a list of word pieces, wherever it came from, and the tokenizer files in `data/encoder/`.
-Every tokenizer that is written here is loaded again and must know a word of its vocabulary: some
-ways of loading a `vocab.txt` leave an empty vocabulary, and every word becomes `[UNK]`.
+Every tokenizer that is written here is loaded again and must know a word of its vocabulary, because
+some ways of loading a `vocab.txt` leave an empty vocabulary and every word becomes `[UNK]`.
 """
 
 import json
@@ -29,10 +28,10 @@ TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 
 
 def train_vocabulary(sentences: Iterable[Sequence[str]], size: int) -> list[str]:
-    """Return at most `size` word pieces, special ones first, that spell the sentences shortly.
+    """Return a vocabulary trained on sentences, at most `size` word pieces, special tokens first.
 
-    The library numbers the characters inside words in an order that changes from run to run, and
-    breaks ties by number. Handing them over sorted makes the vocabulary the same each time.
+    The library numbers characters within words in an order that changes from run to run, and breaks
+    ties by number. Passing them in sorted order makes the vocabulary reproducible.
     """
     texts = [" ".join(words) for words in sentences]
     trained = BertWordPieceTokenizer(lowercase=True)
@@ -48,33 +47,35 @@ def train_vocabulary(sentences: Iterable[Sequence[str]], size: int) -> list[str]
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """Return the word pieces of a `vocab.txt`, one a line.
+    """Return the word pieces of a `vocab.txt`, one per line.
 
     Raises:
-        UserError: If the file is no such list.
+        UserError: If the file is not a WordPiece vocabulary.
     """
     try:
         pieces = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as a vocabulary ({error}).") from error
+        raise UserError(
+            f"{path} cannot be read as a vocabulary ({error}). Obtain it again."
+        ) from error
     pieces = [piece.removesuffix("\r") for piece in pieces]
     absent = [token for token in SPECIAL.values() if token not in pieces]
     if absent or len(set(pieces)) != len(pieces):
-        problem = f"lacks {', '.join(absent)}" if absent else "names a word piece twice"
-        raise UserError(f"{path} is no WordPiece vocabulary: it {problem}.")
+        problem = f"lacks {', '.join(absent)}" if absent else "has duplicates"
+        raise UserError(f"{path} is not a WordPiece vocabulary: it {problem}. Obtain it again.")
     return pieces
 
 
 def write_tokenizer(
     folder: Path, pieces: Sequence[str], positions: int, lowercase: bool, model_type: str
 ) -> None:
-    """Write the fast tokenizer of a vocabulary, and verify that it loads.
+    """Write the fast tokenizer of a vocabulary, and check that it loads.
 
     Args:
-        folder: Where `tokenizer.json` and its settings go, next to a `config.json`.
+        folder: Receives `tokenizer.json` and its settings; contains a `config.json`.
         pieces: The vocabulary, in order.
-        positions: The longest input of the model, in word pieces.
-        lowercase: Whether the vocabulary is of lower-cased text.
+        positions: Longest input of the model, in word pieces.
+        lowercase: Whether text is lower-cased first.
         model_type: `bert` or `distilbert`.
     """
     tokenizer = BertWordPieceTokenizer(
@@ -92,12 +93,12 @@ def write_tokenizer(
 
 
 def copy_tokenizer(source: Path, folder: Path, positions: int, model_type: str) -> None:
-    """Write the tokenizer of a checkpoint as a fast one, and verify that it loads.
+    """Write a checkpoint's tokenizer as a fast one, and check that it loads.
 
-    Taken from its `tokenizer.json` where it has one, else made of its `vocab.txt`.
+    It is copied from `tokenizer.json`, or made from `vocab.txt` where there is none.
 
     Raises:
-        UserError: If the checkpoint has neither, or its tokenizer knows no word.
+        UserError: If the checkpoint has neither file, or its tokenizer knows no word.
     """
     settings = _settings(source)
     if (source / TOKENIZER).exists():
@@ -129,10 +130,10 @@ def _settings(source: Path) -> dict[str, Any]:
 
 
 def require_known_word(folder: Path) -> None:
-    """Refuse a tokenizer that cannot be loaded, or does not know a word of its own vocabulary.
+    """Check that a tokenizer loads, knows a word of its own vocabulary, and adds special tokens.
 
     Raises:
-        UserError: If that is so, or it does not mark the start and end of a sentence.
+        UserError: If it does not.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -144,12 +145,15 @@ def require_known_word(folder: Path) -> None:
             ),
             key=lambda piece: (len(piece), piece),
         )
-        found = tokenizer([word], is_split_into_words=True).tokens()
-    except Exception as error:  # the library raises a class of its own per kind of damage
-        raise UserError(f"The tokenizer of the encoder cannot be loaded ({error}).") from error
-    wanted = [tokenizer.cls_token, word, tokenizer.sep_token]
-    if found != wanted or not tokenizer.is_fast:
+        tokens = tokenizer([word], is_split_into_words=True).tokens()
+    except Exception as error:  # the library has no common error class
         raise UserError(
-            f"The tokenizer of the encoder does not know its own word {word!r}: it gave {found}, "
-            f"but {wanted} was expected. Its files are damaged or of another kind of model."
+            f"The encoder's tokenizer cannot be loaded ({error}). Obtain the encoder again."
+        ) from error
+    expected = [tokenizer.cls_token, word, tokenizer.sep_token]
+    if tokens != expected or not tokenizer.is_fast:
+        raise UserError(
+            f"The encoder's tokenizer does not know the word {word!r} of its vocabulary: expected "
+            f"{expected}, got {tokens}. Its files are damaged or of another kind of model. Choose "
+            f"another checkpoint."
         )

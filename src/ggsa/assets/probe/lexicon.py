@@ -1,9 +1,9 @@
 """The words of the probe corpus, by part of speech and polarity.
 
-Read by `ggsa.assets.probe.grammar` alone. Three kinds of word matter. *Polar* words carry a sentiment of
-+1 or -1 that the grammar may keep, reverse or set aside. *Neutral* words carry none. *Ambiguous*
-words appear in two tables under different tags (`charm`, `bore`, `shot`, `play`, `pretty`,
-`moving`), so that a tagger has to read the context: a look-up table cannot tag this corpus.
+Three kinds of word matter. *Polar* words carry a sentiment of +1 or -1 that the grammar may keep,
+reverse or cancel. *Neutral* words carry none. *Ambiguous* words appear in two tables under
+different tags (`charm`, `bore`, `shot`, `play`, `pretty`, `moving`), so a look-up table cannot tag
+this corpus: a tagger has to read the context.
 """
 
 from typing import NamedTuple

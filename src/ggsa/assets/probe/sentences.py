@@ -1,10 +1,10 @@
 """Whole sentences of the probe corpus: how clauses are joined, and which of them decides.
 
-Draws a plan (which construction, which polar heads, what is negated), has `ggsa.assets.probe.grammar` put
-it into words, and deals the results into splits that share no sentence. A sentence's label is fixed
-by its plan before any word is drawn. Its polar words agree with the label about as often as not:
-negation turns them round, and undecisive clauses and phrases say the opposite. So counting words,
-or pairs of neighboring words, helps little; one has to see which word governs which.
+A plan is drawn (construction, polar heads, negation), `ggsa.assets.probe.grammar` puts it into
+words, and the results form splits that share no sentence. The plan fixes a sentence's label before
+any word is drawn. Its polar words agree with the label about as often as not: negation reverses
+them, and clauses and phrases that do not decide say the opposite. Counting words, or pairs of
+adjacent words, therefore helps little: a model has to learn which word governs which.
 """
 
 import random
@@ -36,10 +36,10 @@ PHENOMENA = (
     "polar_noun",
     "long",
 )
-"""What a sentence may show.
+"""What a sentence can show.
 
-`negation` stands in the deciding clause and `scope` in a neutral one, where it must change nothing;
-`polar_...` names the deciding word; `plain` sentences show none of the first group.
+`negation` is in the deciding clause, and `scope` is a negation in a neutral clause, where it changes
+nothing; `polar_...` names the deciding word; `plain` sentences show none of the first group.
 """
 
 HEAD_SHARES = (("adjective", 0.43), ("adverb", 0.17), ("verb", 0.2), ("noun", 0.2))
@@ -57,7 +57,7 @@ class Style:
     intensifier: float  # of the adjectives
     long: float
     lead: float  # of the single clauses
-    terse: bool  # without modifiers that say nothing
+    terse: bool  # without modifiers that carry no sentiment
 
 
 FULL = Style(
@@ -70,7 +70,7 @@ FULL = Style(
     lead=0.12,
     terse=False,
 )
-"""All of the grammar: the evaluation splits, and the other part of train."""
+"""All of the grammar: the evaluation splits, and the rest of train."""
 
 TERSE = Style(
     constructions=(("single", 0.51), ("but", 0.11), ("although", 0.18), ("joined", 0.2)),
@@ -84,7 +84,7 @@ TERSE = Style(
 )
 """Short sentences for training.
 
-An encoder learns the words from these and the grammar from the rest, as on SST-2, most of whose
+An encoder learns the words from these and the grammar from the rest, as on SST-2, where most
 training rows are phrases. Without them a small encoder needs several times as many steps.
 """
 
@@ -96,10 +96,10 @@ class ProbeSentence:
     """A generated sentence with its gold tags, its sentiment and what makes it hard.
 
     Attributes:
-        words: Lower-cased, with clitics (`n't`, `'s`) and punctuation as words of their own.
+        words: Lower-cased, with clitics (`n't`, `'s`) and punctuation as separate words.
         tags: One universal part-of-speech tag per word.
         label: 1 for positive, 0 for negative, as in SST-2.
-        phenomena: The members of `PHENOMENA` that the sentence shows, in that order.
+        phenomena: Members of `PHENOMENA` that the sentence shows, in that order.
     """
 
     words: tuple[str, ...]
@@ -115,17 +115,17 @@ def generate(
 ) -> dict[str, list[ProbeSentence]]:
     """Return the probe corpus: train, selection, validation and test.
 
-    Each split has a random stream of its own and the evaluation splits are drawn first, so that
-    they stay the same whatever the number of training sentences. Labels are balanced to within
-    one sentence per split, and no sentence occurs twice.
+    Each split has its own random stream and the evaluation splits are drawn first, so they do not
+    depend on the number of training sentences. Labels are balanced to within one sentence per
+    split, and no sentence occurs twice.
 
     Raises:
         UserError: If a split would be empty.
     """
     if train_sentences < 1 or evaluation_sentences < 1:
         raise UserError(
-            f"The probe corpus needs at least one sentence in every split; {train_sentences} were "
-            f"asked for train and {evaluation_sentences} for each evaluation split. Ask for more."
+            f"The probe corpus needs at least one sentence in every split, got {train_sentences} "
+            f"for train and {evaluation_sentences} for each evaluation split. Raise the number."
         )
     seen: set[tuple[str, ...]] = set()
     corpus = {}
@@ -145,7 +145,7 @@ def generate(
 
 
 def sentences(stream: random.Random, terse_share: float = 0.0) -> Iterator[ProbeSentence]:
-    """Yield sentences without end from one random stream, a share of them in the terse style."""
+    """Yield endless sentences from one random stream, a share of them in the terse style."""
     while True:
         style = TERSE if stream.random() < terse_share else FULL
         sentence = _sentence(Grammar(stream, style.terse), style)
@@ -202,8 +202,8 @@ def _opposed(grammar: Grammar, construction: str, words: Phrase, other: Phrase) 
     if construction == "but":
         return other + COMMA + tagged("but/CCONJ") + words
     subordinator = grammar.pick(("although/SCONJ", "though/SCONJ", "even/ADV though/SCONJ"))
-    aside = tagged(subordinator) + other
-    return aside + COMMA + words if grammar.chance(0.5) else words + COMMA + aside
+    concession = tagged(subordinator) + other
+    return concession + COMMA + words if grammar.chance(0.5) else words + COMMA + concession
 
 
 def _joined(grammar: Grammar, words: Phrase, negated: bool, may_precede: bool = True) -> Phrase:

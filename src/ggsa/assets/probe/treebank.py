@@ -1,8 +1,8 @@
 """The treebank of the probe grammar, and a Stanza tagger trained on it.
 
-Used by the download stage where no other tagger can be had. The sentences come from the grammar
-of the probe corpus but from random streams of their own; many words stand in them under two tags
-(`charm`, `play`, `like`, `that`), so the tagger has to read the context.
+The download stage uses it where no other tagger is available. The sentences come from the grammar
+of the probe corpus, from separate random streams. Many words occur with two tags (`charm`, `play`,
+`like`, `that`), so the tagger has to read the context.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ OPTIONS = {
 def treebank(seed: int) -> dict[str, str]:
     """Return CoNLL-U text for `train` and `dev`, with words and universal tags only.
 
-    Some sentences are terse and most are not, so that every construction is seen often.
+    Most sentences are not terse, so that every construction is frequent.
     """
     texts = {}
     for split, size in SIZES.items():
@@ -67,7 +67,7 @@ def treebank(seed: int) -> dict[str, str]:
 def train_tagger(folder: Path, seed: int) -> Path:
     """Train a Stanza tagger on the treebank of a seed and return the path of its model.
 
-    The folder receives `pos.pt` alone.
+    The folder receives only `pos.pt`.
 
     Raises:
         UserError: If Stanza stops without leaving a model.
@@ -84,19 +84,18 @@ def train_tagger(folder: Path, seed: int) -> Path:
 def trained_on(texts: Mapping[str, str], model: Path, seed: int, options: Mapping) -> None:
     """Train a Stanza tagger on any treebank and write it as one file.
 
-    Stanza's own trainer does the work, on one thread, so that one machine gives the same bits each
-    time.
+    Stanza's trainer runs on one thread, so results are bit-identical on one machine.
 
     Args:
         texts: CoNLL-U of `train` and `dev`.
-        model: Where the tagger goes.
-        seed: Of Stanza's trainer.
-        options: Of Stanza's trainer, language and number of steps among them.
+        model: File of the tagger.
+        seed: Seed of Stanza's trainer.
+        options: Options of Stanza's trainer, including language and number of steps.
 
     Raises:
         UserError: If Stanza stops without leaving a model.
     """
-    from stanza.models import tagger  # heavy, and needed here only
+    from stanza.models import tagger  # heavy, and only needed here
 
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -115,16 +114,16 @@ def trained_on(texts: Mapping[str, str], model: Path, seed: int, options: Mappin
         tagger.main(arguments)
         trained = Path(scratch) / "pos.pt"
         if not trained.exists():
-            raise UserError("Stanza's trainer left no tagger. Reinstall stanza, then run again.")
+            raise UserError("Stanza's trainer wrote no tagger. Reinstall stanza, then run again.")
         content = _without_paths(torch.load(trained, map_location="cpu", weights_only=True))
     with artifacts.written_whole(model) as temporary:
         temporary.write_bytes(content)
 
 
 def _without_paths(checkpoint: dict) -> bytes:
-    """Return a Stanza checkpoint that names no file of the machine it was trained on.
+    """Return a Stanza checkpoint without the paths of the machine it was trained on.
 
-    The bytes depend on the content alone, so that one seed gives one sha256.
+    The bytes depend only on the content, so that one seed gives one SHA256.
     """
     for name in ("train_file", "eval_file", "save_dir", "data_dir", "wordvec_dir"):
         checkpoint["config"][name] = ""
@@ -134,7 +133,7 @@ def _without_paths(checkpoint: dict) -> bytes:
 
 
 class _Steps(logging.Handler):
-    """Moves a bar by what Stanza's trainer logs whenever it has evaluated: `step 50: ...`."""
+    """Advances a progress bar by the lines that Stanza's trainer logs: `step 50: ...`."""
 
     def __init__(self, bar: Any):
         super().__init__()
@@ -147,13 +146,13 @@ class _Steps(logging.Handler):
 
 
 @contextlib.contextmanager
-def _quietly(heard: logging.Handler):
-    """Silence Stanza, but for one handler, and hold PyTorch to one thread while the block runs."""
+def _quietly(handler: logging.Handler):
+    """Silence Stanza except for one handler, and limit PyTorch to one thread, within the block."""
     logger = logging.getLogger("stanza")
     threads, before = torch.get_num_threads(), (logger.level, logger.handlers, logger.propagate)
     state = torch.get_rng_state(), random.getstate()
     logger.setLevel(logging.INFO)
-    logger.handlers, logger.propagate = [heard], False
+    logger.handlers, logger.propagate = [handler], False
     torch.set_num_threads(1)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -168,6 +167,7 @@ def _quietly(heard: logging.Handler):
 
 def _conllu(sentence: ProbeSentence, identifier: str) -> str:
     """Return one sentence as CoNLL-U; heads form a flat tree, which a tagger never reads."""
+    # Not Stanza's writer: it adds columns of character offsets that this treebank does not have.
     lines = [f"# sent_id = {identifier}", f"# text = {' '.join(sentence.words)}"]
     for i, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True), start=1):
         head, relation = ("0", "root") if i == 1 else ("1", "dep")

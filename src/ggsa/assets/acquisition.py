@@ -1,0 +1,79 @@
+"""The download stage: obtains corpus, tagger and encoder. Only this stage uses the network.
+
+All files are collected in a temporary folder beside their destination and moved there when the
+three assets are complete, so that a failed or killed download leaves the earlier files.
+"""
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ggsa.assets import corpus, encoder, sentences, tagger
+from ggsa.assets.corpora import sst2
+from ggsa.workspace import artifacts, paths
+from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
+
+PREFIX = ".download-"
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def download(params: Params) -> dict[str, Any]:
+    """Write `data/corpus/`, `data/tagger/` and `data/encoder/`, and return their provenance.
+
+    Args:
+        params: Names the assets and the allowed sources.
+
+    Raises:
+        UserError: If an asset is unavailable, does not match its checksum, or cannot be written.
+    """
+    base = paths.CORPUS.parent
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        for leftover in base.glob(f"{PREFIX}*"):  # of a killed run
+            shutil.rmtree(leftover)
+        with tempfile.TemporaryDirectory(dir=base, prefix=PREFIX) as name:
+            targets = (paths.CORPUS, paths.TAGGER, paths.ENCODER)
+            folders = {target: Path(name) / target.name for target in targets}
+            for folder in folders.values():
+                folder.mkdir()
+            provenance = _obtain(params, folders)
+            _place(folders)
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        raise UserError(
+            f"{error.filename or base} could not be written ({error.strerror}). The earlier files "
+            f"are unchanged. Free some space or fix the folder's permissions, then run again."
+        ) from error
+    return provenance
+
+
+def _obtain(params: Params, folders: Mapping[Path, Path]) -> dict[str, Any]:
+    """Fill the temporary folders, and return the content of provenance.json."""
+    obtained = sentences.obtain(params)
+    corpus.write(folders[paths.CORPUS], obtained.tables)
+    tagger_provenance, tagger_substitutes = tagger.obtain(params, folders[paths.TAGGER])
+    encoder_provenance, encoder_substitutes = encoder.obtain(
+        params, obtained.splits["train"], folders[paths.ENCODER]
+    )
+    provenance = {
+        "is_sst2": sst2.is_sst2(obtained.provenance["sha256"]),
+        "corpus": obtained.provenance,
+        "tagger": tagger_provenance,
+        "encoder": encoder_provenance,
+        "substitutes": [*obtained.substitutes, *tagger_substitutes, *encoder_substitutes],
+    }
+    artifacts.write_json(folders[paths.CORPUS] / paths.provenance().name, provenance)
+    return provenance
+
+
+def _place(folders: Mapping[Path, Path]) -> None:
+    """Move the complete folders to their destinations, replacing what was there."""
+    for target, folder in folders.items():
+        if target.exists():
+            target.rename(folder.with_name(f"{folder.name}.before"))
+        folder.rename(target)
