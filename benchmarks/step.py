@@ -31,7 +31,6 @@ from ggsa.training.vocabulary_subset import VocabularySubset
 from ggsa.workspace import config, paths
 from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
-from ggsa.workspace.tables import CORPUS_COLUMNS, read_table
 
 BATCHES = 24
 NAIVE_BATCHES = 6
@@ -101,7 +100,6 @@ def _experiment(
     recipe = params.train.recipes["released"]
     tokenizer = load_tokenizer(paths.ENCODER)
     split = read_split("train", params.train.max_pieces)
-    corpus = read_table(paths.corpus_split("train"), CORPUS_COLUMNS)
     epoch = -(-len(split.ids) // recipe.batch_size)
     total = epoch * recipe.epochs
     chosen = spread(split.lengths, recipe.batch_size, 4 * BATCHES)
@@ -116,9 +114,9 @@ def _experiment(
         contestants[f"ours {mode}"] = _pass(params, named[mode], recipe, split, chosen)
         for pad_to in (None, 128):
             loop = naive.Naive(_naive_model(recipe), tokenizer, tagger, pairs, favor, pad_to)
-            contestants[f"naive {mode} {pad_to}"] = _naive_pass(loop, corpus, split, drawn)
+            contestants[f"naive {mode} {pad_to}"] = _naive_pass(loop, split, drawn)
     times = interleaved(contestants, 0.0, fewest=3)
-    words = int(sum(len(sentence) for sentence in corpus["words"]))
+    words = int(sum(len(sentence) for sentence in split.words))
     hours = total / 3600
     ours = sum(times[f"ours {mode}"] for mode in modes) / len(chosen) * hours + words / rate / 3600
     for pad_to, case in ((None, "padded to the longest"), (128, "padded to 128")):
@@ -138,14 +136,12 @@ def _naive_model(recipe: Recipe) -> Any:
     return AutoModelForSequenceClassification.from_config(settings, attn_implementation=naive.NAME)
 
 
-def _naive_pass(
-    loop: naive.Naive, corpus: Any, split: Split, drawn: list[np.ndarray]
-) -> Callable[[], Any]:
-    words = corpus["words"].to_numpy()
-
+def _naive_pass(loop: naive.Naive, split: Split, drawn: list[np.ndarray]) -> Callable[[], Any]:
     def steps() -> None:
         for rows in drawn:
-            loop.step([tuple(words[row]) for row in rows], torch.from_numpy(split.labels[rows]))
+            loop.step(
+                [tuple(split.words[row]) for row in rows], torch.from_numpy(split.labels[rows])
+            )
 
     return steps
 

@@ -1,6 +1,6 @@
-"""Words a second that one process tags: by length in large batches, against batches as drawn.
+"""Words per second tagged by one process: large batches sorted by length, against random batches.
 
-The peer tags as the paper's code does, again and again, the eight sentences of a training batch.
+The peer tags the eight sentences of every training batch, as the paper's code does.
 """
 
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ ROUNDS = 3
 
 
 def run(params: Params) -> Iterator[list[dict[str, Any]]]:
-    """Yield the one line."""
+    """Yield the benchmark's only line."""
     torch.set_num_threads(1)
-    corpus = read_table(paths.corpus_split("train"), CORPUS_COLUMNS)
+    corpus = read_table(paths.corpus_split("train"), CORPUS_COLUMNS)  # need not be tagged yet
     sentences = [tuple(words) for words in corpus["words"]]
     drawn = np.random.default_rng(13).permutation(len(sentences))
     many = sorted((sentences[i] for i in _until(sentences, drawn, WORDS)), key=len)
@@ -50,7 +50,7 @@ def run(params: Params) -> Iterator[list[dict[str, Any]]]:
 
 
 def _until(sentences: list[tuple[str, ...]], order: np.ndarray, words: int) -> list[int]:
-    """Return sentences in an order until they hold so many words."""
+    """Return the first indices in `order` whose sentences have at least this many words in all."""
     ends = np.cumsum([len(sentences[i]) for i in order[: words + 1]])
     return [int(i) for i in order[: int(np.searchsorted(ends, words)) + 1]]
 

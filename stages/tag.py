@@ -1,4 +1,4 @@
-"""Tag every word of the corpus with Stanza, once: what was tagged before is not tagged again."""
+"""Tag every word of the corpus with Stanza; sentences that were tagged before are not tagged again."""
 
 from ggsa.tagging import tagger
 from stages import base_params, run

@@ -14,12 +14,11 @@ from stanza import Pipeline
 from ggsa.assets import corpus, encoder, probe
 from ggsa.assets import sentences as corpus_sentences
 from ggsa.assets.probe import treebank
-from ggsa.patterns import rules
+from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import write_pattern
-from ggsa.training import loop
+from ggsa.training.cell import train_core_cell
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table, write_table
-from ggsa.workspace.vocabulary import TAGS
 
 pytestmark = pytest.mark.pipeline
 SEED = 13
@@ -59,9 +58,9 @@ def predictions(params, sentences, tmp_path_factory) -> pd.DataFrame:
             write_table(paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags}))
         paths.ENCODER.mkdir(parents=True)
         encoder.obtain(params, obtained.splits["train"], paths.ENCODER)
-        table = rules.pattern("full", params.rules, np.zeros((len(TAGS), len(TAGS))))
+        table = pattern_for("full", params.rules, 0, PatternData(params))
         write_pattern(paths.rule_table("full"), table)
-        loop.train_cell(params, "full", SEED)
+        train_core_cell(params, "full", SEED)
         return read_table(
             paths.cell("core", "full", SEED) / "predictions.parquet", PREDICTION_COLUMNS
         )

@@ -42,16 +42,16 @@ def test_a_long_sentence_is_cut_and_keeps_its_separator() -> None:
 
 def test_counts_are_those_of_the_aligned_tags() -> None:
     words, tags = [["a", "fun"], ["film"]], [["DET", "ADJ"], ["NOUN"]]
-    counts = alignment.tag_counts(tokenizer(), words, tags, max_pieces=9)
+    counts = alignment.align(tokenizer(), words, tags, max_pieces=9).tag_counts()
     assert counts.sum(axis=1).tolist() == [4, 4]
     assert counts[1][TAGS.index("NOUN")] == 2
 
 
-def test_a_missing_tag_is_refused() -> None:
+def test_a_missing_tag_raises_an_error() -> None:
     with pytest.raises(UserError, match="2 words but 1 tags"):
         alignment.align(tokenizer(), [["a", "fun"]], [["DET"]], max_pieces=9)
 
 
-def test_a_tag_that_is_not_universal_is_refused() -> None:
+def test_a_tag_that_is_not_universal_raises_an_error_that_names_it() -> None:
     with pytest.raises(UserError, match="'JJ'"):
         alignment.align(tokenizer(), [["fun"]], [["JJ"]], max_pieces=9)

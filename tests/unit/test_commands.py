@@ -280,5 +280,5 @@ def test_a_taggers_own_tags_are_mapped_as_the_tag_stage_maps_them(monkeypatch) -
         ["DET", "NOUN"],
         ["DET", "NOUN"],
     ]
-    with pytest.raises(UserError, match=r"no universal tag: ART .2 words.*tagger\.mapping"):
+    with pytest.raises(UserError, match=r"not all universal: ART .2 words.*tagger\.mapping"):
         tagger.tag_texts(None, [("the", "film"), ("a", "plot")], {"NN": "NOUN"})

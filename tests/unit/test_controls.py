@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ggsa.patterns import controls, rules, tag_tables
+from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern
 from ggsa.patterns.positional import Positional
 from ggsa.patterns.tag_tables import INDEX
 from ggsa.tagging.alignment import TaggedPieces
 from ggsa.workspace import config
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.tables import write_table
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -63,14 +63,11 @@ def hard_table(block: config.Rules) -> np.ndarray:
 
 
 def density(allowed: np.ndarray, rows: np.ndarray) -> float:
-    return Pattern("", TAGS, tag_tables.blocked_outside(allowed)).density(rows)
+    return table(allowed).density(rows)
 
 
-def write_attention(path: Path, seed: int, order: list[tuple[str, str]]) -> None:
-    """Say that a full model trained with a seed uses these pairs, the first of them most."""
-    table = pd.DataFrame(order, columns=["query_tag", "key_tag"])
-    table["seed"], table["weight_per_pair"] = seed, np.linspace(1, 0, len(table))
-    write_table(path, table)
+def table(allowed: np.ndarray) -> Pattern:
+    return Pattern("", TAGS, tag_tables.blocked_outside(allowed))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -79,14 +76,13 @@ def test_shuffled_keeps_own_tags_and_the_row_of_cls_and_the_density_of_every_spl
 ) -> None:
     block = params().rules
     hard = hard_table(block)
-    pattern = controls.shuffled(block, hard, SPLITS, seed)
-    assert pattern.positional is None
-    assert set(np.unique(pattern.bias)) == {0.0, -np.inf}
-    assert np.array_equal(pattern.allowed & OWN, hard & OWN)
-    assert pattern.allowed[INDEX[CLS]].all()
-    assert not np.array_equal(pattern.allowed, hard)
+    drawn = controls.shuffled(block, hard, SPLITS, seed)
+    assert drawn.dtype == bool
+    assert np.array_equal(drawn & OWN, hard & OWN)
+    assert drawn[INDEX[CLS]].all()
+    assert not np.array_equal(drawn, hard)
     for rows in SPLITS.values():
-        assert pattern.density(rows) == pytest.approx(density(hard, rows), rel=controls.TOLERANCE)
+        assert density(drawn, rows) == pytest.approx(density(hard, rows), rel=controls.TOLERANCE)
 
 
 @pytest.mark.parametrize(
@@ -103,17 +99,17 @@ def test_shuffled_draws_pairs_of_other_tags_alone_whatever_the_rules(changes: di
     block = params(**changes).rules
     hard = hard_table(block)
     for seed in SEEDS:
-        pattern = controls.shuffled(block, hard, SPLITS, seed)
-        assert np.array_equal(pattern.allowed & OWN, hard & OWN)
+        drawn = controls.shuffled(block, hard, SPLITS, seed)
+        assert np.array_equal(drawn & OWN, hard & OWN)
         for rows in SPLITS.values():
-            wanted = density(hard, rows)
-            assert pattern.density(rows) == pytest.approx(wanted, rel=controls.TOLERANCE)
+            expected = density(hard, rows)
+            assert density(drawn, rows) == pytest.approx(expected, rel=controls.TOLERANCE)
 
 
 def test_shuffled_is_the_same_for_one_seed_and_another_for_every_other() -> None:
     block = params().rules
-    tables = [controls.shuffled(block, hard_table(block), SPLITS, seed).bias for seed in range(8)]
-    again = controls.shuffled(block, hard_table(block), SPLITS, 3).bias
+    tables = [controls.shuffled(block, hard_table(block), SPLITS, seed) for seed in range(8)]
+    again = controls.shuffled(block, hard_table(block), SPLITS, 3)
     assert np.array_equal(tables[3], again)
     assert len({table.tobytes() for table in tables}) == len(tables)
 
@@ -127,7 +123,7 @@ def test_shuffled_says_so_where_no_draw_can_be_as_dense_on_every_split() -> None
             rows = np.zeros((1, SIZE), np.int64)
             rows[0, [INDEX[noun], INDEX[other]]] = 1
             splits[f"{noun} {other}"] = rows
-    with pytest.raises(UserError, match="seed 13 comes within 2%"):
+    with pytest.raises(UserError, match="with seed 13 is within 2%"):
         controls.shuffled(block, hard_table(block), splits, 13)
 
 
@@ -141,14 +137,13 @@ def test_separator_takes_the_reach_that_comes_closest_to_the_density_of_hard(
         block
     )
     chosen = controls.separator(block, hard, train)
-    assert chosen.allowed[INDEX[CLS]].all()
-    assert chosen.allowed.sum() == SIZE  # the row of [CLS] and nothing else
+    assert (chosen.kind, chosen.match) == ("separator", None)
     target = density(hard, counts(train))
     missed = [
         abs(separator_density(tag_tables.open_cls(block), reach, train) - target)
         for reach in range(controls.LARGEST_REACH)
     ]
-    assert missed[chosen.positional.reach] == pytest.approx(min(missed), abs=1e-12)
+    assert missed[chosen.reach] == pytest.approx(min(missed), abs=1e-12)
 
 
 def separator_density(base: np.ndarray, reach: int, tagged: TaggedPieces) -> float:
@@ -176,40 +171,32 @@ def test_density_counts_every_sentence_once_whatever_chunk_it_falls_into(number:
 def test_random_and_window_are_as_dense_as_hard_to_the_last_pair(mode: str) -> None:
     block, tagged = params().rules, sentences(11, 60)
     hard = hard_table(block)
-    pattern = rules.pattern(mode, block, hard, seed=42)
+    pattern = pattern_for(mode, block, 42, PatternData(params()))
     assert controls.density(pattern, tagged) == density(hard, counts(tagged))
 
 
 @pytest.mark.parametrize("changes", [{}, {"self": False}])
 def test_learned_takes_the_most_used_pairs_up_to_the_density_of_hard(
-    changes: dict, tmp_path: Path
+    changes: dict,
 ) -> None:
-    block, used = params(**changes).rules, tmp_path / "used.csv"
+    block = params(**changes).rules
     hard = hard_table(block)
     order = [(query, key) for query in TAGS for key in TAGS]
     order = [order[i] for i in np.random.default_rng(5).permutation(len(order))]
-    write_attention(used, 42, order)
-    pattern = controls.learned(block, hard, SPLITS["train"], 42, used)
-    assert pattern.allowed[hard & OWN].all()
-    assert pattern.allowed[INDEX[CLS]].all()
-    wanted = density(hard, SPLITS["train"])
-    found = pattern.density(SPLITS["train"])
-    assert found == pytest.approx(wanted, rel=controls.TOLERANCE)
+    attention = pd.DataFrame(order, columns=["query_tag", "key_tag"])
+    attention["weight_per_pair"] = np.linspace(1, 0, len(order))
+    shuffled_rows = attention.sample(frac=1, random_state=3)
+    learned = controls.learned(block, hard, SPLITS["train"], shuffled_rows)
+    assert learned[hard & OWN].all()
+    assert learned[INDEX[CLS]].all()
+    expected = density(hard, SPLITS["train"])
+    assert density(learned, SPLITS["train"]) == pytest.approx(expected, rel=controls.TOLERANCE)
     # A pair that is left out would, with all that are used more, have been too many.
     for place, (query, key) in enumerate(order):
-        if not pattern.allowed[INDEX[query], INDEX[key]]:
+        if not learned[INDEX[query], INDEX[key]]:
             before = (hard & OWN) | tag_tables.open_cls(block)
             for q, k in order[: place + 1]:
-                before[INDEX[q], INDEX[k]] |= pattern.allowed[INDEX[q], INDEX[k]]
+                before[INDEX[q], INDEX[k]] |= learned[INDEX[q], INDEX[k]]
             before[INDEX[query], INDEX[key]] = True
-            limit = wanted * (1 + controls.TOLERANCE / 2)
+            limit = expected * (1 + controls.TOLERANCE / 2)
             assert density(before, SPLITS["train"]) > limit - 1e-12
-
-
-def test_learned_wants_full_attention_trained_with_its_seed(
-    tmp_path: Path,
-) -> None:
-    block, used = params().rules, tmp_path / "used.csv"
-    write_attention(used, 42, [("NOUN", "VERB")])
-    with pytest.raises(UserError, match=r"seed 7; full attention has to be trained .*grid\.seeds"):
-        controls.learned(block, hard_table(block), SPLITS["train"], 7, used)

@@ -1,4 +1,4 @@
-"""Mistakes put into tags on purpose, and pieces masked on purpose."""
+"""Tags with random errors, and randomly masked pieces."""
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ def test_a_share_of_zero_changes_nothing(tags: list, split: str, seed: int) -> N
 
 
 @given(SENTENCES, SHARES, SHARES, st.sampled_from(SPLITS), SEEDS)
-def test_a_larger_share_keeps_the_mistakes_of_a_smaller_one(
+def test_a_larger_share_keeps_the_errors_of_a_smaller_one(
     tags: list, one: float, other: float, split: str, seed: int
 ) -> None:
     few, many = (corrupted(tags, share, split, seed) for share in sorted((one, other)))
@@ -46,20 +46,20 @@ def test_a_share_of_one_leaves_no_tag_as_it_was_and_gives_universal_tags(
 
 
 @given(SENTENCES, SHARES, st.sampled_from(SPLITS), SEEDS)
-def test_the_same_split_seed_and_share_give_the_same_mistakes(
+def test_the_same_split_seed_and_share_give_the_same_errors(
     tags: list, share: float, split: str, seed: int
 ) -> None:
     assert corrupted(tags, share, split, seed) == corrupted(tags, share, split, seed)
 
 
-def test_another_split_or_seed_gives_other_mistakes() -> None:
+def test_another_split_or_seed_gives_other_errors() -> None:
     tags = many(20)
     first = corrupted(tags, 0.4, "train", 13)
     assert first != corrupted(tags, 0.4, "train", 42)
     assert first != corrupted(tags, 0.4, "validation", 13)
 
 
-def test_the_rate_of_mistakes_is_the_share_and_every_other_tag_is_as_likely() -> None:
+def test_the_rate_of_errors_is_the_share_and_every_other_tag_is_as_likely() -> None:
     tags = many()  # 30,000 tags
     for share in (0.05, 0.1, 0.2, 0.4):
         pairs = [

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import documents as times
 from benchmarks.timing import peak_mib
 from ggsa.tagging.alignment import TaggedPieces
-from ggsa.training.loop import Split
+from ggsa.tagging.splits import Split
 from ggsa.workspace import config
 from ggsa.workspace.errors import UserError
 
@@ -17,7 +17,8 @@ def split_of(lengths: list[int]) -> Split:
     rows = [np.arange(length) % 19 for length in lengths]
     sentences = TaggedPieces(rows, rows, np.arange(len(rows)) + 100)
     ids = np.array([f"train-{row}" for row in range(len(rows))])
-    return Split(ids, sentences, np.arange(len(rows)) % 2)
+    labels = np.arange(len(rows)) % 2
+    return Split("train", ids, [], [], sentences, labels, ("negative", "positive"))
 
 
 def test_the_batch_holds_the_first_pieces_of_documents_that_are_long_enough() -> None:

@@ -4,44 +4,104 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
-from ggsa.patterns import modes, rules
+from ggsa.assets import corpora
+from ggsa.patterns import modes
+from ggsa.patterns.modes import MODES, PatternData, pattern_for
+from ggsa.patterns.pattern import Pattern
 from ggsa.patterns.tag_tables import INDEX, open_cls
 from ggsa.report import style
-from ggsa.workspace import config
-from ggsa.workspace.vocabulary import TAGS
+from ggsa.workspace import config, paths
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import CLS, TAGS
 
 ROOT = Path(__file__).parents[2]
 PARAMS = config.load(ROOT / "params.yaml")
-HARD = rules.hard_table(PARAMS.rules, None, None)
+ATTENTION = pd.DataFrame(
+    [(query, key, 1.0) for query in TAGS for key in TAGS],
+    columns=["query_tag", "key_tag", "weight_per_pair"],
+)
 
 
-@pytest.mark.parametrize("name", modes.names())
-def test_every_mode_gives_a_pattern_of_its_name_with_no_blind_tag(name: str) -> None:
-    pattern = rules.pattern(name, PARAMS.rules, HARD, seed=3)
+def build(name: str, seed: int = 3, attention: pd.DataFrame | None = ATTENTION) -> Pattern:
+    return pattern_for(name, PARAMS.rules, seed, PatternData(PARAMS, attention))
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_every_mode_builds_a_pattern_of_its_name_in_which_no_tag_is_blind(
+    name: str, small_corpus: Path
+) -> None:
+    pattern = build(name)
     assert (pattern.mode, pattern.tags) == (name, TAGS)
     assert pattern.bias.shape == (len(TAGS), len(TAGS)) and pattern.bias.dtype == np.float32
     assert not np.isnan(pattern.bias).any()
+    assert pattern.allowed[INDEX[CLS]].all() or name == "hard_closed"
 
 
-def test_every_mode_says_what_it_allows_and_those_of_studies_are_in_no_grid() -> None:
-    assert all(mode.allows for mode in modes.MODES.values())
-    assert set(modes.MODES) - set(modes.names()) == {"separator", "shuffled", "learned"}
-    with pytest.raises(ValueError, match="no mode that follows from the rules"):
-        rules.pattern("shuffled", PARAMS.rules, HARD)
+@pytest.mark.parametrize("name", MODES)
+def test_a_mode_reads_the_corpus_only_if_it_says_that_it_needs_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "CORPUS", tmp_path)
+    if set(MODES[name].needs) & {"counts", "sentences"}:
+        with pytest.raises(UserError, match="does not exist"):
+            build(name)
+    else:
+        build(name)
 
 
-def test_a_name_that_is_taken_is_refused() -> None:
+def test_rules_derived_from_the_corpus_read_it_for_every_mode(small_corpus: Path) -> None:
+    derived = {"source": "corpus", "corpus": {"score": "frequency", "density": 0.4}}
+    rules = PARAMS.rules.model_validate(PARAMS.rules.model_dump() | derived)
+    data = PatternData(PARAMS)
+    hard = pattern_for("hard", rules, 0, data)
+    assert np.array_equal(hard.allowed, data.hard_table(rules))
+    assert hard.density(data.counts["train"]) >= 0.4
+
+
+def test_a_mode_that_is_fitted_to_attention_names_itself_where_there_is_none() -> None:
+    for name, mode in MODES.items():
+        if "attention" in mode.needs:
+            with pytest.raises(UserError, match=rf"mode {name} is fitted.*full with seed 7 first"):
+                build(name, 7, None)
+
+
+def test_an_unknown_mode_raises_an_error_that_names_it_the_nearest_and_the_known() -> None:
+    with pytest.raises(UserError) as caught:
+        build("shufled")
+    message = str(caught.value)
+    assert message.startswith("shufled ") and "shuffled?" in message
+    assert ", ".join(MODES) in message
+
+
+def test_only_modes_that_take_another_cell_or_whole_sentences_are_in_no_grid() -> None:
+    assert set(MODES) - set(modes.names()) == {"separator", "learned"}
+
+
+def test_every_mode_has_a_description_and_a_look_of_its_own() -> None:
+    for name, mode in MODES.items():
+        assert mode.name == name and mode.allows and mode.label
+        assert (style.color(name), style.marker(name)) == (mode.color, mode.marker)
+    for attribute in ("label", "color", "marker"):
+        assert len({getattr(mode, attribute) for mode in MODES.values()}) == len(MODES)
+
+
+@pytest.mark.parametrize(
+    "registry", [lambda: modes.mode("hard", ""), lambda: corpora.corpus("sst2")]
+)
+def test_a_name_that_is_taken_raises_an_error(registry) -> None:
     with pytest.raises(ValueError, match="registered twice"):
         modes.mode("hard", "")
 
 
-def test_a_mode_without_a_color_of_its_own_can_be_drawn() -> None:
+def test_a_mode_that_is_not_registered_can_be_drawn() -> None:
     assert style.color("a new one").startswith("#") and style.marker("a new one")
 
 
@@ -72,15 +132,16 @@ def extended(tmp_path: Path) -> Path:
 
 def test_the_documented_mode_and_corpus_work_as_they_are_printed(extended: Path) -> None:
     code = """
-from ggsa.patterns import modes, rules
+from ggsa.assets import corpus
+from ggsa.patterns.modes import MODES, PatternData, pattern_for
 from ggsa.workspace import config
 from ggsa.assets import sentences
 params = config.load()
 new = [mode for mode in params.grid.modes if mode not in ("full", "hard")]
 for name in new:
-    pattern = rules.pattern(name, params.rules, rules.hard_table(params.rules, None, None))
-    print(name, pattern.bias.shape, modes.MODES[name].allows)
-about = sentences.obtain(params).provenance
+    pattern = pattern_for(name, params.rules, 0, PatternData(params))
+    print(name, pattern.bias.shape, MODES[name].allows)
+about = sentences.obtain(params, corpus.SST2).provenance
 print(about["name"], about["classes"], about["rows"])
 """
     done = subprocess.run(
@@ -92,12 +153,12 @@ print(about["name"], about["classes"], about["rows"])
     assert "toy ['rain', 'sun']" in done.stdout
 
 
-def test_the_documented_mode_lets_every_word_see_nouns(extended: Path) -> None:
+def test_the_documented_mode_lets_every_word_attend_only_to_nouns(extended: Path) -> None:
     text = (extended / "src/ggsa/patterns/modes.py").read_text()
-    space: dict = {"__name__": "ggsa.patterns.modes_extended"}
-    exec(compile(text, "modes.py", "exec"), space)
-    bias = space["MODES"]["nouns"].table(PARAMS.rules, HARD, 0)
-    allowed = np.isfinite(bias)
+    module = types.ModuleType("ggsa.patterns.modes_extended")
+    sys.modules[module.__name__] = module  # dataclasses look it up
+    exec(compile(text, "modes.py", "exec"), vars(module))
+    allowed = module.pattern_for("nouns", PARAMS.rules, 0, module.PatternData(PARAMS)).allowed
     nouns = [INDEX["NOUN"], INDEX["PROPN"]]
     assert allowed[:, nouns].all()
     others = [i for i in range(len(TAGS)) if i not in nouns]

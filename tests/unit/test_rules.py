@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import yaml
 
-from ggsa.patterns import rule_statistics, rules, tag_tables
+from ggsa.patterns import rule_statistics, rules, tag_pairs, tag_tables
+from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, read_pattern, write_pattern
 from ggsa.workspace import config
 from ggsa.workspace.errors import UserError
@@ -14,10 +15,20 @@ PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 INDEX = tag_tables.INDEX
 
 
-def block(**changes: object) -> config.Rules:
+def params(**changes: object) -> config.Params:
     content = yaml.safe_load(PARAMS.read_text())
     content["rules"] |= changes
-    return config.parse(content).rules
+    return config.parse(content)
+
+
+def block(**changes: object) -> config.Rules:
+    return params(**changes).rules
+
+
+def pattern(mode: str, **changes: object) -> Pattern:
+    """The pattern of a mode under changed rules, which is built without the corpus."""
+    changed = params(**changes)
+    return pattern_for(mode, changed.rules, 0, PatternData(changed))
 
 
 def sentences(number: int = 40) -> tuple[list[list[str]], np.ndarray]:
@@ -29,7 +40,7 @@ def sentences(number: int = 40) -> tuple[list[list[str]], np.ndarray]:
 
 def hard(changed: config.Rules) -> np.ndarray:
     tags, counts = sentences()
-    return rules.hard_table(changed, rule_statistics.tag_pairs(tags, counts), counts)
+    return rules.hard_table(changed, tag_pairs.tag_pairs(tags, counts), counts)
 
 
 def test_the_paper_table_holds_its_twenty_one_rules_and_the_special_rows() -> None:
@@ -52,20 +63,18 @@ def test_dropping_and_adding_change_exactly_the_named_pairs() -> None:
 
 def test_soft_favors_exactly_what_hard_allows_and_blocks_nothing() -> None:
     table = hard(block())
-    bias = rules.pattern("soft", block(soft_strength=2.5), table).bias
+    bias = pattern("soft", soft_strength=2.5).bias
     assert np.array_equal(bias == 2.5, table)
     assert np.isfinite(bias).all()
 
 
 def test_zero_soft_strength_equals_full() -> None:
-    table = hard(block())
-    soft = rules.pattern("soft", block(soft_strength=0.0), table).bias
-    assert np.array_equal(soft, rules.pattern("full", block(), table).bias)
+    assert np.array_equal(pattern("soft", soft_strength=0.0).bias, pattern("full").bias)
 
 
 def test_the_released_soft_table_favors_eleven_pairs_that_hard_blocks() -> None:
     table = hard(block())
-    bias = rules.pattern("soft_released", block(), table).bias
+    bias = pattern("soft_released").bias
     assert (bias == 5.0).sum() == 11
     assert not table[bias == 5.0].any()
 
@@ -74,29 +83,29 @@ def test_the_released_soft_table_favors_eleven_pairs_that_hard_blocks() -> None:
 def test_a_corpus_table_reaches_its_density_with_its_last_pair(score: str) -> None:
     tags, counts = sentences()
     changed = block(source="corpus", corpus={"score": score, "density": 0.4})
-    statistics = rule_statistics.tag_pairs(tags, counts)
+    statistics = tag_pairs.tag_pairs(tags, counts)
     table = rules.hard_table(changed, statistics, counts)
     density = Pattern("hard", TAGS, np.where(table, 0, -np.inf)).density(counts)
     assert 0.4 <= density < 0.45
 
 
-def test_a_density_that_own_tags_exceed_is_refused() -> None:
+def test_a_density_that_own_tags_exceed_raises_an_error() -> None:
     with pytest.raises(UserError, match="own tags"):
         hard(block(source="corpus", corpus={"score": "frequency", "density": 0.001}))
 
 
 def test_a_pattern_survives_being_written_and_read(tmp_path: Path) -> None:
     for mode in ("full", "hard", "soft", "soft_released"):
-        pattern = rules.pattern(mode, block(), hard(block()))
-        write_pattern(tmp_path / "p.json", pattern)
+        written = pattern(mode)
+        write_pattern(tmp_path / "p.json", written)
         back = read_pattern(tmp_path / "p.json")
         assert back.mode == mode
-        assert np.array_equal(back.bias, pattern.bias)
+        assert np.array_equal(back.bias, written.bias)
 
 
-def test_a_malformed_pattern_is_refused(tmp_path: Path) -> None:
+def test_a_malformed_pattern_raises_an_error(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text('{"mode": "hard"}')
-    with pytest.raises(UserError, match="no attention pattern"):
+    with pytest.raises(UserError, match="not an attention pattern"):
         read_pattern(tmp_path / "p.json")
 
 
@@ -109,13 +118,13 @@ def test_neighbors_equal_a_loop_over_all_pairs_of_words() -> None:
                 for j, b in enumerate(row):
                     if 0 < abs(i - j) <= reach:
                         expected[INDEX[a], INDEX[b]] += 1
-        assert np.array_equal(rule_statistics.neighbors(tags, reach), expected)
+        assert np.array_equal(tag_pairs.neighbors(tags, reach), expected)
 
 
 def test_mutual_information_is_zero_for_independent_tags() -> None:
     marginal = np.array([1, 2, 5])
     table = np.outer(marginal, marginal)
-    assert np.allclose(rule_statistics.pointwise_mutual_information(table), 0)
+    assert np.allclose(tag_pairs.pointwise_mutual_information(table), 0)
 
 
 def test_what_dropping_a_rule_saves_is_what_the_density_loses() -> None:
@@ -123,19 +132,19 @@ def test_what_dropping_a_rule_saves_is_what_the_density_loses() -> None:
     changed = block()
     table = hard(changed)
     before = Pattern("hard", TAGS, np.where(table, 0, -np.inf)).density(counts)
-    found = rule_statistics.rule_table(rules.listed(changed, table), table, counts)
-    for row in found.itertuples():
+    statistics = rule_statistics.rule_table(rules.listed(changed, table), table, counts)
+    for row in statistics.itertuples():
         without = table.copy()
         without[INDEX[row.query_tag], INDEX[row.key_tag]] = False
         density = Pattern("hard", TAGS, np.where(without, 0, -np.inf)).density(counts)
         assert before - density == pytest.approx(row.saving_if_dropped)
 
 
-def test_rules_that_never_fire_and_lonely_tags_are_named() -> None:
+def test_rules_that_never_fire_and_tags_that_attend_to_no_other_are_named() -> None:
     _, counts = sentences()
     counts[:, INDEX["SCONJ"]] = 0
     table = hard(block())
-    found = rule_statistics.rule_table(rules.listed(block(), table), table, counts)
-    notices = rule_statistics.notices(found, table)
+    statistics = rule_statistics.rule_table(rules.listed(block(), table), table, counts)
+    notices = rule_statistics.notices(statistics, table)
     assert notices["never_fires"] == ["SCONJ->VERB"]
     assert notices["only_self"] == ["ADV", "CCONJ", "INTJ", "NUM", "PART", "PUNCT", "SYM", "X"]

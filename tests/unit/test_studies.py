@@ -84,15 +84,7 @@ def data(workspace: Path) -> Path:
     BertConfig(vocab_size=len(pieces)).save_pretrained(paths.ENCODER)
     provenance = {"corpus": {"name": "sst2"}, "encoder": {"pretrained": False}}
     artifacts.write_json(paths.provenance(), provenance)
-    forget()
-    yield workspace
-    forget()
-
-
-def forget() -> None:
-    """Forget the corpus that was last read; a process of a study has but one."""
-    cells._counts.cache_clear()
-    cells._tagged.cache_clear()
+    return workspace
 
 
 @pytest.fixture
@@ -214,7 +206,6 @@ def test_a_plan_has_one_file_per_cell_and_the_density_of_each_on_every_split(dat
 def test_planning_twice_gives_the_same_bytes(data: Path) -> None:
     cells.plan("tiny", "sst2")
     first = planned()
-    forget()
     cells.plan("tiny", "sst2")
     assert planned() == first
 

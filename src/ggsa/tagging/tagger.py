@@ -1,8 +1,8 @@
-"""One universal tag per word, by Stanza, kept so that no sentence is tagged twice.
+"""One universal tag per word, by Stanza, stored so that no sentence is tagged twice.
 
 The only module that runs Stanza's pipeline. Tags are stored per sentence in one SQLite file per
-tagger (`.cache/tags/`), committed chunk by chunk: a killed run resumes where it was, and a larger
-corpus tags only what is new.
+tagger (`.cache/tags/`) and committed chunk by chunk. A killed run resumes after its last chunk, and
+of a larger corpus only the new sentences are tagged.
 """
 
 import hashlib
@@ -28,32 +28,32 @@ from ggsa.workspace import artifacts, interruption, paths
 from ggsa.workspace.config import Params, Tagger
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import progress_bar
+from ggsa.workspace.provenance import read_provenance
 from ggsa.workspace.tables import CORPUS_COLUMNS, read_table, write_table
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 
 CHUNK_WORDS = 20_000
-"""Words that are tagged, and committed to the store, at a time."""
+"""Words per chunk, which is tagged and committed to the store as a whole."""
 
 LONGEST_SENTENCE, LONGEST_PASSAGE = 64, 200
-"""In words. No sentence of SST-2 or of the probe corpus has more than the first."""
+"""In words. No sentence of SST-2 or of the probe corpus is longer than the first."""
 
-SHOWN_TAGS = 20
-"""Tags that a message lists."""
+LISTED_TAGS = 20
+"""Largest number of tags that a message lists."""
 
 FULL_STOP = re.compile(r"\.+|[!?]+")
 CLOSING = ("''", ")")
-"""Stand after a full stop and belong to its sentence."""
+"""Follow a full stop and belong to its sentence."""
 
 Words = tuple[str, ...]
-_worker: dict[str, Any] = {}  # of a process that tags: its folder, batch size and pipeline
+_worker: dict[str, Any] = {}  # in a worker process: folder, batch size and pipeline
 
 
 def tag_corpus(params: Params) -> None:
     """Write the tags of every split.
 
     Raises:
-        UserError: If the tagger cannot be loaded, or `tagger.mapping` leaves a tag of its own that
-            is no universal one.
+        UserError: If the tagger cannot be loaded, or `tagger.mapping` lacks one of its tags.
     """
     corpus = {
         split: read_table(paths.corpus_split(split), CORPUS_COLUMNS) for split in paths.SPLITS
@@ -64,51 +64,50 @@ def tag_corpus(params: Params) -> None:
     with closing(open_store(paths.TAG_STORE, description["sha256"])) as store:
         fill_store(store, sentences, paths.TAGGER, params.tagger)
         gold = gold_tags(params) if params.tagger.gold else {}
-        given = {
+        native = {
             split: [gold.get(tuple(w)) or _text_tags(store, tuple(w)) for w in table["words"]]
             for split, table in corpus.items()
         }
-    tags = universal(given, params.tagger.mapping)
+    tags = universal(native, params.tagger.mapping)
     for split, table in corpus.items():
         write_table(paths.tags_split(split), pd.DataFrame({"id": table["id"], "tags": tags[split]}))
     artifacts.write_json(paths.TAGS / "tagger.json", {"sha256": description["sha256"]})
 
 
 def universal(
-    given: Mapping[str, Sequence[Sequence[str]]], mapping: Mapping[str, str]
+    native: Mapping[str, Sequence[Sequence[str]]], mapping: Mapping[str, str]
 ) -> dict[str, list[list[str]]]:
-    """Return the universal tags that a tagger's own tags stand for, split by split.
+    """Return the universal tags of a tagger's native tags, split by split.
 
     Args:
-        given: The tags of every sentence, by split.
-        mapping: From the tagger's tags to universal ones; what does not stand there is universal.
+        native: The native tags of every sentence, by split.
+        mapping: From native to universal tags. Tags that it lacks must be universal.
 
     Raises:
-        UserError: If a tag is neither; names every one, with how often it occurs.
+        UserError: If a tag is neither mapped nor universal; lists them with their frequencies.
     """
     known = {**dict.fromkeys(UNIVERSAL_TAGS), **mapping}
-    counts = Counter(tag for rows in given.values() for row in rows for tag in row)
-    strange = [(tag, count) for tag, count in counts.most_common() if tag not in known]
-    if strange:
-        tag, others = strange[0][0], len(strange) - SHOWN_TAGS
-        listed = ", ".join(f"{tag} ({count:,} words)" for tag, count in strange[:SHOWN_TAGS])
+    counts = Counter(tag for rows in native.values() for row in rows for tag in row)
+    unmapped = [(tag, count) for tag, count in counts.most_common() if tag not in known]
+    if unmapped:
+        tag, others = unmapped[0][0], len(unmapped) - LISTED_TAGS
+        listed = ", ".join(f"{tag} ({count:,} words)" for tag, count in unmapped[:LISTED_TAGS])
         raise UserError(
-            f"params.yaml: the tagger gives what is no universal tag: {listed}"
-            f"{f' and {others} more' if others > 0 else ''}. Say under tagger.mapping which "
-            f"universal tag each stands for, for example {tag}: NOUN, or choose a tagger trained on "
-            f"Universal Dependencies."
+            f"tagger.mapping: the tagger's tags are not all universal: {listed}"
+            f"{f' and {others} more' if others > 0 else ''}. Map each to a universal tag, for "
+            f"example {tag}: NOUN, or choose a tagger trained on Universal Dependencies."
         )
     return {
         split: [[mapping.get(tag, tag) for tag in row] for row in rows]
-        for split, rows in given.items()
+        for split, rows in native.items()
     }
 
 
 def passages(words: Words) -> list[Words]:
-    """Return the parts in which a text is tagged: a sentence whole, a document by sentences.
+    """Return the parts in which a text is tagged: a sentence as a whole, a document by sentences.
 
-    What is longer than a sentence is cut after a full stop, and anywhere after `LONGEST_PASSAGE`
-    words.
+    Texts longer than a sentence are cut after every full stop, and after `LONGEST_PASSAGE` words
+    without one.
     """
     if len(words) <= LONGEST_SENTENCE:
         return [words]
@@ -128,25 +127,26 @@ def _text_tags(store: sqlite3.Connection, words: Words) -> list[str]:
 
 
 def gold_tags(params: Params) -> dict[Words, list[str]]:
-    """Return the tags that the probe's grammar gave its sentences; `corpus.examples` have none.
+    """Return the gold tags of the probe corpus, which follow from its grammar, by sentence.
 
     Raises:
         UserError: If the corpus is not the probe.
     """
-    if artifacts.read_json(paths.provenance())["corpus"]["name"] != "probe":
+    name = read_provenance()["corpus"]["name"]
+    if name != "probe":
         raise UserError(
-            "params.yaml: tagger.gold is true, but only the probe corpus has gold tags. Set it to "
-            "false, or corpus.name to probe."
+            f"tagger.gold is true, but only the probe corpus has gold tags, and the corpus is "
+            f"{name}. Set tagger.gold to false, or corpus.name to probe."
         )
     corpus = probe.generate(params.corpus.seed)
     return {sentence.words: list(sentence.tags) for split in corpus.values() for sentence in split}
 
 
 def load_tagger(folder: Path, batch_size: int) -> stanza.Pipeline:
-    """Return Stanza's pipeline for sentences that are split into words already; never downloads.
+    """Return Stanza's pipeline for sentences that are split into words; downloads nothing.
 
     Args:
-        folder: Holds `tagger.json`, the model it names and an empty `resources.json`.
+        folder: Holds `tagger.json`, the model that it names and an empty `resources.json`.
         batch_size: Sentences per batch.
 
     Raises:
@@ -172,7 +172,7 @@ def load_tagger(folder: Path, batch_size: int) -> stanza.Pipeline:
             verbose=False,
             **options,
         )
-    except Exception as error:  # Stanza raises a class of its own per kind of damage
+    except Exception as error:  # the class depends on how the file is damaged
         raise UserError(
             f"{folder / description['file']}: Stanza {stanza.__version__} cannot load this tagger "
             f"({error}). Run `dvc repro -f download`."
@@ -180,7 +180,7 @@ def load_tagger(folder: Path, batch_size: int) -> stanza.Pipeline:
 
 
 def tag_sentences(pipeline: Any, sentences: Sequence[Words]) -> list[list[str]]:
-    """Return one tag per word of every sentence, as the tagger calls it; see `universal`.
+    """Return one native tag of the tagger per word of every sentence; see `universal`.
 
     Raises:
         UserError: If the tagger leaves a word without a tag.
@@ -192,40 +192,42 @@ def tag_sentences(pipeline: Any, sentences: Sequence[Words]) -> list[list[str]]:
     for words, row in zip(sentences, tags, strict=True):
         if len(words) != len(row) or not all(row):
             raise UserError(
-                f"data/tagger gave the tags {row} for the words {list(words)}; one tag per word was "
-                f"wanted, from the column UPOS of a treebank. Use another tagger."
+                f"The tagger returned the tags {row} for the words {list(words)}. Expected one tag "
+                f"per word, from the column UPOS of a treebank. Use another tagger."
             )
     return tags
 
 
 def tag_texts(pipeline: Any, texts: Sequence[Words], mapping: Mapping[str, str]) -> list[list[str]]:
-    """Return one universal tag per word of texts of any length, as `tag_corpus` would give them.
+    """Return one universal tag per word of texts of any length, as in `tag_corpus`.
 
     Args:
         pipeline: From `load_tagger`.
         texts: Split into words.
-        mapping: `tagger.mapping` of params.yaml; see `universal`.
+        mapping: From native to universal tags; see `universal`.
 
     Raises:
         UserError: If a tag is neither universal nor mapped.
     """
     parts = [passage for words in texts for passage in passages(tuple(words)) if passage]
-    order = sorted(range(len(parts)), key=lambda place: len(parts[place]))  # batches of like length
+    order = sorted(
+        range(len(parts)), key=lambda place: len(parts[place])
+    )  # so that batches need little padding
     tagged = tag_sentences(pipeline, [parts[place] for place in order])
     tags = dict(zip(order, tagged, strict=True))
-    found = iter(tag for place in range(len(parts)) for tag in tags[place])
-    given = [[next(found) for _ in words] for words in texts]
-    return universal({"": given}, mapping)[""]
+    in_order = iter(tag for place in range(len(parts)) for tag in tags[place])
+    native = [[next(in_order) for _ in words] for words in texts]
+    return universal({"": native}, mapping)[""]
 
 
 def open_store(folder: Path, tagger_sha256: str) -> sqlite3.Connection:
-    """Return the store of a tagger's tags, made if it does not exist; a damaged one is replaced."""
+    """Return the store of a tagger's tags, created if needed; a damaged one is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{tagger_sha256[:16]}.sqlite"
     try:
         return _connect(path)
     except sqlite3.DatabaseError:
-        print(f"{path} is damaged; tagging starts anew.", file=sys.stderr)
+        print(f"{path} is damaged; tagging the corpus from scratch.", file=sys.stderr)
         path.unlink()
         return _connect(path)
 
@@ -242,16 +244,16 @@ def _connect(path: Path) -> sqlite3.Connection:
 def fill_store(
     store: sqlite3.Connection, sentences: Iterable[Words], folder: Path, options: Tagger
 ) -> int:
-    """Tag the sentences that the store lacks, and return how many those were.
+    """Tag the sentences that the store lacks, and return their number.
 
-    Several processes tag, one thread each: Stanza spends half its time outside PyTorch, where
-    threads do not help. Chunks do not depend on the number of processes, so neither do the tags.
+    Several processes tag, one thread each, because Stanza spends half its time outside PyTorch,
+    where threads do not help. Chunks, and therefore tags, do not depend on the number of processes.
 
     Args:
         store: From `open_store`.
-        sentences: Sentences in any number and order; repeated ones are tagged once.
+        sentences: In any order; repeated sentences are tagged once.
         folder: Of the tagger.
-        options: The tagger block of params.yaml.
+        options: The block `tagger`.
 
     Raises:
         UserError: If the tagger cannot be loaded or the store cannot be written.
@@ -286,7 +288,7 @@ def fill_store(
 
 
 def _start_worker(folder: Path, batch_size: int) -> None:
-    """Prepare a process that tags; it ends with its parent, even when that is killed."""
+    """Prepare a worker process, which exits when its parent does, even if that is killed."""
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     torch.set_num_threads(1)
@@ -294,14 +296,14 @@ def _start_worker(folder: Path, batch_size: int) -> None:
 
 
 def _tag_chunk(chunk: list[Words]) -> list[list[str]]:
-    """Tag a chunk in a worker, which loads its pipeline at its first one."""
+    """Tag a chunk in a worker process, which loads the pipeline for its first chunk."""
     if "pipeline" not in _worker:
         _worker["pipeline"] = load_tagger(_worker["folder"], _worker["batch_size"])
     return tag_sentences(_worker["pipeline"], chunk)
 
 
 def _commit(store: sqlite3.Connection, chunk: list[Words], rows: list[list[str]]) -> None:
-    """Store a chunk, whole or not at all."""
+    """Store a chunk in one transaction."""
     try:
         with store:
             store.executemany(
@@ -310,8 +312,8 @@ def _commit(store: sqlite3.Connection, chunk: list[Words], rows: list[list[str]]
             )
     except sqlite3.OperationalError as error:
         raise UserError(
-            f"{paths.TAG_STORE} cannot be written ({error}). What was tagged before is kept. "
-            f"Free some space, then run `dvc repro` again: it goes on from there."
+            f"{paths.TAG_STORE} cannot be written ({error}). Free some space and run `dvc repro` "
+            f"again; it resumes after the tags that are stored."
         ) from error
 
 
@@ -326,7 +328,7 @@ def _key(words: Words) -> bytes:
 
 
 def _chunks(sentences: Iterable[Words]) -> Iterator[list[Words]]:
-    """Yield sentences of like length in chunks that depend on nothing but the corpus, repeated ones once."""
+    """Yield distinct sentences in chunks of similar length, which depend only on the corpus."""
     chunk: list[Words] = []
     size = 0
     for words in sorted(set(sentences), key=lambda words: (len(words), words)):

@@ -1,0 +1,114 @@
+"""The one reader of a split: what it joins, what it checks, and that it reads once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_corpus import CLASSES, SENTENCES, write_split
+
+from ggsa.tagging import splits
+from ggsa.tagging.corruption import corrupted
+from ggsa.tagging.splits import read_split, read_words
+from ggsa.training.vocabulary_subset import VocabularySubset
+from ggsa.workspace import paths
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import CORPUS_COLUMNS, read_table
+from ggsa.workspace.vocabulary import CLS, SEP, TAGS
+
+PIECES = 12
+
+
+@pytest.mark.parametrize("name", paths.SPLITS)
+def test_every_piece_has_the_tag_of_its_word_in_the_order_of_the_files(
+    name: str, small_corpus: Path
+) -> None:
+    split = read_split(name, PIECES)
+    corpus = read_table(paths.corpus_split(name), CORPUS_COLUMNS)
+    assert (split.name, list(split.ids)) == (name, list(corpus["id"]))
+    assert split.words == [list(row) for row in corpus["words"]]
+    assert split.labels.dtype == np.int64 and split.labels.tolist() == corpus["label"].tolist()
+    assert split.class_names == tuple(CLASSES)
+    assert split.lengths.max() == PIECES  # longer sentences are truncated
+    for tags, word_tags in zip(split.sentences.tags, split.word_tags, strict=True):
+        names = [TAGS[tag] for tag in tags]
+        assert names == [CLS, *word_tags[: PIECES - 2], SEP]  # every word is one piece here
+
+
+def test_tag_counts_are_those_of_the_pieces(small_corpus: Path) -> None:
+    counts = splits.split_counts(PIECES)
+    assert list(counts) == list(splits.MEASURED_SPLITS)
+    for name, rows in counts.items():
+        split = read_split(name, PIECES)
+        assert np.array_equal(rows, splits.tag_counts(split)) and rows.dtype == np.int64
+        assert rows.sum(axis=1).tolist() == split.lengths.tolist()
+        for row, tags in zip(rows, split.sentences.tags, strict=True):
+            assert row.tolist() == [int((tags == tag).sum()) for tag in range(len(TAGS))]
+
+
+def test_without_leaks_train_has_no_row_that_shares_phrases_with_selection(
+    small_corpus: Path,
+) -> None:
+    corpus = read_table(paths.corpus_split("train"), ("leaks_selection",))
+    kept = read_split("train", PIECES, rows="without_leaks")
+    assert list(kept.ids) == list(corpus.loc[~corpus["leaks_selection"], "id"])
+    assert 0 < len(kept.ids) < SENTENCES == len(read_split("train", PIECES).ids)
+    assert len(read_split("test", PIECES, rows="without_leaks").ids) == SENTENCES
+
+
+def test_corrupted_tags_are_those_of_the_seed_and_reach_the_pieces(small_corpus: Path) -> None:
+    clean = read_split("test", PIECES)
+    split = read_split("test", PIECES, corrupted=0.4, seed=5)
+    assert split.word_tags == corrupted(clean.word_tags, 0.4, "test", 5) != clean.word_tags
+    assert [TAGS[tag] for tag in split.sentences.tags[0][1:-1]] == split.word_tags[0][: PIECES - 2]
+    assert np.array_equal(split.sentences.identities, clean.sentences.identities)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tags_id": [f"test-{i}" for i in range(SENTENCES)]}, "their ids differ"),
+        ({"tags_tags": [["NOUN"] * 40] * SENTENCES}, r"sentence train-0 has \d+ words but 40 tags"),
+        ({"corpus_label": [-1] * SENTENCES}, r"labels outside 0 to 1 \(negative, positive\)"),
+        ({"corpus_label": [2] * SENTENCES}, "labels outside 0 to 1"),
+    ],
+)
+def test_files_that_do_not_belong_together_raise_an_error_that_names_them(
+    small_corpus: Path, changes: dict, message: str
+) -> None:
+    write_split("train", **changes)
+    for read in (lambda: read_split("train", PIECES), lambda: read_words("train")):
+        with pytest.raises(UserError, match=rf"train\.parquet.*{message}.*dvc repro"):
+            read()
+
+
+def test_only_splits_that_are_trained_or_selected_on_need_labels(small_corpus: Path) -> None:
+    for name in ("validation", "test", "examples"):
+        write_split(name, corpus_label=[-1] * SENTENCES)
+        assert set(read_split(name, PIECES).labels) == {-1}
+
+
+def test_a_split_is_read_once_until_a_file_changes(
+    small_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    original = splits.read_table
+    monkeypatch.setattr(
+        splits, "read_table", lambda path, columns: reads.append(path) or original(path, columns)
+    )
+    first = read_split("train", PIECES)
+    assert read_split("train", PIECES, seed=9) is first  # without corruption a seed draws nothing
+    splits.split_counts(PIECES)
+    splits.tagged_splits(PIECES)
+    assert len(reads) == len(set(reads)) == 2 * len(splits.MEASURED_SPLITS)
+    write_split("train", tags_tags=[["X"] * len(row) for row in first.words])
+    assert set(read_split("train", PIECES).word_tags[0]) == {"X"}
+
+
+def test_a_split_is_renumbered_as_a_subset_of_the_vocabulary(small_corpus: Path) -> None:
+    split = read_split("test", PIECES)
+    subset = VocabularySubset(split.sentences.pieces, padding=0)
+    renumbered = subset.renumber_split(split)
+    for before, after in zip(split.sentences.pieces, renumbered.sentences.pieces, strict=True):
+        assert np.array_equal(subset.pieces.numpy()[after], before)
+    assert renumbered.sentences.tags is split.sentences.tags
+    assert renumbered.sentences.identities is split.sentences.identities
