@@ -13,7 +13,7 @@ from ggsa.workspace.tables import read_table, write_table
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(RuntimeError), artifacts.written_whole(path) as temporary:
+    with pytest.raises(RuntimeError), artifacts.atomic_write(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -25,7 +25,7 @@ def test_a_full_disk_is_said_in_words_and_leaves_the_old_file(tmp_path: Path) ->
     path.write_text("old")
     with (
         pytest.raises(UserError, match=r"table\.csv could not be written \(No space left"),
-        artifacts.written_whole(path),
+        artifacts.atomic_write(path),
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert path.read_text() == "old"

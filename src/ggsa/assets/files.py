@@ -19,8 +19,7 @@ from ggsa.assets import corpus, policy, raw_text
 from ggsa.assets.corpora import Read
 from ggsa.assets.corpus import Corpus, Sentence
 from ggsa.workspace import blocks
-from ggsa.workspace.errors import UserError
-from ggsa.workspace.problems import unknown
+from ggsa.workspace.errors import UserError, unknown
 from ggsa.workspace.progress import track
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
