@@ -104,6 +104,7 @@ def test_every_key_has_a_comment_above_its_block_or_itself() -> None:
 
 PROTOCOL_KEYS = {
     "keep_projections": "encoder",
+    "checkpoint": "train",
     "select_on": "train",
     "use_leaking_rows": "train",
     "recipe": "train",
@@ -112,6 +113,7 @@ PROTOCOL_KEYS = {
 """The block of params.yaml that each key of a protocol sets."""
 ALONE = {
     "encoder.keep_projections": {"described": False, "released": True},
+    "train.checkpoint": {"described": "best", "released": "last"},
     "train.select_on": {"described": "validation", "released": "selection"},
     "train.use_leaking_rows": {"described": True, "released": False},
     "train.recipe": {"described": "pretrained", "released": "auto"},
@@ -179,6 +181,11 @@ def test_a_key_that_is_set_alone_wins_over_the_protocol_and_changes_nothing_else
     for other in ALONE:
         if other != key:
             assert value(after, other) == value(before, other)
+
+
+def test_every_key_of_a_protocol_is_tested_here() -> None:
+    assert {*PROTOCOL_KEYS} == {*config.Protocol.model_fields}
+    assert {*ALONE} == {f"{block}.{key}" for key, block in PROTOCOL_KEYS.items()}
 
 
 def test_a_protocol_of_ones_own_is_known_by_its_name() -> None:

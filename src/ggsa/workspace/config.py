@@ -71,16 +71,16 @@ class Params(Block):
 
     def with_protocol(self) -> "Params":
         """Return the parameters with every value `protocol` replaced by the active protocol's."""
-        protocol = self.protocols[self.protocol]
+        values = self.protocols[self.protocol].model_dump()
+        encoder_keys = {"keep_projections"}  # encoder.checkpoint is not the protocol's checkpoint
         blocks = {
             name: block.model_copy(
-                update={
-                    key: getattr(protocol, key)
-                    for key in type(block).model_fields
-                    if key in Protocol.model_fields and getattr(block, key) == "protocol"
-                }
+                update={key: values[key] for key in keys if getattr(block, key) == "protocol"}
             )
-            for name, block in (("encoder", self.encoder), ("train", self.train))
+            for name, block, keys in (
+                ("encoder", self.encoder, encoder_keys),
+                ("train", self.train, {*values} - encoder_keys),
+            )
         }
         return self.model_copy(update=blocks)
 
