@@ -1,4 +1,4 @@
-# `make` prints what there is. Everything runs in .venv, which `make setup` creates.
+# `make` lists the targets. Everything runs in .venv, which `make setup` creates.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,13 +13,13 @@ help: ## print this list
 setup: $(BIN)/.ready ## create the environment in .venv from requirements.lock
 
 $(BIN)/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is wanted; name one with make PYTHON=...")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is required; select one with make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-check: setup ## refuse a wrong params.yaml, without running anything
+check: setup ## check params.yaml, without running anything
 	@$(RUN) python3 -m stages.check
 
 repro: check ## run the pipeline, as many cells at a time as there are cores, then print results
@@ -30,7 +30,7 @@ repro: check ## run the pipeline, as many cells at a time as there are cores, th
 verify: setup ## re-derive every published number from the published predictions; trains nothing
 	@$(RUN) python3 -m ggsa.report.verification
 
-test: setup ## run every test that needs no network, as many at a time as there are cores, up to four
+test: setup ## run every test that needs no network, on all cores, up to four
 	$(RUN) OMP_NUM_THREADS=1 python3 -m pytest -m "not network" -n auto --maxprocesses 4 --dist loadgroup
 
 lint: setup ## run the linters
@@ -38,17 +38,17 @@ lint: setup ## run the linters
 	$(RUN) ruff format --check .
 	$(RUN) codespell
 
-bench: setup ## time attention, steps and tagging against their peers; publish the table
+bench: setup ## time attention, training steps and tagging against other implementations; publish the table
 	$(RUN) dvc repro rules
 	@$(RUN) python3 -m benchmarks
 
-experiment: setup ## try parameters in a copy: make experiment SET='rules.drop=["ADJ->NOUN"]' [NAME=...]
+experiment: setup ## run with other parameters in a copy: make experiment SET='rules.drop=["ADJ->NOUN"]' [NAME=...]
 	@$(RUN) python3 -m ggsa.training.experiments run "$$SET" --name "$$NAME"
 
-ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' names some
+ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' selects some
 	@$(RUN) python3 -m ggsa.training.experiments ablate "$$RULES"
 
-compare: setup ## show the experiments on this commit side by side
+compare: setup ## compare the experiments on this commit
 	@$(RUN) python3 -m ggsa.training.experiments compare
 
 study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 42"] [JOBS=2]
@@ -62,6 +62,6 @@ publish: check ## publish the latest run and every finished study in reports/pub
 graph: setup ## draw the stages
 	@$(RUN) dvc dag --collapse-foreach-matrix report
 
-clean-runs: setup ## free the space of models that the current parameters do not need
+clean-runs: setup ## delete cached models that the current parameters do not need
 	$(RUN) dvc gc --workspace --force
 	rm -rf .cache/checkpoints

@@ -1,8 +1,8 @@
-"""Interruptions as a terminal sends them, for the tests that press Ctrl-C."""
+"""Ctrl-C as a terminal sends it, for the tests that interrupt a stage."""
 
 import signal
 
 
 def takes_interrupts() -> None:
-    """In a child process: heed SIGINT even where the tests run in the background of a shell."""
+    """Make a child process obey SIGINT, which a shell disables for its background jobs."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

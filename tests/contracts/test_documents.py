@@ -9,7 +9,7 @@ from documents import EXECUTED, LINK, PAGES, ROOT, all_commands
 from ggsa import cli
 from ggsa.training import experiments, studies
 from ggsa.workspace import config
-from ggsa.workspace.problems import unknown
+from ggsa.workspace.errors import unknown
 
 ELSEWHERE = {
     r"make repro$": "tests/pipeline/conftest.py::clone",

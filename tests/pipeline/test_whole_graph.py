@@ -68,7 +68,7 @@ def test_every_plot_has_a_curve_or_a_matrix_for_every_mode(clone: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"rules__drop": ["ADJ->ADJECTIVE"]}, "ADJECTIVE is no known tag"),
+        ({"rules__drop": ["ADJ->ADJECTIVE"]}, "unknown tag ADJECTIVE"),
         ({"rules__dorp": []}, "Did you mean drop?"),
         ({"grid__modes": ["full", "hrad"]}, "Did you mean hard?"),
     ],

@@ -13,19 +13,19 @@ from ggsa.workspace.tables import read_table, write_table
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(RuntimeError), artifacts.written_whole(path) as temporary:
+    with pytest.raises(RuntimeError), artifacts.atomic_write(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_is_said_in_words_and_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("old")
     with (
         pytest.raises(UserError, match=r"table\.csv could not be written \(No space left"),
-        artifacts.written_whole(path),
+        artifacts.atomic_write(path),
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert path.read_text() == "old"
@@ -33,7 +33,7 @@ def test_a_full_disk_is_said_in_words_and_leaves_the_old_file(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "problem"),
     [
         ("gone.parquet", None, "does not exist"),
         ("half.parquet", b"PAR1 and then nothing", "cannot be read"),
@@ -42,11 +42,11 @@ def test_a_full_disk_is_said_in_words_and_leaves_the_old_file(tmp_path: Path) ->
     ],
 )
 def test_a_table_that_cannot_be_used_is_named(
-    tmp_path: Path, name: str, content: bytes | None, said: str
+    tmp_path: Path, name: str, content: bytes | None, problem: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=problem):
         read_table(tmp_path / name, ("id", "tags"))
 
 

@@ -202,7 +202,7 @@ BAD = {
     "other.csv": ("review,id\nbad,1\n", "no column words, text or sentence"),
     "ragged.csv": ("words,tags\nbad,ADJ,more\n", "row 1: cannot be read"),
     "empty.csv": ("words,tags\nbad,ADJ\n,\n", "row 2: words holds no words"),
-    "tag.csv": ("words,tags\nbad,ADJX\n", "row 1: ADJX is no known tag. Did you mean ADJ?"),
+    "tag.csv": ("words,tags\nbad,ADJX\n", "row 1: unknown tag ADJX. Did you mean ADJ?"),
     "count.csv": ("words,tags\nnot bad,ADJ\n", "2 tags were wanted"),
     "long.csv": (f"words,tags\n{'bad ' * 10_000},{'ADJ ' * 10_000}\n", "row 1: 10,000 words"),
     "broken.jsonl": ('{"words": ["bad"], "tags": ["ADJ"]}\n{"wor', "row 2: cannot be read"),
@@ -223,7 +223,7 @@ def test_predict_refuses_a_missing_run_file_or_column_and_a_binary_file(folder, 
     assert "no folder of a trained run" in refused(["predict", "--run", "nowhere", source])
     assert "is no file" in refused(["predict", "--run", folder, sentences / "none.csv"])
     said = refused(["predict", "--run", folder, source, "--words", "wrods"])
-    assert "wrods is no known column. Did you mean words?" in said
+    assert "unknown column wrods. Did you mean words?" in said
     (sentences / "binary.csv").write_bytes(bytes(range(256)) * 20)
     assert "not UTF-8 text" in refused(["predict", "--run", folder, sentences / "binary.csv"])
 

@@ -43,9 +43,9 @@ def test_every_problem_is_reported_at_once_with_key_and_value() -> None:
         "grid.modes[1]",
         "hrad",
         "Did you mean hard?",
-        "'many'",
+        'train.max_pieces: expected an integer >= 3, got "many".',
         "heads 3",
-        "report: is missing",
+        "report: missing key",
     ):
         assert part in message
 
@@ -61,7 +61,7 @@ def test_a_rule_with_an_unknown_tag_names_the_tag_that_was_meant() -> None:
 def test_dropping_what_is_no_rule_is_refused() -> None:
     changed = content()
     changed["rules"]["drop"] = ["NOUN->VERB"]
-    assert "no rule of the hard table" in refusal(changed)
+    assert "NOUN->VERB is not a rule of the hard table" in refusal(changed)
 
 
 def test_a_rule_without_an_arrow_is_refused() -> None:
@@ -73,7 +73,7 @@ def test_a_rule_without_an_arrow_is_refused() -> None:
 def test_a_repeated_seed_is_refused() -> None:
     changed = content()
     changed["grid"]["seeds"] = [1, 1]
-    assert "stands there twice" in refusal(changed)
+    assert "appears twice" in refusal(changed)
 
 
 def test_a_list_of_one_wrong_item_is_one_problem() -> None:
@@ -81,10 +81,10 @@ def test_a_list_of_one_wrong_item_is_one_problem() -> None:
     changed["grid"] = {"modes": ["hrad"], "seeds": ["many"]}
     message = refusal(changed)
     assert "2 problems" in message
-    assert "grid.modes[0]: hrad" in message
+    assert "grid.modes[0]: unknown mode hrad. Did you mean hard?" in message
     assert "grid.seeds[0]" in message
     changed["grid"] = {"modes": [], "seeds": [1]}
-    assert "grid.modes: tuple should have at least 1 item" in refusal(changed)
+    assert "grid.modes: expected a list with 1 or more entries, got []." in refusal(changed)
 
 
 @pytest.mark.parametrize("text", ["grid: [", "just words"])
@@ -104,14 +104,16 @@ def test_every_key_has_a_comment_above_its_block_or_itself() -> None:
 
 PROTOCOL_KEYS = {
     "keep_projections": "encoder",
+    "checkpoint": "train",
     "select_on": "train",
     "use_leaking_rows": "train",
     "recipe": "train",
     "evaluate_every": "train",
 }
-"""Where the keys of a protocol stand in params.yaml."""
+"""The block of params.yaml that each key of a protocol sets."""
 ALONE = {
     "encoder.keep_projections": {"described": False, "released": True},
+    "train.checkpoint": {"described": "best", "released": "last"},
     "train.select_on": {"described": "validation", "released": "selection"},
     "train.use_leaking_rows": {"described": True, "released": False},
     "train.recipe": {"described": "pretrained", "released": "auto"},
@@ -131,14 +133,14 @@ def value(params: config.Params, key: str) -> object:
 
 def keys_of_several_types() -> list[str]:
     """Every key of params.yaml whose value may be a word or something else."""
-    found = []
+    keys = []
     for block, field in config.Params.model_fields.items():
         for key, inner in getattr(field.annotation, "model_fields", {}).items():
             if get_origin(inner.annotation) in (Union, UnionType) and any(
                 get_origin(kind) is Literal for kind in get_args(inner.annotation)
             ):
-                found.append(f"{block}.{key}")
-    return found
+                keys.append(f"{block}.{key}")
+    return keys
 
 
 def test_the_released_protocol_has_the_defects_of_the_code_and_the_described_has_none() -> None:
@@ -181,6 +183,11 @@ def test_a_key_that_is_set_alone_wins_over_the_protocol_and_changes_nothing_else
             assert value(after, other) == value(before, other)
 
 
+def test_every_key_of_a_protocol_is_tested_here() -> None:
+    assert {*PROTOCOL_KEYS} == {*config.Protocol.model_fields}
+    assert {*ALONE} == {f"{block}.{key}" for key, block in PROTOCOL_KEYS.items()}
+
+
 def test_a_protocol_of_ones_own_is_known_by_its_name() -> None:
     changed = content()
     changed["protocols"]["mine"] = {**changed["protocols"]["released"], "recipe": "pretrained"}
@@ -193,8 +200,8 @@ def test_an_unknown_protocol_gives_one_problem_with_the_one_that_was_meant() -> 
     message = refusal(content() | {"protocol": "releazed"})
     assert message.splitlines()[0] == "params.yaml has one problem; nothing was run."
     assert message.splitlines()[1:] == [
-        "  protocol: releazed is no known protocol. Did you mean released? "
-        "There are: described, released."
+        "  protocol: unknown protocol releazed. Did you mean released? "
+        "Expected one of: described, released."
     ]
 
 
@@ -203,7 +210,7 @@ def test_a_protocol_whose_recipe_is_absent_is_refused() -> None:
     changed["protocols"]["released"]["recipe"] = "releazed"
     assert (
         config.parse(changed, known=KNOWN).protocol == "described"
-    )  # of no matter where it is not in force
+    )  # only the active protocol is checked
     changed["protocol"] = "released"
     assert "recipe releazed needs releazed under train.recipes" in refusal(changed)
 
@@ -213,7 +220,7 @@ def test_the_word_protocol_means_nothing_to_a_key_that_no_protocol_sets() -> Non
         config.load(PARAMS, {"encoder.checkpoint": "protocol"}, known=KNOWN).encoder.checkpoint
         == "protocol"
     )
-    with pytest.raises(UserError, match=r"protocol is no known choice. There are: auto, float32"):
+    with pytest.raises(UserError, match=r'"auto", "float32" or "bfloat16", got "protocol"'):
         config.load(PARAMS, {"train.precision": "protocol"}, known=KNOWN)
 
 
@@ -230,6 +237,30 @@ def test_a_value_that_may_be_of_several_types_is_refused_in_one_line(
     word = "auto" if key in ("train.threads", "tagger.workers") else "protocol"
     assert word in lines[1]
     assert lines[1].endswith(".") and not lines[1].endswith("..")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("train.threads", "two", 'expected an integer >= 1 or "auto", got "two".'),
+        ("encoder.keep_projections", 1, 'expected true, false or "protocol", got 1.'),
+        ("corpus.limit", 3, "expected an integer >= 8 or null, got 3."),
+        ("corpus.files.held_out", 0.9, "expected a number > 0 and < 0.5, got 0.9."),
+        ("train.recipes.probe.dropout", None, "expected a number >= 0 and < 1, got null."),
+        ("rules.hard.ADJ", "NOUN", 'expected a list, got "NOUN".'),
+        ("grid.seeds", {}, "expected a list with 1 or more entries, got {}."),
+        ("grid", 3, "expected a mapping, got 3."),
+        ("protocols.described.recipe", True, "expected text, got true."),
+        ("assets.source", "hbu", 'expected "auto", "hub", "mirror" or "embedded", got "hbu".'),
+        ("train.theads", 2, "unknown key theads. Did you mean threads? Expected one of: recipe,"),
+    ],
+)
+def test_a_wrong_value_is_reported_with_its_key_and_what_was_expected(
+    key: str, value: object, problem: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        config.load(PARAMS, {key: value}, known=KNOWN)
+    assert f"\n  {key}: {problem}" in str(caught.value)
 
 
 def test_keys_of_several_types_are_found() -> None:
@@ -259,7 +290,7 @@ def test_an_override_leaves_the_file_and_every_other_key_as_they_were() -> None:
     [("protocol.select_on", "protocol"), ("rules.hard.ADJ.NOUN", "rules.hard.ADJ")],
 )
 def test_an_override_beneath_a_value_is_refused_by_its_key(key: str, above: str) -> None:
-    with pytest.raises(UserError, match=f"{key}: {above} has no keys beneath it; there stands"):
+    with pytest.raises(UserError, match=f"{key}: expected {above} to hold keys, got"):
         config.load(PARAMS, {key: True}, known=KNOWN)
 
 

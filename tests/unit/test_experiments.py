@@ -1,9 +1,11 @@
 """Names, changes and the table of experiments."""
 
+import subprocess
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from dvc.commands.experiments.show import show_experiments
+from dvc.compare import TabularData
 from dvc.exceptions import DvcException
 from dvc.repo.experiments.refs import ExpRefInfo
 from dvc.repo.experiments.utils import check_ref_format
@@ -37,7 +39,7 @@ def test_a_long_name_is_cut_and_two_of_them_differ() -> None:
         experiments.name_of({"rules.drop": [*(f"ADJ->{tag}" for tag in "ABCDEFGHIJKLMN"), last]})
         for last in ("X->Y", "X->Z")
     )
-    assert len(first) == len(second) <= experiments.LONGEST_NAME
+    assert len(first) == len(second) <= experiments.MAX_NAME_LENGTH
     assert first != second
 
 
@@ -59,8 +61,8 @@ def test_values_are_read_as_params_yaml_would_hold_them() -> None:
         "train.recipes.probe.learning_rate": 5e-4,
         "a": None,
     }
-    assert experiments.arguments(changed, "n")[2] == (
-        '--set-param=rules.drop=["ADJ->NOUN", "DET->NOUN"]'
+    assert '--set-param=rules.drop=["ADJ->NOUN", "DET->NOUN"]' in experiments.arguments(
+        changed, "n"
     )
 
 
@@ -83,40 +85,82 @@ def test_an_ablation_leaves_out_each_rule_in_turn() -> None:
     every = experiments.ablations(RULES, [])
     assert len(every) == len({experiments.name_of(changed) for changed in every})
     assert experiments.ablations(RULES, ["VERB->NOUN"]) == [{"rules.drop": ["VERB->NOUN"]}]
-    with pytest.raises(UserError, match="ADJ->VERB is no rule"):
+    with pytest.raises(UserError, match="ADJ->VERB is not a rule"):
         experiments.ablations(RULES, ["ADJ->VERB"])
 
 
+def csv_of_dvc(rows: dict[str, list[str]]) -> str:
+    """What DVC prints of experiments with the columns that `compare` chooses; empty cells are ''."""
+    cells = TabularData([*rows], fill_value="")
+    cells.extend(zip(*rows.values(), strict=True))
+    show_experiments(
+        cells, {}, keep=[experiments.KEPT_COLUMNS], drop=[experiments.DROPPED_COLUMNS],
+        csv=True, only_changed=True,
+    )  # fmt: skip
+    return cells.to_csv()
+
+
 def test_the_table_of_experiments_fits_100_columns_and_shows_what_differs() -> None:
-    shown = pd.DataFrame(
+    printed = csv_of_dvc(
         {
-            "Experiment": ["", "without-ADJ-NOUN", "x" * experiments.LONGEST_NAME, "going-on"],
+            "Experiment": ["", "without-ADJ-NOUN", "x" * experiments.MAX_NAME_LENGTH, "unfinished"],
             "rev": ["main", "ac81e7d", "0f49fb5", "1234567"],
+            "typ": ["baseline", *["branch_commit"] * 3],
             "Created": ["1", "2", "3", "4"],
-            "State": ["", "", "Success", "Running"],
-            **{f"{mode}.accuracy": ["0.81234567"] * 4 for mode in ("full", "hard", "soft")},
-            "hard.density": ["0.29063412", "0.27896512", "0.27", "0.2"],
+            "parent": [""] * 4,
+            "State": ["", "", "", "Running"],
+            "Executor": ["", "", "", "temp"],
+            **{f"{mode}.accuracy": ["0.8123"] * 4 for mode in ("full", "hard", "soft")},
+            "hard.density": ["0.2906", "0.2789", "0.27", "0.2"],
             "hard.f1": ["0.1", "0.2", "0.3", "0.4"],
             "rules.drop": ["[]", "['ADJ->NOUN']", str(["ADJ->NOUN"] * 9), "[]"],
             "train.threads": ["1"] * 4,
             "data/rules": ["a", "b", "c", "d"],
             "params.yaml": ["a", "b", "c", "d"],
-        }
+            "src": ["a", "b", "c", "d"],
+        },
     )
-    text = experiments.table(shown)
-    assert max(map(len, text.splitlines())) <= 100
+    lines = experiments.table(printed).splitlines()
+    assert max(map(len, lines)) <= 100
+    text = "\n".join(lines)
     for word in ("main", "without-ADJ-NOUN", "full.accuracy", "hard.density", "rules.drop"):
         assert word in text
-    for word in ("Created", "hard.f1", "train.threads", "data/rules", "params.yaml", "going-on"):
+    for word in (
+        "Created",
+        "State",
+        "hard.f1",
+        "train.threads",
+        "data/rules",
+        "params.yaml",
+        "src",
+    ):
         assert word not in text
-    assert "0.2906" in text and "0.29063412" not in text
+    assert "unfinished" not in text
 
 
 def test_without_experiments_the_table_says_how_to_make_one() -> None:
-    shown = pd.DataFrame(
-        {"rev": ["main"], "full.accuracy": ["0.8"]}
-    )  # DVC leaves out what is empty
-    assert "make experiment" in experiments.table(shown)
+    row = {"Experiment": "", "rev": "main", "typ": "baseline", "State": "", "Executor": "",
+           "full.accuracy": "0.8", "train.threads": "1"}  # fmt: skip
+    printed = csv_of_dvc({name: [value] for name, value in row.items()})
+    assert "make experiment" in experiments.table(printed)
+
+
+def test_experiments_are_compared_by_the_filter_that_is_tested_here(monkeypatch) -> None:
+    commands = []
+
+    def record(command: list[str], **_: object) -> subprocess.CompletedProcess:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0, "Experiment,rev,full.accuracy\n,main,0.8\n")
+
+    monkeypatch.setattr(experiments.subprocess, "run", record)
+    experiments.compare()
+    show = commands[-1]
+    assert show[:3] == ["dvc", "exp", "show"]
+    assert {"--only-changed", "--hide-failed", "--hide-queued", "--hide-workspace"} <= {*show}
+    for option, pattern in (
+        ("--keep", experiments.KEPT_COLUMNS), ("--drop", experiments.DROPPED_COLUMNS)
+    ):  # fmt: skip
+        assert show[show.index(option) + 1] == pattern
 
 
 def test_an_experiment_takes_the_users_own_files_along(tmp_path: Path, monkeypatch) -> None:

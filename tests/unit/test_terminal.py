@@ -1,5 +1,6 @@
-"""What a run tells on the terminal: progress, times, the last words of an interrupted stage."""
+"""What a run prints on the terminal: progress, times, the message of an interrupted stage."""
 
+import io
 import signal
 import subprocess
 import sys
@@ -11,31 +12,43 @@ import yaml
 from interrupts import takes_interrupts
 
 from ggsa.report import summary, times
-from ggsa.workspace import config, interruption
-from ggsa.workspace.progress import Lines, duration, track
+from ggsa.workspace import config
+from ggsa.workspace.progress import duration, interrupt_message, note_kept, progress_bar, track
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Clock:
-    """A clock that goes on by as many seconds as it is told."""
+    """A clock that advances only when a test advances it."""
 
-    now = 0.0
+    now = 1000.0
 
     def __call__(self) -> float:
         return self.now
 
 
-def test_a_log_gets_one_line_a_minute_with_the_time_left(capsys: pytest.CaptureFixture) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of tqdm."""
     clock = Clock()
-    with Lines("train hard-42", 2106, "step", 1000, clock) as shown:
-        for _ in range(250):
+    monkeypatch.setattr("tqdm.std.time", clock)
+    return clock
+
+
+def test_a_log_gets_one_line_a_minute_with_the_time_left(
+    clock: Clock, capsys: pytest.CaptureFixture
+) -> None:
+    with progress_bar("train hard-42", 2106, "step", 1000) as bar:
+        for step in range(250):
             clock.now += 0.25
-            shown.update()
-    assert capsys.readouterr().err.splitlines() == [
-        "train hard-42: 1,240 of 2,106 steps, 59%, 3 min 36 s left",
-        "train hard-42: 1,250 of 2,106 steps, in 1 min 02 s",
-    ]
+            bar.update()
+            if step % 50 == 0:
+                bar.set_postfix_str("loss 0.7")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2, lines
+    assert "1240/2106 [01:00<03:36" in lines[0] and "1250/2106 [01:02<" in lines[1]
+    for line in lines:
+        assert line.startswith("train hard-42: ") and "\r" not in line and "loss 0.7" in line
 
 
 def test_what_is_quick_says_nothing_in_a_log(capsys: pytest.CaptureFixture) -> None:
@@ -43,27 +56,40 @@ def test_what_is_quick_says_nothing_in_a_log(capsys: pytest.CaptureFixture) -> N
     assert capsys.readouterr().err == ""
 
 
-def test_what_has_no_known_end_says_how_far_it_came(capsys: pytest.CaptureFixture) -> None:
-    clock = Clock()
-    shown = Lines("layer", None, "case", 0, clock)
-    clock.now = 61
-    shown.update()
-    assert capsys.readouterr().err == "layer: 1 cases, after 1 min 01 s\n"
+def test_what_has_no_known_end_says_how_far_it_came(
+    clock: Clock, capsys: pytest.CaptureFixture
+) -> None:
+    bar = progress_bar("layer", None, "case")
+    clock.now += 61
+    bar.update()
+    assert capsys.readouterr().err.startswith("layer: 1case [01:01,")
 
 
-def test_nothing_is_said_to_be_done_that_failed(capsys: pytest.CaptureFixture) -> None:
-    clock = Clock()
-    with pytest.raises(ZeroDivisionError), Lines("x", 2, "step", 0, clock):
-        clock.now = 100
+def test_nothing_is_said_to_be_done_that_failed(
+    clock: Clock, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(ZeroDivisionError), progress_bar("x", 2, "step") as bar:
+        clock.now += 100
+        bar.update()
         raise ZeroDivisionError
-    assert capsys.readouterr().err == ""
+    lines = capsys.readouterr().err.splitlines()
+    assert lines and all("50% 1/2" in line for line in lines)
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress_bar("train hard-42", 4, "step") as bar:
+        bar.update(4)
+    assert "\rtrain hard-42: 100%|" in terminal.getvalue()
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")]
+    ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")]
 )  # fmt: skip
-def test_durations_are_worded(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_durations_are_worded(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_the_times_are_of_the_last_run_of_each_stage(tmp_path: Path) -> None:
@@ -100,11 +126,11 @@ def test_the_verdicts_on_the_claims_fit_the_terminal() -> None:
     assert max(map(len, shown.splitlines())) <= 100
 
 
-def test_the_last_words_say_what_is_kept_and_how_to_go_on() -> None:
-    interruption.keeps("The cell hard-42 is kept up to step 1,250 of 2,106.")
-    assert interruption.last_words() == (
-        "Interrupted. The cell hard-42 is kept up to step 1,250 of 2,106. `make repro`, or the "
-        "command you gave, goes on from there."
+def test_the_interrupt_message_says_what_is_kept_and_how_to_continue() -> None:
+    note_kept("The cell hard-42 is kept up to step 1,250 of 2,106.")
+    assert interrupt_message() == (
+        "Interrupted. The cell hard-42 is kept up to step 1,250 of 2,106. To continue, run the "
+        "same command again."
     )
 
 
@@ -121,7 +147,7 @@ def test_a_stage_that_is_interrupted_says_a_sentence_and_no_traceback() -> None:
     )  # fmt: skip
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert said.strip().startswith("Interrupted. What was finished is kept.")
-    assert len(said.strip().splitlines()) == 1
+    assert message.strip().startswith("Interrupted. Finished work is kept.")
+    assert len(message.strip().splitlines()) == 1

@@ -46,7 +46,7 @@ def write(found: Explanation, path: Path) -> None:
     if path.suffix == ".html":
         artifacts.write_text(path, page(found, image))
         return
-    with artifacts.written_whole(path) as temporary:
+    with artifacts.atomic_write(path) as temporary:
         temporary.write_bytes(image)
 
 

@@ -19,8 +19,7 @@ from ggsa.assets.rows import Row
 from ggsa.cli import explaining
 from ggsa.model import classifier
 from ggsa.model.classifier import Classifier, Prediction
-from ggsa.workspace.errors import UserError
-from ggsa.workspace.problems import unknown
+from ggsa.workspace.errors import UserError, unknown
 from ggsa.workspace.progress import progress_bar
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 

@@ -10,8 +10,7 @@ import pandas as pd
 
 from ggsa.evaluation import cost
 from ggsa.workspace import paths
-from ggsa.workspace.errors import UserError
-from ggsa.workspace.problems import unknown
+from ggsa.workspace.errors import UserError, unknown
 from ggsa.workspace.tables import read_table
 
 

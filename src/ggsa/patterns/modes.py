@@ -23,8 +23,7 @@ from ggsa.tagging.alignment import TaggedPieces
 from ggsa.tagging.splits import read_split, split_counts, tagged_splits
 from ggsa.workspace.blocks import Rules
 from ggsa.workspace.config import Params
-from ggsa.workspace.errors import UserError
-from ggsa.workspace.problems import unknown
+from ggsa.workspace.errors import UserError, unknown
 from ggsa.workspace.vocabulary import CLS, TAGS
 
 Bias = np.ndarray

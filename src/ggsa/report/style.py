@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from ggsa.patterns.modes import MODES
-from ggsa.workspace.artifacts import written_whole
+from ggsa.workspace.artifacts import atomic_write
 
 WIDTH_INCHES = 7.0
 INK, MUTED, GRID = "#1c1c1c", "#5c5c5c", "#dcdcdc"
@@ -93,7 +93,7 @@ def publish(figure: Figure, name: str, folder: str | Path, caption: str, alterna
         alternative: Plain text for readers who do not see the figure: what kind of figure it is.
     """
     path = Path(folder) / f"{name}.png"
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
     plt.close(figure)
     data = base64.b64encode(path.read_bytes()).decode("ascii")

@@ -24,10 +24,10 @@ import stanza
 import torch
 
 from ggsa.assets import probe
-from ggsa.workspace import artifacts, interruption, paths
+from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Params, Tagger
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.progress import progress_bar
+from ggsa.workspace.progress import note_kept, progress_bar
 from ggsa.workspace.provenance import read_provenance
 from ggsa.workspace.tables import CORPUS_COLUMNS, read_table, write_table
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
@@ -279,7 +279,7 @@ def fill_store(
                 _commit(store, chunk, rows)
                 bar.update(sum(len(sentence) for sentence in chunk))
                 done += len(chunk)
-                interruption.keeps(
+                note_kept(
                     f"Of {total:,} sentences that had no tags yet, {done:,} are tagged and kept."
                 )
         finally:

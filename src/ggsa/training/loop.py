@@ -24,11 +24,11 @@ from ggsa.tagging.splits import Split, read_split
 from ggsa.training import optimization
 from ggsa.training.identity import digest, identity, recipe_for
 from ggsa.training.vocabulary_subset import VocabularySubset
-from ggsa.workspace import artifacts, interruption, paths
+from ggsa.workspace import artifacts, paths
 from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.progress import progress_bar
+from ggsa.workspace.progress import note_kept, progress_bar
 
 PREDICTED_SPLITS = ("selection", "validation", "test", "examples")
 
@@ -226,7 +226,7 @@ def _optimize(
     total_steps = epoch_steps * recipe.epochs
     require_open_rows(_shortest_bias(train, mask))
     bar = progress_bar(f"train {name}", total_steps, "step", progress.step)
-    interruption.keeps(_saved(name, progress.step, total_steps))
+    note_kept(_saved(name, progress.step, total_steps))
     for epoch in range(progress.step // epoch_steps, recipe.epochs):
         order = batches.training_order(lengths, recipe.batch_size, seed, epoch)
         for rows in order[progress.step - epoch * epoch_steps :]:
@@ -247,7 +247,7 @@ def _optimize(
                 )
                 if progress.step < total_steps:
                     _save(checkpoint, model, optimizer, progress)
-                    interruption.keeps(_saved(name, progress.step, total_steps))
+                    note_kept(_saved(name, progress.step, total_steps))
     bar.close()
     return progress
 
@@ -323,7 +323,7 @@ def _save(
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-    with artifacts.written_whole(checkpoint) as temporary:
+    with artifacts.atomic_write(checkpoint) as temporary:
         torch.save(state, temporary)
 
 

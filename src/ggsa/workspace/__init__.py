@@ -1,1 +1,1 @@
-"""What everything stands on: params.yaml, paths, files, errors, progress and the vocabulary of tags."""
+"""The base of every other package: params.yaml, paths, files, errors, progress and the tags."""

@@ -1,7 +1,7 @@
-"""Reading and writing the files that cross from one stage to the next.
+"""Reading and writing the files that stages exchange.
 
-Every file is written to a temporary name in the same folder and renamed, so that a killed stage or
-a full disk leaves either the old file or the new one, never half of one.
+Every file is written under a temporary name in the same folder and then renamed, so that a killed
+stage or a full disk leaves the old file or the new one, never a part of one.
 """
 
 import json
@@ -16,11 +16,11 @@ from ggsa.workspace.errors import UserError
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary path that becomes `path` when the block ends well, and vanishes if not.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that replaces `path` if the block succeeds and is deleted if not.
 
     Raises:
-        UserError: If the disk is full or the folder cannot be written.
+        UserError: If the disk is full or the folder is not writable.
     """
     path = Path(path)
     temporary = None
@@ -36,8 +36,8 @@ def written_whole(path: Path) -> Iterator[Path]:
         if error.errno is None:  # a library's own OSError, not the disk's
             raise
         raise UserError(
-            f"{path} could not be written ({error.strerror or error}). Nothing of it was left "
-            f"half-written. Free some space or mend the folder's permissions, then run again."
+            f"{path} could not be written ({error.strerror or error}); an existing file is "
+            f"unchanged. Free disk space or fix the folder's permissions, then run again."
         ) from error
     finally:
         if temporary is not None:
@@ -45,21 +45,21 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text, whole or not at all."""
-    with written_whole(path) as temporary:
+    """Write a text file in UTF-8."""
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON with sorted-as-given keys, two-space indent and a final newline."""
+    """Write JSON with the keys in their given order, indented by two spaces."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that a stage wrote.
+    """Return the content of a JSON file that a stage wrote.
 
     Raises:
-        UserError: If the file is missing or is not JSON.
+        UserError: If the file does not exist or is not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -72,5 +72,5 @@ def read_json(path: Path) -> Any:
 
 
 def missing(path: Path) -> UserError:
-    """Return the error that a file which a stage writes does not exist."""
+    """Return the error for a missing file that a stage writes."""
     return UserError(f"{path} does not exist. An earlier stage writes it: run `dvc repro`.")

@@ -1,7 +1,7 @@
-"""The blocks of `params.yaml`, one frozen model each; `ggsa.workspace.config` puts them together.
+"""The blocks of `params.yaml`, one frozen model each; `ggsa.workspace.config` combines them.
 
-There are no defaults here: the file shows everything. What is wrong within a block is found here,
-with its value and what would be right; what two blocks make impossible together, in `ggsa.workspace.config`.
+There are no defaults: the file shows every value. A block checks itself; `ggsa.workspace.config`
+checks what depends on two blocks.
 """
 
 import os
@@ -19,12 +19,12 @@ from pydantic import (
 )
 
 from ggsa.workspace import paths
-from ggsa.workspace.problems import unknown
+from ggsa.workspace.errors import unknown
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS, parse_rule
 
 
 def _known(kind: str) -> AfterValidator:
-    """Return a check against the names of a registry, where the validation context has them."""
+    """Return a validator that rejects names missing from the validation context's `kind`, if any."""
 
     def check(name: str, info: ValidationInfo) -> str:
         names = (info.context or {}).get(kind)
@@ -43,7 +43,7 @@ Table = dict[str, tuple[str, ...]]
 
 
 class Block(BaseModel):
-    """A block of params.yaml: frozen, strict about types, with no unknown keys."""
+    """A block of params.yaml: frozen, with strict types and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -54,7 +54,7 @@ class Block(BaseModel):
 
 
 class Grid(Block):
-    """Which cells are trained: every mode with every seed."""
+    """The cells to train: every mode with every seed."""
 
     modes: Annotated[tuple[Mode, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
@@ -64,12 +64,12 @@ class Grid(Block):
     def _no_repetition(cls, values: tuple) -> tuple:
         repeated = sorted({str(value) for value in values if values.count(value) > 1})
         if repeated:
-            raise ValueError(f"{', '.join(repeated)} stands there twice; name each once")
+            raise ValueError(f"{', '.join(repeated)} appears twice; list each once")
         return values
 
 
 class Protocol(Block):
-    """What a protocol sets, key by key; each can be set alone instead."""
+    """The values that a protocol gives to keys of other blocks; each key can be set alone."""
 
     keep_projections: bool
     checkpoint: Literal["last", "best"]
@@ -80,30 +80,30 @@ class Protocol(Block):
 
 
 AsProtocol = Literal["protocol"]
-"""In place of a value: the one of the protocol in force."""
+"""Written in place of a value: take the active protocol's."""
 
 
 class Assets(Block):
-    """Where corpus, tagger and encoder may come from."""
+    """Where corpus, tagger and encoder come from."""
 
     source: Literal["auto", "hub", "mirror", "embedded"]
     mirror: str
     hub_timeout_seconds: Annotated[float, Field(gt=0, strict=False)]
 
     def mirror_folder(self) -> Path | None:
-        """Return the mirror's folder, `$GGSA_MIRROR` first, or None where there is none."""
+        """Return `$GGSA_MIRROR`, else the mirror of the file; None if it is not a folder."""
         folder = Path(os.environ.get("GGSA_MIRROR") or self.mirror).expanduser()
         return folder if folder.is_dir() else None
 
 
-def watched(path: str) -> bool:
-    """Return whether a path lies in the folder on which the download stage depends."""
+def _is_tracked(path: str) -> bool:
+    """Return whether a path is under the folder on which the download stage depends."""
     parts = Path(path).parts
     return parts[:1] == paths.CORPORA.parts and ".." not in parts
 
 
 class Files(Block):
-    """The user's own sentences, under `corpus.name: files`."""
+    """The user's own sentences, for `corpus.name: files`."""
 
     train: str | None
     validation: str | None
@@ -114,36 +114,36 @@ class Files(Block):
     label: str
 
     def paths(self) -> dict[str, str]:
-        """Return the file of every split that has one."""
+        """Return the file of each split that has one, by split."""
         named = {split: getattr(self, split) for split in ("train", "validation", "test")}
         return {split: path for split, path in named.items() if path is not None}
 
     def problems(self) -> list[str]:
-        """Return what keeps the block from naming a corpus; nothing of it matters to the others."""
-        found = []
+        """Return why the block does not name a corpus; only `corpus.name: files` reads it."""
+        problems = []
         if self.train is None:
-            found.append(
-                f"corpus.files.train is null; name a file beneath {paths.CORPORA}/, for example "
-                f"{paths.CORPORA}/mine/train.csv"
+            problems.append(
+                f"corpus.files.train: expected a file under {paths.CORPORA}/, for example "
+                f"{paths.CORPORA}/mine/train.csv, got null"
             )
         for split, path in self.paths().items():
-            if not watched(path):
-                found.append(
-                    f"corpus.files.{split} is {path}; it must lie beneath {paths.CORPORA}/, the "
-                    f"folder that is watched for changes"
+            if not _is_tracked(path):
+                problems.append(
+                    f"corpus.files.{split}: expected a file under {paths.CORPORA}/, where changes "
+                    f"are tracked, got {path}"
                 )
             if Path(path).suffix.lower() not in CORPUS_ENDINGS:
-                found.append(
-                    f"corpus.files.{split} is {path}; its ending must be one of "
-                    f"{', '.join(CORPUS_ENDINGS)}"
+                problems.append(
+                    f"corpus.files.{split}: expected a file that ends in one of "
+                    f"{', '.join(CORPUS_ENDINGS)}, got {path}"
                 )
         if (self.text is None) == (self.words is None):
-            both, link = ("neither", "nor") if self.text is None else ("both", "and")
-            found.append(
-                f"{both} corpus.files.text {link} corpus.files.words is given; name the column of "
-                f"one and set the other to null"
+            given = "neither" if self.text is None else "both"
+            problems.append(
+                f"corpus.files: expected a column for text or words, got {given}; set one and "
+                f"leave the other null"
             )
-        return found
+        return problems
 
 
 class Corpus(Block):
@@ -166,7 +166,7 @@ class Corpus(Block):
     @classmethod
     def _examples_hold_words(cls, sentences: tuple[str, ...]) -> tuple[str, ...]:
         if any(not sentence.split() for sentence in sentences):
-            raise ValueError("one of the sentences is empty; write words split by spaces")
+            raise ValueError("a sentence is empty; write words separated by spaces")
         return sentences
 
     @model_validator(mode="after")
@@ -190,10 +190,9 @@ class Tagger(Block):
     @field_validator("package")
     @classmethod
     def _file_is_watched(cls, package: str) -> str:
-        if package.endswith(".pt") and not watched(package):
+        if package.endswith(".pt") and not _is_tracked(package):
             raise ValueError(
-                f"{package} is a file; it must lie beneath {paths.CORPORA}/, the folder that is "
-                f"watched for changes"
+                f"expected a file under {paths.CORPORA}/, where changes are tracked, got {package}"
             )
         return package
 
@@ -203,13 +202,13 @@ class Tagger(Block):
         wrong = [(own, tag) for own, tag in mapping.items() if tag not in UNIVERSAL_TAGS]
         if wrong:
             raise ValueError(
-                " ".join(f"of {own}, {unknown(tag, 'tag', UNIVERSAL_TAGS)}" for own, tag in wrong)
+                " ".join(f"{own}: {unknown(tag, 'tag', UNIVERSAL_TAGS)}" for own, tag in wrong)
             )
         return mapping
 
 
 class Encoder(Block):
-    """The model that is trained."""
+    """The model to train."""
 
     checkpoint: str
     revision: str | None
@@ -227,8 +226,8 @@ class Encoder(Block):
     def _heads_divide_hidden(self) -> "Encoder":
         if self.hidden % self.heads:
             raise ValueError(
-                f"hidden {self.hidden} cannot be split over heads {self.heads}; "
-                f"take a multiple of {self.heads}"
+                f"hidden {self.hidden} is not divisible by heads {self.heads}; "
+                f"choose a multiple of {self.heads}"
             )
         return self
 
@@ -241,7 +240,7 @@ class CorpusRules(Block):
 
 
 class Rules(Block):
-    """Which tag may attend which."""
+    """Which tags may attend to which."""
 
     source: Literal["paper", "corpus"]
     self: bool
@@ -280,7 +279,7 @@ class Rules(Block):
                 problems.append(str(error))
                 continue
             problems += [
-                f"in the rule {rule}, {unknown(tag, 'tag', UNIVERSAL_TAGS)}"
+                f"{rule}: {unknown(tag, 'tag', UNIVERSAL_TAGS)}"
                 for tag in tags
                 if tag not in UNIVERSAL_TAGS
             ]
@@ -292,7 +291,7 @@ class Rules(Block):
     def _dropped_rules_exist(self) -> "Rules":
         both = sorted(set(self.drop) & set(self.add))
         if both:
-            raise ValueError(f"{', '.join(both)} is both dropped and added; choose one")
+            raise ValueError(f"{', '.join(both)} is in both drop and add; remove it from one")
         if self.source == "paper":
             rules = {f"{query}->{key}" for query, row in self.hard.items() for key in row}
             if self.self:
@@ -300,21 +299,21 @@ class Rules(Block):
             absent = [rule for rule in self.drop if rule not in rules]
             if absent:
                 raise ValueError(
-                    f"drop names {', '.join(absent)}, which is no rule of the hard table; "
-                    f"its rules stand under rules.hard, e.g. {_example(self.hard)}, and of each tag "
-                    f"its own, e.g. NOUN->NOUN, where rules.self is true"
+                    f"drop: {', '.join(absent)} is not a rule of the hard table; expected a rule of "
+                    f"rules.hard, e.g. {_example(self.hard)}, or, with rules.self true, of a tag "
+                    f"to itself, e.g. NOUN->NOUN"
                 )
         return self
 
 
 class Attention(Block):
-    """How attention is computed; whatever is chosen, the results differ by rounding alone."""
+    """How attention is computed; the choice changes results by rounding only."""
 
     implementation: Literal["auto", "dense", "grouped", "flex"]
 
 
 class Recipe(Block):
-    """How a model is optimized; the same for every mode of a comparison."""
+    """Hyperparameters of the optimization; the same for every mode of a comparison."""
 
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
@@ -348,13 +347,13 @@ class Train(Block):
     recipes: dict[str, Recipe]
 
     def absent_recipes(self, recipe: str) -> list[str]:
-        """Return the recipes that a name stands for and that are not there."""
+        """Return the recipes that a name needs and that are missing; `auto` needs three."""
         needed = ("from_scratch", "pretrained", "probe") if recipe == "auto" else (recipe,)
         return [name for name in needed if name not in self.recipes]
 
 
 class Evaluate(Block):
-    """What is computed over the finished cells."""
+    """How the finished cells are evaluated."""
 
     equivalence_margin_points: Annotated[float, Field(gt=0.0, strict=False)]
     bootstrap_samples: Annotated[int, Field(ge=100)]
@@ -370,6 +369,6 @@ class Report(Block):
 
 
 def _example(table: Table) -> str:
-    """Return a rule of a table."""
+    """Return a rule of the table, for a message."""
     query, row = next((item for item in table.items() if item[1]), ("ADJ", ("NOUN",)))
     return f"{query}->{row[0]}"

@@ -1,13 +1,15 @@
 """`params.yaml`, read and checked as a whole before any work starts.
 
-Frozen models mirror the file block by block (`ggsa.workspace.blocks`). Whatever is wrong (unknown keys, wrong
-types, impossible combinations) is collected and reported together, each with its key, its value and
-what would be right.
+Frozen models mirror the file block by block (`ggsa.workspace.blocks`). All problems (unknown keys,
+wrong types, impossible combinations) are reported together, each with its key, its value and what
+was expected.
 """
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -27,8 +29,13 @@ from ggsa.workspace.blocks import (
     Tagger,
     Train,
 )
-from ggsa.workspace.errors import UserError
-from ggsa.workspace.problems import described, names_a_type, unknown
+from ggsa.workspace.errors import UserError, unknown
+
+LIMITS = {
+    **{"gt": "> {:.10g}", "ge": ">= {:.10g}", "lt": "< {:.10g}", "le": "<= {:.10g}"},
+    "min_length": "with {} or more entries",
+}
+"""Attribute of a pydantic limit -> its wording."""
 
 
 class Params(Block):
@@ -58,22 +65,22 @@ class Params(Block):
         if absent:
             raise ValueError(
                 f"recipe {recipe} needs {', '.join(absent)} under train.recipes; "
-                f"there are {', '.join(self.train.recipes) or 'none'}"
+                f"found {', '.join(self.train.recipes) or 'none'}"
             )
         return self
 
     def with_protocol(self) -> "Params":
-        """Return the parameters with every `protocol` replaced by what the protocol says."""
-        said = self.protocols[self.protocol]
+        """Return the parameters with every value `protocol` replaced by the active protocol's."""
+        values = self.protocols[self.protocol].model_dump()
+        encoder_keys = {"keep_projections"}  # encoder.checkpoint is not the protocol's checkpoint
         blocks = {
             name: block.model_copy(
-                update={
-                    key: getattr(said, key)
-                    for key in type(block).model_fields
-                    if key in Protocol.model_fields and getattr(block, key) == "protocol"
-                }
+                update={key: values[key] for key in keys if getattr(block, key) == "protocol"}
             )
-            for name, block in (("encoder", self.encoder), ("train", self.train))
+            for name, block, keys in (
+                ("encoder", self.encoder, encoder_keys),
+                ("train", self.train, {*values} - encoder_keys),
+            )
         }
         return self.model_copy(update=blocks)
 
@@ -82,7 +89,7 @@ class Params(Block):
         if self.train.max_pieces > self.encoder.positions:
             raise ValueError(
                 f"train.max_pieces {self.train.max_pieces} exceeds encoder.positions "
-                f"{self.encoder.positions}; lower the one or raise the other"
+                f"{self.encoder.positions}; lower the first or raise the second"
             )
         return self
 
@@ -96,31 +103,33 @@ def load(
 
     Args:
         path: The file.
-        overrides: Values that a study sets in place of the file's, by dotted key.
-        known: The registered names of `mode` and `corpus`. The packages that register them are not
-            imported here, so without them any name passes, and its use raises the error.
+        overrides: Values that replace the file's, by dotted key.
+        known: The registered names of each `mode` and `corpus`. Without them any name passes here,
+            and using an unknown one raises the error.
 
     Raises:
-        UserError: If the file is missing, is not YAML, or anything in it is wrong; every problem
-            is listed, with its key, its value and the remedy.
+        UserError: If the file is missing, is not YAML, or is wrong; the message lists every
+            problem.
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist. Run from the root of the repository.") from error
+        raise UserError(
+            f"{path} does not exist. Run this from the root of the repository."
+        ) from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
-    source = f"{path} with the changes asked for" if overrides else str(path)
+    source = f"{path} with the requested changes" if overrides else str(path)
     for key, value in (overrides or {}).items():
         _override(content, key, value, source)
     return parse(content, source, known)
 
 
 def base_overrides(base: str) -> dict[str, Any]:
-    """Return what a base of studies/assets/params.yaml changes in the root params.yaml.
+    """Return what a base of studies/assets/params.yaml changes in params.yaml, by dotted key.
 
     Raises:
-        UserError: If there is no such base.
+        UserError: If the base is unknown.
     """
     path = paths.STUDIES / "assets" / "params.yaml"
     bases = yaml.safe_load(path.read_text(encoding="utf-8"))["bases"]
@@ -130,18 +139,18 @@ def base_overrides(base: str) -> dict[str, Any]:
 
 
 def _override(content: Any, key: str, value: Any, source: str) -> None:
-    """Set a dotted key of plain YAML content; a key that is not there is left to the checks.
+    """Set a dotted key of plain YAML content; `parse` reports a key that the models lack.
 
     Raises:
-        UserError: If the key goes on beneath something that has no keys.
+        UserError: If a part of the key is a value and so cannot hold keys.
     """
     *steps, last = key.split(".")
     for depth, step in enumerate((*steps, last)):
         if not isinstance(content, dict):
-            above = ".".join(steps[:depth]) or "the file"
+            parent = ".".join(steps[:depth]) or "the file"
             raise UserError(
-                f"{source} has one problem; nothing was run.\n  {key}: {above} has no keys beneath "
-                f"it; there stands {content!r}."
+                f"{source} has one problem; nothing was run.\n"
+                f"  {key}: expected {parent} to hold keys, got {_yaml(content)}."
             )
         if depth < len(steps):
             content = content.setdefault(step, {})
@@ -155,17 +164,84 @@ def parse(
 ) -> Params:
     """Return checked parameters from plain YAML content; see `load`."""
     if not isinstance(content, dict):
-        raise UserError(f"{source} must hold the blocks {', '.join(Params.model_fields)}.")
+        raise UserError(
+            f"{source}: expected the blocks {', '.join(Params.model_fields)}, got {_yaml(content)}."
+        )
     try:
         return Params.model_validate(content, context=known).with_protocol()
     except ValidationError as error:
-        by_key: dict[tuple, list] = {}
-        for problem in error.errors():
-            if problem["type"] == "too_short" and problem["input"]:
-                continue  # not empty: its items are wrong, and each of them is listed
-            steps = [step for step in problem["loc"] if not names_a_type(step)]
-            by_key.setdefault((*steps, problem["type"] == "value_error"), []).append(problem)
-        problems = [described(found, content, Params) for found in by_key.values()]
+        problems = _problems(error)
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
         listing = "\n".join(f"  {problem}" for problem in problems)
         raise UserError(f"{source} has {count}; nothing was run.\n{listing}") from error
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """Return one sentence per problem: the key, what was expected and what was found."""
+    sentences = []
+    for problem in error.errors():
+        key, kind = _locate(problem["loc"])
+        match problem["type"]:
+            case "too_short" if problem["input"]:
+                continue  # the list is not empty, and each of its wrong items is reported
+            case "value_error":
+                text = str(problem["ctx"]["error"])
+            case "extra_forbidden":
+                _, block = _locate(problem["loc"][:-1])
+                text = unknown(str(problem["loc"][-1]), "key", block.model_fields)
+            case "missing":
+                text = "missing key. Write every key, as in the committed params.yaml"
+            case _:
+                text = f"expected {_listed(_alternatives(kind))}, got {_yaml(problem['input'])}"
+        sentences.append(f"{key}: ".removeprefix(": ") + text.removesuffix(".") + ".")
+    return [*dict.fromkeys(sentences)]  # each type of a union has an error, all of one wording
+
+
+def _locate(location: Sequence[int | str]) -> tuple[str, Any]:
+    """Return the dotted key at a location that pydantic reports, and the type that it must have."""
+    key, kind = "", Params
+    for step in location:
+        plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        if get_origin(plain) is tuple:
+            key, kind = f"{key}[{step}]", get_args(plain)[0]
+        elif get_origin(plain) is dict:
+            key, kind = f"{key}.{step}", get_args(plain)[1]
+        elif isinstance(plain, type) and issubclass(plain, Block):
+            key, kind = f"{key}.{step}", get_type_hints(plain, include_extras=True).get(step)
+        else:
+            break  # the step names a type of a union, not a key
+    return key.removeprefix("."), kind
+
+
+def _alternatives(kind: Any, *limits: Any) -> list[str]:
+    """Return what may be written for a type: `an integer >= 1`, `"auto"`, `null`."""
+    inner = get_args(kind)
+    if get_origin(kind) is Annotated:
+        return _alternatives(inner[0], *limits, *inner[1:])
+    if get_origin(kind) in (Union, UnionType):
+        return [text for member in inner for text in _alternatives(member)]
+    if get_origin(kind) is Literal:
+        return [_yaml(choice) for choice in inner]
+    if kind is bool:
+        return ["true", "false"]
+    names = {int: "an integer", float: "a number", str: "text", NoneType: "null", tuple: "a list"}
+    name = names.get(get_origin(kind) or kind, "a mapping")
+    bounds = [
+        text.format(getattr(limit, attribute))
+        for field in limits
+        for limit in getattr(field, "metadata", ())
+        for attribute, text in LIMITS.items()
+        if hasattr(limit, attribute)
+    ]
+    return [" ".join([name, " and ".join(bounds)]).strip()]
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """Return texts joined with commas and a final `or`."""
+    *others, last = texts
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _yaml(value: Any) -> str:
+    """Return a value as it would be written in YAML, on one line."""
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,10 +1,28 @@
-"""The one exception that means "the user can mend this".
+"""The exception for anything that the user can fix, and the wording for an unknown name.
 
-Everything that a user may get wrong (a parameter, a file, an asset that cannot be had) raises
-`UserError` with one paragraph that names the place, the value and the remedy. The stages print it
-without a traceback; any other exception is a defect of this project and keeps its traceback.
+A wrong parameter, an unreadable file or an unavailable asset raises `UserError` with one paragraph:
+what is wrong, what was expected, what to do. The stages print it without a traceback; any other
+exception is a bug in this project and keeps its traceback.
 """
+
+import difflib
+from collections.abc import Collection
 
 
 class UserError(Exception):
-    """A mistake or circumstance that the user can mend; the message says how."""
+    """An error that the user can fix; the message says how."""
+
+
+def unknown(name: str, kind: str, known: Collection[str]) -> str:
+    """Return a sentence that rejects an unknown name and suggests the closest known one.
+
+    Args:
+        name: The name that was given.
+        kind: What it should name, in the singular: `mode`, `tag`, `column`.
+        known: Every valid name.
+    """
+    by_lowercase = {item.lower(): item for item in known}
+    prefixes = [item for item in by_lowercase if name.lower().startswith(item)]
+    close = prefixes or difflib.get_close_matches(name.lower(), by_lowercase, n=1)
+    hint = f" Did you mean {by_lowercase[close[0]]}?" if close else ""
+    return f"unknown {kind} {name}.{hint} Expected one of: {', '.join(known)}."

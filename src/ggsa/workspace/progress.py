@@ -1,113 +1,90 @@
-"""How far a long stage has come: a bar on a terminal, a line a minute in a log.
+"""Progress of long work, and the message that an interrupted stage prints.
 
-Place in the data flow: none; called by whatever takes long, and decides no number. A log (where
-standard error is no terminal) would hold a bar as thousands of lines, or as one without end.
+On a terminal, progress is a bar. In a log (standard error is not a terminal) it is a line a minute.
+Nothing here affects a result.
 """
 
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 60.0
 Item = TypeVar("Item")
-_open: list[tqdm] = []
+_bars: list[tqdm] = []
+_interrupted = {"kept": "Finished work is kept."}
 
 
-class Lines:
-    """Stands for a bar where there is no terminal; has those methods of tqdm that are used here."""
+class LogLines(tqdm):
+    """tqdm's text on a line of its own each time; tqdm itself would overwrite one endless line."""
 
-    def __init__(
-        self,
-        name: str,
-        total: int | None,
-        unit: str,
-        done: int = 0,
-        clock: Callable = time.monotonic,
-    ):
-        """Start counting; see `bar`."""
-        self.name, self.total, self.unit = name, total, unit
-        self.done = self._done_before = done
-        self._clock = clock
-        self._file = sys.stderr
-        self._started = self._said = clock()
+    def __init__(self, **options: Any):
+        """Start counting; print nothing during the first minute, then at most a line a minute."""
+        super().__init__(
+            **options,
+            ncols=0,  # no bar, only the numbers
+            delay=SECONDS_BETWEEN_LINES,
+            mininterval=SECONDS_BETWEEN_LINES,
+            miniters=1,  # look at the clock at every step: their length varies
+        )
 
-    def update(self, count: int = 1) -> None:
-        """Count what was done, and say so if a minute has passed."""
-        self.done += count
-        now = self._clock()
-        if now - self._said < SECONDS_BETWEEN_LINES or self.done == self.total:
-            return
-        self._said = now
-        seconds = now - self._started
-        if self.total is None:
-            self._say(f"after {duration(seconds)}")
-            return
-        left = seconds / (self.done - self._done_before) * (self.total - self.done)
-        self._say(f"{100 * self.done / self.total:.0f}%, {duration(left)} left")
+    def display(self, *_: Any, **__: Any) -> None:
+        """Print the progress; `close`, which disables first, ends the last line itself."""
+        self.fp.write(str(self) if self.disable else f"{self}\n")
 
-    def set_postfix_str(self, text: str) -> None:
-        """Do nothing: what a bar tells besides is too much for a log."""
-
-    def close(self) -> None:
-        """Say what it took, if that was long enough for a line."""
-        seconds = self._clock() - self._started
-        if seconds >= SECONDS_BETWEEN_LINES:
-            self._say(f"in {duration(seconds)}")
-
-    def _say(self, rest: str) -> None:
-        count = f"{self.done:,}" if self.total is None else f"{self.done:,} of {self.total:,}"
-        print(f"{self.name}: {count} {self.unit}s, {rest}", file=self._file, flush=True)
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Close, unless something went wrong."""
-        if exception[0] is None:
-            self.close()
+    def set_postfix_str(self, s: str = "", refresh: bool = False) -> None:
+        """Add text to the next line instead of printing one now."""
+        super().set_postfix_str(s, refresh=False)
 
 
-def progress_bar(name: str, total: int | None, unit: str, done: int = 0) -> Any:
-    """Return a bar with the time left on a terminal, `Lines` elsewhere.
+def progress_bar(name: str, total: int | None, unit: str, done: int = 0) -> tqdm:
+    """Return a progress bar, which prints lines where standard error is not a terminal.
 
     Args:
-        name: What is done, as `train hard-42`.
-        total: Units until the end; None where nobody knows.
-        unit: In the singular.
-        done: Units that an earlier run did.
+        name: Description of the work, such as `train hard-42`.
+        total: Number of units, or None if unknown.
+        unit: Name of a unit, in the singular.
+        done: Units finished by an earlier run.
     """
-    if not sys.stderr.isatty():
-        return Lines(name, total, unit, done)
-    shown = tqdm(
-        total=total,
-        initial=done,
-        desc=name,
-        unit=unit,
-        unit_scale=(total or 0) >= 100_000,
-        file=sys.stderr,
-        mininterval=0.5,
-        dynamic_ncols=True,
-    )
-    _open.append(shown)
-    return shown
+    options: dict[str, Any] = {
+        "total": total,
+        "initial": done,
+        "desc": name,
+        "unit": unit,
+        "unit_scale": (total or 0) >= 100_000,
+        "file": sys.stderr,
+    }
+    if sys.stderr.isatty():
+        bar = tqdm(**options, mininterval=0.5, dynamic_ncols=True)
+    else:
+        bar = LogLines(**options)
+    _bars.append(bar)
+    return bar
 
 
 def close_bars() -> None:
-    """Close the bars that are open, so that the last words of a stage stand below them."""
-    for shown in _open:
-        shown.close()
+    """Close every open bar, so that what is printed next starts on its own line."""
+    for bar in _bars:
+        bar.close()
 
 
 def track(items: Iterable[Item], total: int | None, name: str, unit: str) -> Iterator[Item]:
-    """Yield items, and show how many are done."""
-    with progress_bar(name, total, unit) as shown:
+    """Yield the items and show how many are done; see `progress_bar` for the arguments."""
+    with progress_bar(name, total, unit) as bar:
         for item in items:
             yield item
-            shown.update()
+            bar.update()
+
+
+def note_kept(sentence: str) -> None:
+    """Set the sentence that says what is kept if the stage is interrupted from now on."""
+    _interrupted["kept"] = sentence
+
+
+def interrupt_message() -> str:
+    """Return what an interrupted stage prints: what is kept, and how to continue."""
+    return f"Interrupted. {_interrupted['kept']} To continue, run the same command again."
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What data/corpus/provenance.json says of the assets: the corpus, its classes, the encoder."""
+"""The origin of corpus, tagger and encoder, as data/corpus/provenance.json records it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,31 +6,31 @@ from typing import Any
 from ggsa.workspace import artifacts, paths
 
 SENTIMENT = ("negative", "positive")
-"""Classes of SST-2, IMDB and the probe corpus, in the order of their labels."""
+"""Classes of SST-2, IMDB and the probe corpus, in label order."""
 
 
 def read_provenance() -> dict[str, Any]:
-    """Return the provenance of the assets in this workspace.
+    """Return the content of provenance.json.
 
     Raises:
-        UserError: If the download stage has not written it.
+        UserError: If the file does not exist or is not JSON.
     """
     return artifacts.read_json(paths.provenance())
 
 
 def class_names(provenance: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the classes in the order of their labels."""
+    """Return the names of the classes in label order."""
     return tuple(provenance["corpus"].get("classes", SENTIMENT))
 
 
 def encoder_name(provenance: Mapping[str, Any]) -> str:
-    """Return the name of the trained encoder in tables and metrics."""
-    about = provenance["encoder"]
-    return about["checkpoint"] if about["pretrained"] else "from scratch"
+    """Return the pretrained checkpoint that training starts from, or `from scratch`."""
+    encoder = provenance["encoder"]
+    return encoder["checkpoint"] if encoder["pretrained"] else "from scratch"
 
 
 def corpus_name(provenance: Mapping[str, Any]) -> str:
-    """Return the name of the corpus; a changed SST-2 is never called plain `sst2`."""
+    """Return the name of the corpus; an SST-2 with other rows is `sst2 (changed)`."""
     name = provenance["corpus"]["name"]
     if name == "files":
         return f"files: {provenance['corpus']['files']['train']['name']}"

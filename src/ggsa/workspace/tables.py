@@ -1,13 +1,13 @@
-"""Tables that cross from one stage to the next, as CSV or Parquet.
+"""Reading and writing the tables that stages exchange, as CSV or Parquet.
 
-A table is checked against its columns when it is read, so an error names the file that is wrong.
+Reading checks the columns, so that an error names the wrong file.
 """
 
 from pathlib import Path
 
 import pandas as pd
 
-from ggsa.workspace.artifacts import missing, written_whole
+from ggsa.workspace.artifacts import atomic_write, missing
 from ggsa.workspace.errors import UserError
 
 CORPUS_COLUMNS = ("id", "words", "label")
@@ -16,8 +16,8 @@ PREDICTION_COLUMNS = ("split", "id", "label", "logits")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV or Parquet, by the file's ending, byte-stable for equal content."""
-    with written_whole(path) as temporary:
+    """Write a table as CSV or Parquet, by the file's ending; equal tables give equal bytes."""
+    with atomic_write(path) as temporary:
         if path.suffix == ".csv":
             table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.8g")
         else:
@@ -25,28 +25,30 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a Parquet or CSV table that must have at least these columns and one row.
+    """Return the table in a CSV or Parquet file.
+
+    Args:
+        path: The file.
+        columns: Columns that the table must have; it may have others.
 
     Raises:
-        UserError: If the file is missing, unreadable, empty or lacks a column.
+        UserError: If the file does not exist, cannot be read, has no rows or lacks a column.
     """
     path = Path(path)
     try:
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except FileNotFoundError as error:
         raise missing(path) from error
-    except Exception as error:  # pyarrow and pandas have a class of their own per kind of damage
+    except Exception as error:  # pyarrow and pandas raise many classes
         raise UserError(
             f"{path} cannot be read ({error}). It is damaged: delete it and run `dvc repro`."
         ) from error
     absent = [column for column in columns if column not in table.columns]
     if absent:
         raise UserError(
-            f"{path} lacks the column {', '.join(absent)}; it has {', '.join(table.columns)}. "
-            f"It was written by another version: delete it and run `dvc repro`."
+            f"{path} lacks the column {', '.join(absent)}; found {', '.join(table.columns)}. "
+            f"Another version wrote it: delete it and run `dvc repro`."
         )
     if table.empty:
-        raise UserError(
-            f"{path} has no rows. Check corpus.limit in params.yaml, or the source file."
-        )
+        raise UserError(f"{path} has no rows. Check the key corpus.limit and the corpus's source.")
     return table

@@ -1,4 +1,4 @@
-"""The words that every other module shares: the tags, and how a rule is written."""
+"""The tags, and the notation of a rule."""
 
 UNIVERSAL_TAGS = (
     "ADJ",
@@ -31,11 +31,11 @@ def parse_rule(rule: str) -> tuple[str, str]:
     """Return the query tag and the key tag of a rule such as `ADJ->NOUN`.
 
     Raises:
-        ValueError: If the text is not two names joined by an arrow.
+        ValueError: If the text is not two tags joined by an arrow.
     """
     query, arrow, key = (part.strip() for part in rule.partition("->"))
     if not (query and arrow and key) or "->" in key:
-        raise ValueError(f"{rule!r} is no rule; write QUERY->KEY, for example ADJ->NOUN")
+        raise ValueError(f"invalid rule {rule!r}; write QUERY->KEY, for example ADJ->NOUN")
     return query, key
 
 

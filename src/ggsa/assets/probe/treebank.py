@@ -116,7 +116,7 @@ def trained_on(texts: Mapping[str, str], model: Path, seed: int, options: Mappin
         if not trained.exists():
             raise UserError("Stanza's trainer wrote no tagger. Reinstall stanza, then run again.")
         content = _without_paths(torch.load(trained, map_location="cpu", weights_only=True))
-    with artifacts.written_whole(model) as temporary:
+    with artifacts.atomic_write(model) as temporary:
         temporary.write_bytes(content)
 
 
