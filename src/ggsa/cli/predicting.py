@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, TextIO
 
 from ggsa.assets.files import SEPARATORS
 from ggsa.assets.raw_text import words_of
-from ggsa.cli import explaining
 from ggsa.model import classifier
 from ggsa.model.classifier import Classifier, Prediction
+from ggsa.tagging.texts import project_tagger
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.problems import unknown
 from ggsa.workspace.progress import progress_bar
@@ -74,7 +74,7 @@ def predict_file(
     if first is None:
         raise UserError(f"{source} has no rows. Nothing was predicted.")
     found = _columns(columns, first[1], source)
-    tagger = None if found.tags else explaining.pipeline_tagger()
+    tagger = None if found.tags else project_tagger()
     ending = (target or source).suffix
     done = 0
     with _opened(target) as file, progress_bar("predict", None, "row") as shown:

@@ -310,7 +310,7 @@ class Rules(Block):
 class Attention(Block):
     """How attention is computed; whatever is chosen, the results differ by rounding alone."""
 
-    implementation: Literal["auto", "dense", "grouped", "flex"]
+    implementation: Literal["auto", "dense", "grouped"]
 
 
 class Recipe(Block):
