@@ -21,7 +21,7 @@ def exports(
         try:
             module = importlib.import_module(f"{package}.{modules[name]}")
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] == "ggsa":
+            if (error.name or "ggsa").partition(".")[0] == "ggsa":  # ours, or not about a module
                 raise
             raise ModuleNotFoundError(
                 f"{package}.{name} needs {error.name}, which is not installed. Install the extra: "

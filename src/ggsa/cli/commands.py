@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as error:
         sys.exit(str(error))
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "ggsa":
+        if (error.name or "ggsa").partition(".")[0] == "ggsa":  # ours, or not about a module
             raise
         sys.exit(
             f"This command needs {error.name}, which is not installed. Install the extra: "
