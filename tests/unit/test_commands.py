@@ -13,8 +13,9 @@ import ggsa
 from ggsa import cli
 from ggsa.cli import explaining, picture, predicting
 from ggsa.tagging import tagger
-from ggsa.workspace import paths
+from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import write_table
 
 COMMANDS = ("explain", "predict", "rules", "cost", "export", "verify")
 
@@ -266,6 +267,48 @@ def test_no_more_than_a_chunk_is_in_memory(folder, tmp_path, monkeypatch) -> Non
 def test_export_refuses_a_folder_that_holds_something(folder, tmp_path) -> None:
     assert "is not empty" in refused(["export", folder, folder])
     assert "nowhere does not exist" in refused(["export", "nowhere", tmp_path / "new"])
+
+
+@pytest.mark.parametrize("checkpoint", ["last", "best"])
+def test_an_export_has_a_card_that_says_which_checkpoint_it_holds(
+    checkpoint, folder, tmp_path, monkeypatch
+) -> None:
+    summary = {
+        "recipe": "probe", "train_sentences": 4000, "steps": 1250, "checkpoint": checkpoint,
+        "best_step": 1000, "selection_accuracy": 0.875, "parameters": 12345,
+    }  # fmt: skip
+    artifacts.write_json(
+        folder / "cell.json", {"arm": "hard", "mode": "hard", "seed": 13, "summary": summary}
+    )
+    monkeypatch.setattr(paths, "CORPUS", tmp_path / "corpus")
+    monkeypatch.setattr(paths, "TABLES", tmp_path / "tables")
+    provenance = {
+        "is_sst2": False, "corpus": {"name": "probe", "source": "embedded"},
+        "encoder": {"pretrained": False, "layers": 2, "hidden": 128}, "substitutes": [],
+    }  # fmt: skip
+    artifacts.write_json(paths.provenance(), provenance)
+    common = {"arm": "hard", "mode": "hard", "split": "validation"}
+    write_table(
+        paths.TABLES / "runs.csv",
+        pd.DataFrame(
+            [{**common, "seed": seed, "n": 80, "accuracy": 0.8, "wilson_low": 0.7,
+              "wilson_high": 0.9} for seed in (13, 42)]
+        ),
+    )  # fmt: skip
+    write_table(
+        paths.TABLES / "results.csv",
+        pd.DataFrame([{**common, "seeds": 2, "accuracy_mean": 0.8125, "prediction_low": 0.75,
+                       "prediction_high": 0.875}]),
+    )  # fmt: skip
+    exported = ggsa.export(folder, tmp_path / "exported")
+    card = (exported / "README.md").read_text()
+    assert ("of step 1,000, the best" in card) == (checkpoint == "best")
+    assert ("The checkpoint is the last one." in card) == (checkpoint == "last")
+    assert card.count("| validation | 80 |") == 1
+    assert "0.8125 over two seeds" in card or "0.8125 over 2 seeds" in card
+    assert "this is not SST-2" in card
+    model = ggsa.load(folder)
+    assert ggsa.predict(WORDS, exported, TAGGED) == model.predict(WORDS, TAGGED)
 
 
 def test_verify_outside_the_repository_says_where_to_run(tmp_path, monkeypatch) -> None:

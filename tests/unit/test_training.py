@@ -91,7 +91,7 @@ class TestEncoder:
     def test_weights_that_classify_into_other_classes_are_refused(self, config, tmp_path) -> None:
         config.save_pretrained(tmp_path)
         build.build(tmp_path, RECIPE, 1, False).save_pretrained(tmp_path)
-        with pytest.raises(UserError, match="cannot be trained here on 3 classes"):
+        with pytest.raises(UserError, match="cannot be trained on 3 classes"):
             build.build(tmp_path, RECIPE, 1, False, ("a", "b", "c"))
 
     def test_resetting_projections_changes_query_key_and_value_and_nothing_else(
