@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from benchmarks.timing import interleaved, peak_mib, ratio
-from ggsa.model import batches, build, inference
+from ggsa.model import batches, build, classifier
 from ggsa.model.attention import Mask
 from ggsa.model.batches import Batch
 from ggsa.patterns.pattern import Pattern
@@ -144,7 +144,7 @@ def _call(params: Params, pattern: Pattern, made: Sequence[Batch], what: str) ->
         def infer() -> None:
             with torch.inference_mode():
                 for batch in made:
-                    inference.batch_logits(model, mask, batch, loop.half(params))
+                    classifier.batch_logits(model, mask, batch, loop.half(params))
 
         return infer
     optimizer = optimization.optimizer_for(model, recipe)

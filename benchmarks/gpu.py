@@ -1,9 +1,9 @@
 """The same attention on a GPU, in bfloat16: `python -m benchmarks.gpu`. It needs CUDA.
 
-Contestants: PyTorch's flash and cuDNN attention over all pairs (the peers), FlexAttention on tokens
-sorted by tag, FlexAttention on the window at equal density. Building the block mask is a line of its
-own, since a model does it once per batch and attention once per layer. Times are those of the GPU,
-between two events, and every round runs each contestant once, in random order.
+Contestants: PyTorch's flash and cuDNN attention over all pairs (the peers), and the dense masks of
+the hard table and of the window at equal density. Making a mask is timed separately, because a model
+makes it once per batch and computes attention once per layer. Times are GPU times between two events,
+and every round runs each contestant once, in random order.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from benchmarks import texts, timing
 from ggsa.model.attention import Mask
-from ggsa.model.attention.flex import flexible_attention
+from ggsa.model.attention.dense import dense_attention
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.report import publish
@@ -36,7 +36,7 @@ TOKENS = 65_536
 """Tokens of a batch: the longest texts come two at a time."""
 
 ROUNDS = 20
-FLASH, CUDNN, BUILD = "flash", "cuDNN", "hard, block mask"
+FLASH, CUDNN, BUILD = "flash", "cuDNN", "hard, making the mask"
 Call = Callable[[], Any]
 
 
@@ -60,17 +60,14 @@ def run(source: Any, named: dict[str, Pattern], device: torch.device) -> list[di
             }
             limits = {}
             for name, pattern in named.items():
-                mask = Mask(pattern, device, "flex")
-                tiles = mask.flex(text)
-                calls[f"{name}, flex"] = _call(
-                    lambda tiles=tiles, inputs=inputs: flexible_attention(*inputs, tiles),
-                    inputs,
-                    weights,
+                bias = Mask(pattern, device).bias(text).to(torch.bfloat16)
+                calls[f"{name}, dense"] = _call(
+                    lambda bias=bias, inputs=inputs: dense_attention(*inputs, bias), inputs, weights
                 )
                 counts = np.stack([np.bincount(row, minlength=len(TAGS)) for row in text.tags])
-                limits[f"{name}, flex"] = pattern.density(counts)
-            hard = Mask(named["hard"], device, "flex")
-            calls[BUILD] = lambda hard=hard, text=text: hard.flex(text)
+                limits[f"{name}, dense"] = pattern.density(counts)
+            hard = Mask(named["hard"], device)
+            calls[BUILD] = lambda hard=hard, text=text: hard.bias(text)
             times = _measured(calls)
             about = {"benchmark": "gpu", "case": "bfloat16", "length": length, "batch": batch}
             about |= {"heads": HEADS, "tags": texts.REAL}
@@ -104,11 +101,11 @@ def _call(attend: Call, inputs: list[torch.Tensor], weights: torch.Tensor) -> Ca
 
 
 def _measured(calls: dict[str, Call]) -> dict[str, np.ndarray]:
-    """Return seconds of every contestant in every round; one that this GPU lacks is left out."""
+    """Return seconds of every contestant in every round, without those that this GPU cannot run."""
     working = {}
     for name, call in calls.items():
         try:
-            for _ in range(3):  # compiles, and warms up
+            for _ in range(3):  # warms up
                 call()
             torch.cuda.synchronize()
             working[name] = call
@@ -136,8 +133,8 @@ def main() -> None:
     try:
         if not torch.cuda.is_available():
             raise UserError(
-                "benchmarks.gpu: PyTorch finds no CUDA device here. Run it on a machine with one, and "
-                "with a build of PyTorch for it; `make bench` measures the CPU."
+                "benchmarks.gpu: PyTorch finds no CUDA device. Run it on a machine with one and with a "
+                "build of PyTorch for it; `make bench` measures the CPU."
             )
         params = config.load()
         source = texts.sentences(params)

@@ -1,39 +1,25 @@
-"""Grammatically-guided sparse attention, replicated: corpus, tags, rules, model, measurement.
+"""Replicates grammatically guided sparse attention, and puts its patterns on other models.
 
-What is meant to be used outside the pipeline is found here by name, and loaded when it is first
-asked for: `import ggsa` alone costs nothing.
+Every public name is imported when it is first used, so that `import ggsa` alone is quick and needs
+none of the packages that only the pipeline uses.
 """
 
-import importlib
-from typing import Any
+from ggsa._lazy import exports
 
-_PUBLIC = {
-    "Classifier": "model.classifier",
-    "Pattern": "patterns.pattern",
-    "TAGS": "workspace.vocabulary",
-    "UserError": "workspace.errors",
-    "attach": "model.attach",
-    "explain": "cli.explaining",
-    "export": "cli.exporting",
-    "inputs": "model.attach",
-    "load": "model.classifier",
-    "read_pattern": "patterns.pattern",
-    "tag": "tagging.tagger",
-    "verify": "report.verification",
-}
-"""Public name -> the module that holds it; `tag` is its `tag_texts`."""
-
-_RENAMED = {"tag": "tag_texts"}
-
-__all__ = list(_PUBLIC)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'ggsa' has no attribute {name!r}")
-    module = importlib.import_module(f"ggsa.{_PUBLIC[name]}")
-    return getattr(module, _RENAMED.get(name, name))
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "Classifier": "model.classifier",
+        "Pattern": "patterns.pattern",
+        "TAGS": "workspace.vocabulary",
+        "UserError": "workspace.errors",
+        "attach": "model.attachment",
+        "explain": "cli.explaining",
+        "export": "cli.exporting",
+        "inputs": "model.attachment",
+        "load": "model.classifier",
+        "predict": "model.classifier",
+        "read_pattern": "patterns.pattern",
+        "verify": "report.verification",
+    },
+)

@@ -1,6 +1,6 @@
 """`python -m ggsa`: the command `ggsa`."""
 
-from ggsa.cli import main
+from ggsa.cli.commands import main
 
 if __name__ == "__main__":
     main()

@@ -117,7 +117,7 @@ def test_padding_changes_nothing(model, inputs) -> None:
     assert torch.allclose(together, single, atol=1e-5)
 
 
-def test_a_control_that_goes_by_place_can_be_attached(model, inputs) -> None:
+def test_a_control_that_depends_on_position_can_be_attached(model, inputs) -> None:
     hard = table()
     window = positional.Positional(kind="window", seed=5, match=hard.allowed)
     pattern = Pattern("window", hard.tags, hard.bias, window)
@@ -132,17 +132,19 @@ def test_an_export_is_a_stock_model_that_predicts_as_the_loaded_run(tmp_path) ->
     assert torch.allclose(found, torch.from_numpy(loaded.logits(WORDS, TAGGED)), atol=1e-5)
 
 
-def test_what_cannot_be_attached_is_refused_by_name(inputs) -> None:
-    with pytest.raises(UserError, match=r"type gpt2.*bert, distilbert, modernbert"):
+def test_what_cannot_be_attached_raises_an_error_that_names_it(inputs) -> None:
+    with pytest.raises(UserError, match=r"architecture gpt2.*bert, distilbert, modernbert"):
         ggsa.attach(GPT2Model(GPT2Config(n_embd=8, n_layer=1, n_head=1)), FULL)
     kind = BertForSequenceClassification
-    with pytest.raises(UserError, match=r"carries no pattern"):
+    with pytest.raises(UserError, match=r"has no ggsa_pattern"):
         ggsa.attach(kind(MODELS[kind]))
     attached = ggsa.attach(kind(MODELS[kind]), FULL)
-    with pytest.raises(UserError, match=r"has a pattern already"):
+    with pytest.raises(UserError, match=r"already has a pattern"):
         ggsa.attach(attached, FULL)
-    with pytest.raises(UserError, match=r"called with input_ids and with tags"):
+    with pytest.raises(UserError, match=r"called with input_ids and tags"):
         attached(**plain(inputs))
     with pytest.raises(UserError, match=r"from 0 to 99"):
         attached(**{**inputs, "tags": inputs["tags"].clone().index_fill_(1, torch.tensor(1), 99)})
     assert classifier.carried(attached) is None
+    with pytest.raises(UserError, match=r"unknown implementation flex"):
+        ggsa.attach(kind(MODELS[kind]), FULL, "flex")

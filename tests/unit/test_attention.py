@@ -71,14 +71,14 @@ def test_the_bias_equals_a_three_loop_reference(case: tuple) -> None:
 
 @given(cases())
 @settings(deadline=None, max_examples=60)
-def test_no_query_is_ever_blind(case: tuple) -> None:
+def test_every_query_may_attend_to_something(case: tuple) -> None:
     attention.require_open_rows(attention.pattern_bias(*case))
 
 
-def test_a_row_that_may_look_at_nothing_is_refused() -> None:
+def test_a_row_that_may_attend_to_nothing_raises_an_error() -> None:
     bias = torch.zeros(1, 1, 3, 3)
     bias[0, 0, 1] = -torch.inf
-    with pytest.raises(ValueError, match=r"\(0, 0, 1\) may look at nothing"):
+    with pytest.raises(ValueError, match=r"\(0, 0, 1\) may attend to nothing"):
         attention.require_open_rows(bias)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import naive, texts, timing
+from benchmarks import gpu, naive, texts, timing
 from benchmarks.timing import interleaved
 from ggsa.model import attention
 from ggsa.patterns.pattern import Pattern
@@ -76,3 +76,10 @@ def test_every_contestant_runs_once_a_round() -> None:
     times = interleaved({name: call(name) for name in count}, 0.0, fewest=4)
     assert {name: len(values) for name, values in times.items()} == {"a": 4, "b": 4}
     assert count == {"a": 5, "b": 5}  # one more of each before the clock
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_the_gpu_benchmark_needs_cuda(monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmarks.gpu"])
+    with pytest.raises(SystemExit, match="finds no CUDA device"):
+        gpu.main()

@@ -1,8 +1,7 @@
 """A trained run outside the pipeline."""
 
 import json
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,17 +9,9 @@ import torch
 from small_models import TAGGED, WORDS, run, table
 
 import ggsa
+from ggsa.tagging import tagger
+from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
-
-ABSENT = ("datasets", "dvc", "matplotlib", "nltk", "pandas", "papermill", "pydantic", "stanza")
-ALONE = """
-import sys
-
-sys.modules.update(dict.fromkeys({absent}))  # as if they were not installed
-import ggsa
-model = ggsa.load({folder!r})
-print(model.logits({words}, {tags}).tolist())
-"""
 
 
 def test_a_run_is_loaded_with_its_pattern_and_its_limits(tmp_path) -> None:
@@ -30,14 +21,6 @@ def test_a_run_is_loaded_with_its_pattern_and_its_limits(tmp_path) -> None:
     assert (model.max_pieces, len(model.classes)) == (16, 2)
 
 
-def test_a_run_needs_nothing_but_pytorch_and_transformers(tmp_path) -> None:
-    folder = run(tmp_path / "run")
-    program = ALONE.format(absent=ABSENT, folder=str(folder), words=WORDS, tags=TAGGED)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == ggsa.load(folder).logits(WORDS, TAGGED).tolist()
-
-
 def test_predictions_are_the_likeliest_class_and_its_probabilities(tmp_path) -> None:
     model = ggsa.load(run(tmp_path / "run", classes=3))
     logits = model.logits(WORDS, TAGGED)
@@ -45,7 +28,8 @@ def test_predictions_are_the_likeliest_class_and_its_probabilities(tmp_path) -> 
         assert label == model.classes[row.argmax()]
         expected = np.exp(row) / np.exp(row).sum()
         assert np.allclose(list(probabilities.values()), expected, atol=1e-6)
-    assert model.predict([], []) == []
+    assert model.predict([], []) == model.predict([]) == []
+    assert ggsa.predict(WORDS, tmp_path / "run", TAGGED) == model.predict(WORDS, TAGGED)
 
 
 def test_the_implementation_of_attention_changes_no_prediction(tmp_path) -> None:
@@ -70,25 +54,81 @@ def test_weights_lie_where_the_pattern_allows_and_asking_for_them_changes_nothin
     assert np.array_equal(model.logits(WORDS, TAGGED), before)
 
 
-def test_what_is_no_run_is_refused_with_what_there_is(tmp_path, monkeypatch) -> None:
+def test_the_short_form_of_a_run_means_the_core_study_and_a_path_is_taken_literally(
+    tmp_path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"nowhere is no folder of a trained run. `make repro`"):
+    with pytest.raises(UserError, match=r"nowhere does not exist.*`make repro` trains some"):
         ggsa.load("nowhere")
     folder = run(tmp_path / "runs/core/hard-42")
-    assert ggsa.load("hard-42").folder.resolve() == folder
-    assert ggsa.load("runs/hard-42").folder.resolve() == folder
-    with pytest.raises(UserError, match=r"There are: runs/core/hard-42"):
+    for name in ("hard-42", Path("hard-42"), "runs/core/hard-42", folder):
+        assert ggsa.load(name).folder.resolve() == folder
+    for name in ("exports/hard-42", "./hard-42", "runs/hard-42", tmp_path / "hard-42"):
+        with pytest.raises(UserError, match=r"does not exist.*Trained here: runs/core/hard-42"):
+            ggsa.load(name)
+    with pytest.raises(UserError, match=r"soft-42 does not exist"):
         ggsa.load("soft-42")
+
+
+def test_a_folder_without_a_sound_model_raises_an_error_that_names_what_is_wrong(
+    tmp_path,
+) -> None:
+    folder = run(tmp_path / "run")
     config = json.loads((folder / "config.json").read_text())
     del config["ggsa_pattern"]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"holds no ggsa_pattern.*make repro"):
-        ggsa.load("hard-42")
+    with pytest.raises(UserError, match=r"has no key ggsa_pattern.*make repro"):
+        ggsa.load(folder)
     (folder / "model.safetensors").write_bytes(b"half of it")
     config["ggsa_pattern"] = {}
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"cannot be loaded.*damaged"):
-        ggsa.load("hard-42")
+        ggsa.load(folder)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(UserError, match=r"lacks model.safetensors"):
-        ggsa.load("hard-42")
+    with pytest.raises(UserError, match=r"has no model.safetensors"):
+        ggsa.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("texts", "tags", "message"),
+    [
+        ("not bad", None, r"expected a list of texts, got one string"),
+        ([["not"], []], None, r"texts\[1\]: expected at least one word"),
+        (["  "], None, r"texts\[0\]: expected at least one word"),
+        ([["not", "bad"]], [["PART"]], r"tags: expected one tag for each of the 2 words"),
+        ([["not", "bad"]], ["PART ADJ"], r"tags: expected one tag for each of the 2 words"),
+        ([["not"], ["bad"]], [["PART"], ["ADJX"]], r"tags\[1\]: unknown tag ADJX.*ADJ, ADP"),
+        ([["not"], ["bad"]], [["PART"]], r"expected one list of tags per text \(2\)"),
+        ([["not"]], "PART", r"expected one list of tags per text \(1\)"),
+    ],
+)
+def test_texts_and_tags_that_do_not_fit_raise_an_error_that_names_them(
+    texts, tags, message, tmp_path
+) -> None:
+    model = ggsa.load(run(tmp_path / "run"))
+    with pytest.raises(UserError, match=message):
+        model.predict(texts, tags)
+    with pytest.raises(UserError, match=message):
+        ggsa.inputs(model.tokenizer, texts, tags)
+
+
+def test_texts_without_tags_are_tagged_by_the_projects_tagger(tmp_path, monkeypatch) -> None:
+    model = ggsa.load(run(tmp_path / "run"))
+    monkeypatch.setattr(paths, "TAGGER", tmp_path / "tagger")
+    with pytest.raises(UserError, match=r"has no tagger.*make repro.*tag per word"):
+        model.predict(["not bad"])
+    (tmp_path / "tagger").mkdir()
+    (tmp_path / "tagger/tagger.json").write_text("{}")
+    loaded = []
+    monkeypatch.setattr(tagger, "load_tagger", lambda folder, size: loaded.append(folder))
+    monkeypatch.setattr(
+        tagger, "tag_texts", lambda pipeline, texts, mapping: [["NOUN"] * len(row) for row in texts]
+    )
+    words, tags = [("the", "film", "is", "bad", "."), ("not", "bad")], [["NOUN"] * 5, ["NOUN"] * 2]
+    for texts in (["the film is bad.", "not bad"], words, ["the film is bad.", words[1]]):
+        assert model.predict(texts) == model.predict(words, tags)
+        mine, given = (
+            ggsa.inputs(model.tokenizer, *arguments) for arguments in ((texts,), (words, tags))
+        )
+        assert all(torch.equal(mine[name], given[name]) for name in given)
+    assert len(loaded) == 1, "the tagger is loaded once"

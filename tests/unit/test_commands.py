@@ -13,8 +13,9 @@ import ggsa
 from ggsa import cli
 from ggsa.cli import explaining, picture, predicting
 from ggsa.tagging import tagger
-from ggsa.workspace import paths
+from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import write_table
 
 COMMANDS = ("explain", "predict", "rules", "cost", "export", "verify")
 
@@ -83,9 +84,9 @@ def test_cost_takes_the_density_of_a_mode_or_the_one_given(finished, capsys) -> 
 
 
 def test_the_model_saves_the_share_that_attention_has_of_it() -> None:
-    from ggsa.cli.saving import saving
+    from ggsa.cli.savings import savings
 
-    found = saving(4096, 12, 768, density=0.25)
+    found = savings(4096, 12, 768, density=0.25)
     assert found.saving_model == pytest.approx(0.75 * found.attention_share)
     # Attention against projections and feed-forward, pooler and classifier left out.
     assert found.attention_share == pytest.approx(4096 / (4096 + 6 * 768), rel=1e-4)
@@ -94,8 +95,8 @@ def test_the_model_saves_the_share_that_attention_has_of_it() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--length", 0], "--length is 0"),
-        (["--length", 9, "--density", 1.5], "--density is 1.5"),
+        (["--length", 0], "length: expected an integer >= 1, got 0"),
+        (["--length", 9, "--density", 1.5], "at most 1, got 1.5"),
         (["--length", 9, "--mode", "hrad"], "Did you mean hard?"),
     ],
 )
@@ -109,7 +110,7 @@ def test_cost_refuses_what_makes_no_sense(arguments, said, finished) -> None:
 def test_a_sentence_is_explained_by_the_pattern_that_the_run_carries(folder, capsys) -> None:
     found = explaining.explain("The plot is thin.", folder, tuple(TAGGED[0]))
     assert found.tokens == ("[CLS]", "The", "plot", "is", "thin", ".", "[SEP]")
-    own = next(each for each in found.lookouts if each.mode == "hard")
+    own = next(each for each in found.views if each.mode == "hard")
     pattern = table()
     tags = [pattern.tags.index(tag) for tag in found.tags]
     expected = pattern.allowed[np.ix_(tags, tags)] | np.eye(len(tags), dtype=bool)
@@ -141,14 +142,14 @@ def test_an_explanation_is_drawn(folder, ending, tmp_path, capsys) -> None:
 
 def test_explain_refuses_what_it_cannot_explain(folder, tmp_path) -> None:
     tags = ["--run", folder, "--tags"]
-    assert "holds no word" in refused(["explain", "  "])
-    assert "NUON is no known tag" in refused(["explain", *tags, "NUON ADJ", "not bad"])
-    assert "1 tags for 2 words" in refused(["explain", *tags, "ADJ", "not bad"])
+    assert "expected at least one word" in refused(["explain", "  "])
+    assert "unknown tag NUON" in refused(["explain", *tags, "NUON ADJ", "not bad"])
+    assert "one tag for each of the 2 words" in refused(["explain", *tags, "ADJ", "not bad"])
     assert "at most 16" in refused(["explain", *tags, "ADJ", "bad " * 10_000])
-    assert "no folder of a trained run" in refused(["explain", "--run", "nowhere", "bad"])
-    assert ".html, .png" in refused(["explain", "--out", tmp_path / "x.gif", "bad"])
-    with pytest.raises(UserError, match=r"\.html, \.png"):
-        picture.check_ending(tmp_path / "x")
+    assert "nowhere does not exist" in refused(["explain", "--run", "nowhere", "bad"])
+    assert ".html or .png" in refused(["explain", "--out", tmp_path / "x.gif", "bad"])
+    with pytest.raises(UserError, match=r"\.html or \.png"):
+        picture.check_suffix(tmp_path / "x")
 
 
 # predict
@@ -220,7 +221,7 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_the_row(name, folder, tm
 
 def test_predict_refuses_a_missing_run_file_or_column_and_a_binary_file(folder, sentences) -> None:
     source = sentences / "a.csv"
-    assert "no folder of a trained run" in refused(["predict", "--run", "nowhere", source])
+    assert "nowhere does not exist" in refused(["predict", "--run", "nowhere", source])
     assert "is no file" in refused(["predict", "--run", folder, sentences / "none.csv"])
     said = refused(["predict", "--run", folder, source, "--words", "wrods"])
     assert "unknown column wrods. Did you mean words?" in said
@@ -264,8 +265,50 @@ def test_no_more_than_a_chunk_is_in_memory(folder, tmp_path, monkeypatch) -> Non
 
 
 def test_export_refuses_a_folder_that_holds_something(folder, tmp_path) -> None:
-    assert "there and not empty" in refused(["export", folder, folder])
-    assert "no folder of a trained run" in refused(["export", "nowhere", tmp_path / "new"])
+    assert "is not empty" in refused(["export", folder, folder])
+    assert "nowhere does not exist" in refused(["export", "nowhere", tmp_path / "new"])
+
+
+@pytest.mark.parametrize("checkpoint", ["last", "best"])
+def test_an_export_has_a_card_that_says_which_checkpoint_it_holds(
+    checkpoint, folder, tmp_path, monkeypatch
+) -> None:
+    summary = {
+        "recipe": "probe", "train_sentences": 4000, "steps": 1250, "checkpoint": checkpoint,
+        "best_step": 1000, "selection_accuracy": 0.875, "parameters": 12345,
+    }  # fmt: skip
+    artifacts.write_json(
+        folder / "cell.json", {"arm": "hard", "mode": "hard", "seed": 13, "summary": summary}
+    )
+    monkeypatch.setattr(paths, "CORPUS", tmp_path / "corpus")
+    monkeypatch.setattr(paths, "TABLES", tmp_path / "tables")
+    provenance = {
+        "is_sst2": False, "corpus": {"name": "probe", "source": "embedded"},
+        "encoder": {"pretrained": False, "layers": 2, "hidden": 128}, "substitutes": [],
+    }  # fmt: skip
+    artifacts.write_json(paths.provenance(), provenance)
+    common = {"arm": "hard", "mode": "hard", "split": "validation"}
+    write_table(
+        paths.TABLES / "runs.csv",
+        pd.DataFrame(
+            [{**common, "seed": seed, "n": 80, "accuracy": 0.8, "wilson_low": 0.7,
+              "wilson_high": 0.9} for seed in (13, 42)]
+        ),
+    )  # fmt: skip
+    write_table(
+        paths.TABLES / "results.csv",
+        pd.DataFrame([{**common, "seeds": 2, "accuracy_mean": 0.8125, "prediction_low": 0.75,
+                       "prediction_high": 0.875}]),
+    )  # fmt: skip
+    exported = ggsa.export(folder, tmp_path / "exported")
+    card = (exported / "README.md").read_text()
+    assert ("of step 1,000, the best" in card) == (checkpoint == "best")
+    assert ("The checkpoint is the last one." in card) == (checkpoint == "last")
+    assert card.count("| validation | 80 |") == 1
+    assert "0.8125 over two seeds" in card or "0.8125 over 2 seeds" in card
+    assert "this is not SST-2" in card
+    model = ggsa.load(folder)
+    assert ggsa.predict(WORDS, exported, TAGGED) == model.predict(WORDS, TAGGED)
 
 
 def test_verify_outside_the_repository_says_where_to_run(tmp_path, monkeypatch) -> None:

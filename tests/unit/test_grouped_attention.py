@@ -221,13 +221,29 @@ def test_what_is_kept_of_a_block_does_not_grow_with_the_square_of_a_sentences_le
             assert 2 * length * 4 * 4 < sum(saved) <= 2 * length * (4 * 4 + grouped.KEPT_KEYS + 1)
 
 
-def test_grouped_refuses_by_name_what_it_cannot_compute() -> None:
+def test_what_grouped_attention_cannot_compute_raises_an_error_that_names_it() -> None:
     extra = Positional("random", 1, np.ones((SIZE, SIZE), bool))
     with pytest.raises(UserError, match="only tables that allow or block"):
         attention.Mask(pattern_of(np.eye(SIZE, dtype=bool), extra), CPU, "grouped")
     soft = Pattern("soft", TAGS, np.full((SIZE, SIZE), 5.0, np.float32))
-    with pytest.raises(UserError, match="grouped, which cannot compute soft"):
+    with pytest.raises(UserError, match="grouped cannot compute the mode soft"):
         attention.Mask(soft, CPU, "grouped")
+    with pytest.raises(UserError, match="grouped runs on a CPU, and the device is meta"):
+        attention.Mask(pattern_of(np.eye(SIZE, dtype=bool)), torch.device("meta"), "grouped")
+    with pytest.raises(UserError, match=r"unknown implementation flex.*auto, dense, grouped"):
+        attention.Mask(soft, CPU, "flex")
+    attended = torch.nn.Linear(1, 1)  # in training
+    with pytest.raises(ValueError, match="grouped attention has no dropout"):
+        attention.interface.attention(
+            attended, None, None, None, None, 0.1, plan=plan.Plan(None, ())
+        )
+
+
+def test_auto_takes_the_mask_on_every_device_but_a_cpu() -> None:
+    sizes = BertConfig(hidden_size=128, num_hidden_layers=2, num_attention_heads=2)
+    pattern = pattern_of(np.eye(SIZE, dtype=bool))
+    mask = attention.Mask(pattern, torch.device("meta"), "auto", sizes)
+    assert "attention_mask" in mask.inputs(sentences(np.random.default_rng(8), 4, 1024, 12))
 
 
 @given(seed=st.integers(0, 2**32 - 1), density=st.floats(0, 1))
@@ -252,7 +268,7 @@ def test_auto_takes_the_mask_for_short_sentences_and_rectangles_for_long_ones() 
     assert "plan" in mask.inputs(sentences(random, 4, 1024, 12))
 
 
-def test_auto_counts_nothing_where_counting_would_be_felt(monkeypatch) -> None:
+def test_auto_counts_nothing_for_a_batch_so_short_that_counting_costs_too_much(monkeypatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("counted")
 

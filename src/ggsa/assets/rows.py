@@ -16,7 +16,7 @@ import pandas as pd
 
 from ggsa.assets import raw_text
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.problems import unknown
+from ggsa.workspace.errors import unknown
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 ENDINGS = (*SEPARATORS, ".jsonl", ".ndjson", ".json")

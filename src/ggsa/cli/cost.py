@@ -1,6 +1,6 @@
-"""Say what a density of allowed pairs would save on a model: in theory, and where time was measured.
+"""Show what a density of allowed pairs would save on a model, in theory and in measured time.
 
-The density is that of the hard table on the training split, unless one is given.
+The density is that of a mode on the training split, hard by default, or the one given.
 
 Example::
 
@@ -12,8 +12,10 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("--length", type=int, required=True, help="of a text, in word pieces")
-    parser.add_argument("--layers", type=int, default=12, help="default 12, BERT-base's")
+    parser.add_argument(
+        "--length", type=int, required=True, help="length of a text, in word pieces"
+    )
+    parser.add_argument("--layers", type=int, default=12, help="default 12, as BERT-base")
     parser.add_argument("--hidden", type=int, default=768, help="width; default 768")
     parser.add_argument("--feed-forward", type=int, help="width; default 4 x hidden")
     parser.add_argument("--mode", default="hard", help="whose pattern; default hard")
@@ -21,13 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the saving."""
+    """Print the savings."""
     from tabulate import tabulate
 
-    from ggsa.cli.saving import saving
+    from ggsa.cli.savings import savings
     from ggsa.report import wording
 
-    found = saving(
+    saved = savings(
         arguments.length,
         arguments.layers,
         arguments.hidden,
@@ -36,12 +38,12 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.density,
     )
     rows = [
-        ("allowed pairs", wording.percent(found.density)),
-        ("attention FLOPs, full", wording.quantity(found.full_attention_flops)),
-        ("attention FLOPs saved", wording.percent(1 - found.density)),
-        ("attention's share of the model", wording.percent(found.attention_share)),
-        ("model FLOPs saved", wording.percent(found.saving_model)),
-        ("largest speed-up of the model", f"{1 / (1 - found.saving_model):.2f} x"),
+        ("allowed pairs", wording.percent(saved.density)),
+        ("attention FLOPs, full", wording.quantity(saved.full_attention_flops)),
+        ("attention FLOPs saved", wording.percent(1 - saved.density)),
+        ("attention's share of the model", wording.percent(saved.attention_share)),
+        ("model FLOPs saved", wording.percent(saved.saving_model)),
+        ("largest speed-up of the model", f"{1 / (1 - saved.saving_model):.2f} x"),
     ]
     print(tabulate(rows, tablefmt="plain", colalign=("left", "right"), disable_numparse=True))
-    print(f"\n{found.said}")
+    print(f"\n{saved.note}")

@@ -1,42 +1,46 @@
-"""One sentence under every pattern: who may look at whom, what that costs, where a model looked.
+"""One sentence under every pattern: which tokens may attend to which, what that costs, what a model does.
 
-Place in the data flow: reads what the stages have left (tagger, encoder, patterns) and writes
-nothing; `ggsa.cli.explain` prints it and `ggsa.explanation_page` draws it.
+Reads what the stages have left (tagger, encoder, patterns) and writes nothing. `text` is what
+`ggsa explain` prints; `ggsa.cli.picture` draws the same.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from tabulate import tabulate
 
-from ggsa.assets.raw_text import words_of
 from ggsa.evaluation import cost
 from ggsa.model import batches, classifier
 from ggsa.model.attention import Mask
 from ggsa.model.classifier import Classifier, Prediction
 from ggsa.patterns.pattern import Pattern, read_pattern
-from ggsa.tagging import tagger
+from ggsa.report.wording import percent
 from ggsa.tagging.alignment import TaggedPieces, align
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
+from ggsa.tagging.texts import tags_of_texts, words_of_texts
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.vocabulary import CLS, SEP, UNIVERSAL_TAGS
+from ggsa.workspace.vocabulary import CLS, SEP
+
+MOST_KEYS = 12
+"""Words that a line of `text` names; the rest are counted."""
 
 
 @dataclass(frozen=True)
-class Lookout:
-    """Who may look at whom under one pattern.
+class ModeView:
+    """Which tokens may attend to which under one pattern.
 
     Attributes:
         mode: Of the pattern.
-        allowed: Between tokens (words, `[CLS]` first and `[SEP]` last), bool `[query, key]`.
-        favored: Which of these the pattern favors, bool `[query, key]`.
-        pairs: Allowed pairs of word pieces.
-        density: These over all pairs of word pieces.
-        saving_model: Share of the whole model's FLOPs that is saved.
+        allowed: Allowed pairs of tokens (words, `[CLS]` first and `[SEP]` last), bool `[query, key]`.
+        favored: Those that the pattern favors, bool `[query, key]`.
+        pairs: Number of allowed pairs of word pieces.
+        density: Allowed pairs over all pairs of word pieces.
+        saving_model: Share of the whole model's FLOPs that the pattern saves.
     """
 
     mode: str
@@ -49,205 +53,212 @@ class Lookout:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What `explain` finds.
+    """A sentence under every pattern, and what a model makes of it.
 
     Attributes:
         tokens: `[CLS]`, the words, `[SEP]`.
-        tags: One for each.
+        tags: One for each token.
         pieces: Word pieces of every token.
-        lookouts: One for each mode.
-        run: Folder of the model that was asked, if one was.
-        prediction: What it says.
-        weights: Where it looked, float `[layer, head, query, key]` over tokens: the pieces of a
-            word are summed as keys and averaged as queries, so that rows sum to one.
+        views: One for each mode.
+        run: Folder of the model, if one was given.
+        prediction: The model's prediction.
+        weights: The model's attention weights, float `[layer, head, query, key]`, over tokens: the
+            pieces of a word are summed as keys and averaged as queries, so that rows sum to one.
     """
 
     tokens: tuple[str, ...]
     tags: tuple[str, ...]
     pieces: tuple[tuple[str, ...], ...]
-    lookouts: tuple[Lookout, ...]
+    views: tuple[ModeView, ...]
     run: Path | None = None
     prediction: Prediction | None = None
     weights: np.ndarray | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The tokens, those that occur twice and more numbered: `is`, `is(2)`."""
+        """The tokens, repeated ones numbered: `is`, `is(2)`."""
         return tuple(
-            token if (place := self.tokens[: i + 1].count(token)) == 1 else f"{token}({place})"
+            token if (count := self.tokens[: i + 1].count(token)) == 1 else f"{token}({count})"
             for i, token in enumerate(self.tokens)
         )
 
 
 def explain(
-    sentence: str, run: str | Path | None = None, tags: tuple[str, ...] | None = None
+    sentence: str, run: str | Path | None = None, tags: Sequence[str] | None = None
 ) -> Explanation:
-    """Return who may look at whom in a sentence, under the mode of every pattern there is.
+    """Return which tokens of a sentence may attend to which, under every mode.
 
     Args:
         sentence: Raw text; the Treebank tokenizer splits it.
-        run: A trained run or an export, whose prediction and attention are given besides.
-        tags: One universal tag per word, in place of the pipeline's own tagger.
+        run: A trained run or an export, whose prediction and attention weights are added.
+        tags: One universal tag per word; None has the project's tagger tag the words.
 
     Raises:
         UserError: If the sentence is empty or too long, a tag is unknown, or the pipeline has not
             run.
     """
-    words = words_of(sentence)
-    if not words:
-        raise UserError("The sentence holds no word. Give one in quotes.")
+    words = words_of_texts([sentence])[0]
     model = classifier.load(run) if run is not None else None
     tokenizer = model.tokenizer if model else load_tokenizer(require_encoder())
     limit = model.max_pieces if model else config.load().train.max_pieces
     count = len(tokenizer(list(words), is_split_into_words=True)["input_ids"])
     if count > limit:
         raise UserError(
-            f"The sentence has {len(words):,} words, which are {count:,} word pieces; at most "
-            f"{limit} are explained, as many as a model reads (train.max_pieces). Shorten it."
+            f"The sentence has {len(words):,} words, which are {count:,} word pieces; expected at "
+            f"most {limit}, the longest text that the model reads (train.max_pieces). Shorten it."
         )
-    given = check_tags(words, tags) if tags is not None else tagged(words)
-    aligned = align(tokenizer, [words], [given], count)
-    owner = _owners(tokenizer, words)
+    tags = tags_of_texts([words], None if tags is None else [tags])[0]
+    aligned = align(tokenizer, [words], [tags], count)
+    owners = _owners(tokenizer, words)
     sizes = cost.architecture(
         model.model.config.to_dict()
         if model
         else artifacts.read_json(paths.ENCODER / "config.json")
     )
-    known = {pattern.mode: pattern for pattern in _patterns()}
+    patterns = {pattern.mode: pattern for pattern in _patterns()}
     if model:
-        known[model.pattern.mode] = model.pattern
-    if not known:
-        raise UserError(f"{paths.RULES} holds no pattern. Run `make repro` first, or give --run.")
-    found = Explanation(
+        patterns[model.pattern.mode] = model.pattern
+    if not patterns:
+        raise UserError(f"{paths.RULES} has no pattern. Run `make repro` first, or name a run.")
+    explanation = Explanation(
         tokens=(CLS, *words, SEP),
-        tags=(CLS, *given, SEP),
-        pieces=_pieces(tokenizer.convert_ids_to_tokens(aligned.pieces[0].tolist()), owner),
-        lookouts=tuple(_lookout(pattern, aligned, owner, sizes) for pattern in known.values()),
+        tags=(CLS, *tags, SEP),
+        pieces=_pieces(tokenizer.convert_ids_to_tokens(aligned.pieces[0].tolist()), owners),
+        views=tuple(_view(pattern, aligned, owners, sizes) for pattern in patterns.values()),
     )
-    return _asked(found, model, words, given, owner) if model else found
+    if model is None:
+        return explanation
+    return replace(
+        explanation,
+        run=model.folder,
+        prediction=model.predict([words], [tags])[0],
+        weights=_weights(model, words, tags, owners),
+    )
 
 
-def tagged(words: tuple[str, ...]) -> list[str]:
-    """Return the tags that the pipeline's tagger gives.
-
-    Raises:
-        UserError: If there is no tagger yet.
-    """
-    return pipeline_tagger()([words])[0]
-
-
-def pipeline_tagger() -> Callable[[Sequence[tuple[str, ...]]], list[list[str]]]:
-    """Return what gives texts their universal tags: the pipeline's tagger, as params.yaml has it.
-
-    Raises:
-        UserError: If there is none yet.
-    """
-    if not (paths.TAGGER / "tagger.json").is_file():
-        raise UserError(
-            f"{paths.TAGGER} holds no tagger, so the words have no tags. Run `make repro` first, "
-            f"or give the tags."
+def text(explanation: Explanation) -> str:
+    """Return an explanation for a terminal."""
+    pieces = sum(map(len, explanation.pieces))
+    rows = [
+        (name, tag, " ".join(split) if len(split) > 1 else "")
+        for name, tag, split in zip(
+            explanation.names, explanation.tags, explanation.pieces, strict=True
         )
-    options = config.load().tagger
-    pipeline = tagger.load_tagger(paths.TAGGER, options.batch_size)
-    return lambda texts: tagger.tag_texts(pipeline, texts, options.mapping)
-
-
-def check_tags(words: tuple[str, ...], tags: tuple[str, ...]) -> list[str]:
-    """Return the tags if they fit the words.
-
-    Raises:
-        UserError: If their number differs or one is no universal tag.
-    """
-    unknown = [tag for tag in tags if tag not in UNIVERSAL_TAGS]
-    if unknown:
-        raise UserError(
-            f"{unknown[0]} is no known tag. There are: {', '.join(UNIVERSAL_TAGS)} (Universal "
-            f"Dependencies)."
-        )
-    if len(tags) != len(words):
-        raise UserError(
-            f"There are {len(tags)} tags for {len(words)} words, which are: {' '.join(words)}. "
-            f"Give one for each."
-        )
-    return list(tags)
+    ]
+    parts = [
+        tabulate(rows, ("word", "tag", "word pieces, if several"), disable_numparse=True),
+        f"{len(explanation.tokens) - 2} words, {pieces} word pieces with [CLS] and [SEP]",
+    ]
+    for view in explanation.views:
+        parts.append("\n".join([_headline(view, pieces), *_lines(explanation.names, view)]))
+    if explanation.prediction is not None:
+        parts.append(_prediction(explanation))
+    return "\n\n".join(parts)
 
 
 def require_encoder() -> Path:
     """Return the folder of the pipeline's encoder.
 
     Raises:
-        UserError: If there is none yet.
+        UserError: If it does not exist.
     """
     if not (paths.ENCODER / "config.json").is_file():
-        raise UserError(f"{paths.ENCODER} holds no encoder. Run `make repro` first.")
+        raise UserError(f"{paths.ENCODER} has no encoder. Run `make repro` first, or name a run.")
     return paths.ENCODER
 
 
 def _patterns() -> list[Pattern]:
-    """Return the pattern of every mode of the core study that is there."""
+    """Return the pattern of every mode of the core study whose file exists."""
     files = [paths.rule_table(mode) for mode in config.load().grid.modes]
     return [read_pattern(path) for path in files if path.is_file()]
 
 
 def _owners(tokenizer: Any, words: tuple[str, ...]) -> np.ndarray:
     """Return the token of every piece, int64 `[piece]`: 0 is `[CLS]`, the last is `[SEP]`."""
-    found = tokenizer(list(words), is_split_into_words=True).word_ids()
-    inner = [word + 1 for word in found[1:-1]]
-    return np.array([0, *inner, len(words) + 1])
+    word_ids = tokenizer(list(words), is_split_into_words=True).word_ids()
+    return np.array([0, *(word + 1 for word in word_ids[1:-1]), len(words) + 1])
 
 
-def _pieces(names: list[str], owner: np.ndarray) -> tuple[tuple[str, ...], ...]:
+def _pieces(names: list[str], owners: np.ndarray) -> tuple[tuple[str, ...], ...]:
     """Return the pieces of every token."""
     return tuple(
-        tuple(name for name, token in zip(names, owner, strict=True) if token == place)
-        for place in range(owner[-1] + 1)
+        tuple(name for name, owner in zip(names, owners, strict=True) if owner == token)
+        for token in range(owners[-1] + 1)
     )
 
 
-def _lookout(
-    pattern: Pattern, aligned: TaggedPieces, owner: np.ndarray, sizes: cost.Architecture
-) -> Lookout:
+def _view(
+    pattern: Pattern, aligned: TaggedPieces, owners: np.ndarray, sizes: cost.Architecture
+) -> ModeView:
     batch = batches.collate(aligned, np.array([-1]), [0])
     bias = Mask(pattern, torch.device("cpu")).bias(batch)[0, 0].numpy()  # [query, key], over pieces
-    open_pairs = np.isfinite(bias)
-    pieces, pairs = len(bias), int(open_pairs.sum())
+    allowed = np.isfinite(bias)
+    pieces, pairs = len(bias), int(allowed.sum())
     model = cost.model_flops(pieces, 1, pairs, sizes)
-    return Lookout(
+    return ModeView(
         mode=pattern.mode,
-        allowed=_any_pair(open_pairs, owner),
-        favored=_any_pair(open_pairs & (bias > 0), owner),
+        allowed=_any_pair(allowed, owners),
+        favored=_any_pair(allowed & (bias > 0), owners),
         pairs=pairs,
         density=pairs / pieces**2,
         saving_model=1 - model / cost.model_flops(pieces, 1, pieces**2, sizes),
     )
 
 
-def _any_pair(pairs: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Return pairs of tokens of which any pieces pair, bool `[token, token]`."""
-    size = owner[-1] + 1
-    found = np.zeros((size, size), bool)
+def _any_pair(pairs: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """Return the pairs of tokens with at least one pair of pieces, bool `[token, token]`."""
+    size = owners[-1] + 1
+    of_tokens = np.zeros((size, size), bool)
     queries, keys = np.nonzero(pairs)
-    found[owner[queries], owner[keys]] = True
-    return found
+    of_tokens[owners[queries], owners[keys]] = True
+    return of_tokens
 
 
-def _asked(
-    found: Explanation,
-    model: Classifier,
-    words: tuple[str, ...],
-    tags: list[str],
-    owner: np.ndarray,
-) -> Explanation:
-    """Return the explanation with what the model says and where it looked."""
+def _weights(
+    model: Classifier, words: tuple[str, ...], tags: list[str], owners: np.ndarray
+) -> np.ndarray:
+    """Return the model's attention weights over tokens, `[layer, head, query, key]`."""
     weights = model.attention(words, tags).numpy()  # [layer, head, piece, piece]
-    to_token = np.eye(owner[-1] + 1)[owner]  # [piece, token]
-    summed = weights @ to_token
-    averaged = (to_token / to_token.sum(axis=0)).T @ summed  # [layer, head, token, token]
-    return Explanation(
-        **{
-            **vars(found),
-            "run": model.folder,
-            "prediction": model.predict([words], [tags])[0],
-            "weights": averaged,
-        }
+    to_token = np.eye(owners[-1] + 1)[owners]  # [piece, token]
+    return (to_token / to_token.sum(axis=0)).T @ (weights @ to_token)
+
+
+def _headline(view: ModeView, pieces: int) -> str:
+    return (
+        f"{view.mode}: {view.pairs} of {pieces**2} pairs of pieces allowed (density "
+        f"{view.density:.3f}); saves {percent(1 - view.density)} of the attention FLOPs, "
+        f"{percent(view.saving_model)} of the model's"
     )
+
+
+def _lines(names: tuple[str, ...], view: ModeView) -> list[str]:
+    if view.allowed.all() and not view.favored.any():
+        return ["  every token may attend to every token"]
+    pairs = view.favored if view.allowed.all() else view.allowed
+    verb = "favors" if view.allowed.all() else "may attend to"
+    width = max(map(len, names))
+    return [
+        f"  {name:{width}} {verb} {_listed(names, row)}"
+        for name, row in zip(names, pairs, strict=True)
+    ]
+
+
+def _listed(names: tuple[str, ...], chosen: np.ndarray) -> str:
+    if chosen.all():
+        return "everything"
+    listed = [name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen]
+    if not listed:
+        return "nothing in particular"
+    rest = len(listed) - MOST_KEYS
+    return ", ".join(listed[:MOST_KEYS]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _prediction(explanation: Explanation) -> str:
+    label, probabilities = explanation.prediction
+    listed = ", ".join(f"{name} {percent(value)}" for name, value in probabilities.items())
+    lines = [f"{explanation.run} predicts {label} ({listed})."]
+    for layer, weights in enumerate(explanation.weights.mean(axis=1), 1):  # mean over heads
+        order = weights[0].argsort()[::-1][:5]
+        keys = ", ".join(f"{explanation.names[key]} {percent(weights[0, key])}" for key in order)
+        lines.append(f"  [CLS] attends in layer {layer}, mean of heads, to {keys}")
+    return "\n".join(lines)

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the folder and say where it is."""
+    """Write the folder and print its path."""
     from ggsa.cli.exporting import export
 
     print(f"Written: {export(arguments.model, arguments.folder).resolve()}")

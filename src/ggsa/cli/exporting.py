@@ -1,4 +1,4 @@
-"""A trained run as a Hugging Face folder: model, tokenizer and a card that says what it is."""
+"""A trained run as a Hugging Face folder: model, tokenizer and a model card."""
 
 import json
 from pathlib import Path
@@ -16,6 +16,8 @@ from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_table
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
+EXAMPLE_TEXTS = [["not", "bad", "at", "all", "."]]
+EXAMPLE_TAGS = [["PART", "ADJ", "ADP", "DET", "PUNCT"]]
 
 
 def export(run: str | Path, folder: str | Path) -> Path:
@@ -29,12 +31,14 @@ def export(run: str | Path, folder: str | Path) -> Path:
         The folder.
 
     Raises:
-        UserError: If the run cannot be loaded, the folder holds something, or what the card wants
-            to say of the run is not there.
+        UserError: If the run cannot be loaded, the folder is not empty, or a file that the model
+            card needs is missing.
     """
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} is there and not empty. Name a new folder, or empty it.")
+        raise UserError(
+            f"{target} is not empty. Expected a new or an empty folder: name another, or empty it."
+        )
     model = classifier.load(run)
     text = card(model)
     classifier.save(target, model.model, model.tokenizer, model.max_pieces)
@@ -48,27 +52,29 @@ def card(model: Classifier) -> str:
     Raises:
         UserError: If the run's tables or the provenance of its data are missing.
     """
-    training = artifacts.read_json(model.folder / "training.json")
+    cell = artifacts.read_json(model.folder / "cell.json")
+    mode, seed = cell["mode"], cell["seed"]
     provenance = artifacts.read_json(paths.provenance())
     runs = read_table(paths.TABLES / "runs.csv", ("mode", "seed", "split", "accuracy"))
-    own = runs[(runs["mode"] == training["mode"]) & (runs["seed"] == training["seed"])]
+    own = runs[(runs["mode"] == mode) & (runs["seed"] == seed)]
     results = read_table(paths.TABLES / "results.csv", ("mode", "split"))
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
-        mode=training["mode"],
-        meaning=MODES[training["mode"]].allows,
-        seed=training["seed"],
-        training=training,
+        mode=mode,
+        meaning=MODES[mode].allows,
+        seed=seed,
+        training=cell["summary"],
         corpus=wording.corpus_name(provenance),
         is_sst2=provenance["is_sst2"],
         encoder=wording.encoder_name(provenance),
         classes=model.classes,
         max_pieces=model.max_pieces,
         accuracies=[_accuracy(row) for row in own.itertuples()],
-        seeds=_over_seeds(results, training["mode"]),
+        seeds=_over_seeds(results, mode),
         rules=_rules(model),
-        seen=json.dumps(_example_inputs()),
+        texts=json.dumps(EXAMPLE_TEXTS),
+        tags=json.dumps(EXAMPLE_TAGS),
     )
 
 
@@ -85,23 +91,16 @@ def _over_seeds(results: pd.DataFrame, mode: str) -> str:
     row = results[(results["mode"] == mode) & (results["split"] == "validation")].iloc[0]
     return (
         f"{wording.accuracy(row.accuracy_mean)} over {wording.seeds(int(row.seeds))} "
-        f"(95% interval for one further seed {wording.interval(row.prediction_low, row.prediction_high)})"
+        f"(95% interval for a new seed {wording.interval(row.prediction_low, row.prediction_high)})"
     )
 
 
 def _rules(model: Classifier) -> list[tuple[str, str]]:
-    """Return for every tag the tags that it may attend, or that are favored where none is blocked."""
+    """Return for every tag the tags that it may attend to, or that it favors if none is blocked."""
     pattern = model.pattern
-    marked = pattern.allowed if not pattern.allowed.all() else pattern.bias > 0
+    table = pattern.allowed if not pattern.allowed.all() else pattern.bias > 0
     return [
-        (query, ", ".join(key for key, there in zip(pattern.tags, row, strict=True) if there))
-        for query, row in zip(pattern.tags, marked, strict=True)
+        (query, ", ".join(key for key, listed in zip(pattern.tags, row, strict=True) if listed))
+        for query, row in zip(pattern.tags, table, strict=True)
         if row.any()
     ]
-
-
-def _example_inputs() -> dict[str, list[list[str]]]:
-    return {
-        "words": [["not", "bad", "at", "all", "."]],
-        "tags": [["PART", "ADJ", "ADP", "DET", "PUNCT"]],
-    }

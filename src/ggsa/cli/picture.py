@@ -1,7 +1,7 @@
 """An explanation as a picture: one matrix for every pattern, one for every layer of the model.
 
-Rows are the tokens that look, columns the tokens looked at. A blocked pair is hatched as well as
-pale, so that nothing is told by color alone.
+Rows are queries, columns are keys. A blocked pair is hatched as well as pale, so that color is never
+the only difference.
 """
 
 import base64
@@ -15,92 +15,89 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ggsa.cli.explaining import Explanation, Lookout
+from ggsa.cli.explaining import Explanation, ModeView, text
 from ggsa.report import style
 from ggsa.workspace import artifacts
 from ggsa.workspace.errors import UserError
 
-ENDINGS = (".html", ".png")
+SUFFIXES = (".html", ".png")
 STATES = ListedColormap(["#eeeeee", "#9ecae1", "#08519c"])
 """Blocked, allowed, favored."""
 
 
-def check_ending(path: Path) -> None:
-    """Refuse a file whose ending names no kind of picture.
+def check_suffix(path: Path) -> None:
+    """Check that a file's suffix names a kind of picture.
 
     Raises:
         UserError: If it does not.
     """
-    if path.suffix not in ENDINGS:
-        raise UserError(f"--out is {path}; its ending has to be one of {', '.join(ENDINGS)}.")
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"{path}: expected a file name that ends in {' or '.join(SUFFIXES)}.")
 
 
-def write(found: Explanation, path: Path) -> None:
-    """Write an explanation as a page or as an image, by the file's ending.
+def write(explanation: Explanation, path: Path) -> None:
+    """Write an explanation as a page or as an image, depending on the file's suffix.
 
     Raises:
-        UserError: If the ending is another, or the file cannot be written.
+        UserError: If the suffix is another, or the file cannot be written.
     """
-    check_ending(path)
-    image = png(found)
+    check_suffix(path)
+    image = png(explanation)
     if path.suffix == ".html":
-        artifacts.write_text(path, page(found, image))
+        artifacts.write_text(path, page(explanation, image))
         return
     with artifacts.atomic_write(path) as temporary:
         temporary.write_bytes(image)
 
 
-def png(found: Explanation) -> bytes:
+def png(explanation: Explanation) -> bytes:
     """Return an explanation as an image."""
     style.use(figure_dpi=120)
-    layers = [] if found.weights is None else list(found.weights.mean(axis=1))
-    side = 1.2 + 0.24 * len(found.tokens)
-    panels = len(found.lookouts) + len(layers)
+    views, weights = explanation.views, explanation.weights
+    layers = [] if weights is None else list(weights.mean(axis=1))
+    side = 1.2 + 0.24 * len(explanation.tokens)
+    panels = len(views) + len(layers)
     figure = Figure(figsize=(side * panels, side + 0.5), layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
-    for axis, lookout in zip(axes, found.lookouts, strict=False):
-        _pattern(axis, found, lookout)
-    for layer, (axis, weights) in enumerate(
-        zip(axes[len(found.lookouts) :], layers, strict=True), 1
-    ):
-        axis.imshow(weights, cmap=style.SEQUENTIAL, vmin=0, vmax=1)
-        _label(axis, found, f"{found.run.name} looked, layer {layer}")
-    figure.supxlabel("rows look at columns; hatched: blocked, light: allowed, dark: favored")
+    for axis, view in zip(axes, views, strict=False):
+        _pattern(axis, explanation, view)
+    for number, (axis, layer) in enumerate(zip(axes[len(views) :], layers, strict=True), 1):
+        axis.imshow(layer, cmap=style.SEQUENTIAL, vmin=0, vmax=1)
+        _label(axis, explanation, f"weights of {explanation.run.name}, layer {number}")
+    figure.supxlabel("rows attend to columns; hatched: blocked, light: allowed, dark: favored")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _pattern(axis: matplotlib.axes.Axes, found: Explanation, lookout: Lookout) -> None:
-    axis.imshow(lookout.allowed.astype(int) + lookout.favored, cmap=STATES, vmin=0, vmax=2)
-    for query, key in np.argwhere(~lookout.allowed):
+def _pattern(axis: matplotlib.axes.Axes, explanation: Explanation, view: ModeView) -> None:
+    axis.imshow(view.allowed.astype(int) + view.favored, cmap=STATES, vmin=0, vmax=2)
+    for query, key in np.argwhere(~view.allowed):
         corner = (key - 0.5, query - 0.5)
         axis.add_patch(
             Rectangle(
                 corner, 1, 1, hatch="////", facecolor="none", edgecolor="#c4c4c4", linewidth=0
             )
         )
-    _label(axis, found, f"{lookout.mode}: density {lookout.density:.2f}")
+    _label(axis, explanation, f"{view.mode}: density {view.density:.2f}")
 
 
-def _label(axis: matplotlib.axes.Axes, found: Explanation, title: str) -> None:
-    places = range(len(found.tokens))
-    axis.set_xticks(places, found.tokens, rotation=90)
+def _label(axis: matplotlib.axes.Axes, explanation: Explanation, title: str) -> None:
+    positions = range(len(explanation.tokens))
+    axis.set_xticks(positions, explanation.tokens, rotation=90)
     named = [
         token if token == tag else f"{token}  {tag}"
-        for token, tag in zip(found.tokens, found.tags, strict=True)
+        for token, tag in zip(explanation.tokens, explanation.tags, strict=True)
     ]
-    axis.set_yticks(places, named)
+    axis.set_yticks(positions, named)
     axis.set_title(title)
     style.no_grid(axis)
 
 
-def page(found: Explanation, image: bytes) -> str:
+def page(explanation: Explanation, image: bytes) -> str:
     """Return an explanation as a self-contained page."""
-    from ggsa.cli.explain import text
-
     data = base64.b64encode(image).decode("ascii")
-    sentence = html.escape(" ".join(found.tokens[1:-1]))
+    sentence = html.escape(" ".join(explanation.tokens[1:-1]))
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
@@ -109,9 +106,9 @@ def page(found: Explanation, image: bytes) -> str:
         "padding:0 1rem;background:#fff;color:#1c1c1c}figure{margin:0;overflow-x:auto}"
         "pre{white-space:pre-wrap}</style>\n"
         f"<h1>{sentence}</h1>\n"
-        f'<figure><img alt="Who may look at whom, one matrix per mode" '
+        f'<figure><img alt="Which tokens may attend to which, one matrix per mode" '
         f'src="data:image/png;base64,{data}">\n'
-        "<figcaption>Rows look at columns. Pale and hatched: blocked. Blue: allowed. Dark blue: "
-        "favored. Where a model was asked: its weights, mean of heads, darker is more."
-        f"</figcaption></figure>\n<pre>{html.escape(text(found))}</pre>\n</html>\n"
+        "<figcaption>Rows attend to columns. Pale and hatched: blocked. Blue: allowed. Dark blue: "
+        "favored. With a model: its weights, mean of heads, darker is more."
+        f"</figcaption></figure>\n<pre>{html.escape(text(explanation))}</pre>\n</html>\n"
     )

@@ -1,8 +1,8 @@
-"""Classify a file of sentences, CSV or JSON lines, one after the other.
+"""Classify the sentences of a CSV or JSON lines file.
 
-Every row comes back with the columns `prediction` and `probability_CLASS` added. Sentences are
-taken from the column `words` (split already: a list, or words with spaces between) or `text` (raw);
-tags from the column `tags` where there is one, else the pipeline's tagger gives them.
+Adds the columns `prediction` and `probability_CLASS` to every row. Sentences come from the column
+`words` (a list, or words separated by spaces) or `text` (raw). Tags come from the column `tags`; if
+there is none, the project's tagger tags the words.
 
 Example::
 
@@ -19,17 +19,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", type=Path, help=".csv or .tsv with a header, or .jsonl"
     )
     parser.add_argument("--run", dest="model", metavar="RUN", required=True, help="a trained run")
-    parser.add_argument("--text", metavar="COLUMN", help="of raw text")
-    parser.add_argument("--words", metavar="COLUMN", help="of words")
-    parser.add_argument("--tags", metavar="COLUMN", help="of universal tags, one per word")
-    parser.add_argument("--out", metavar="FILE", type=Path, help=".csv or .jsonl; else printed")
+    parser.add_argument("--text", metavar="COLUMN", help="column of raw text")
+    parser.add_argument("--words", metavar="COLUMN", help="column of words")
+    parser.add_argument("--tags", metavar="COLUMN", help="column of universal tags, one per word")
     parser.add_argument(
-        "--cut", action="store_true", help="cut longer texts than the model reads, as in training"
+        "--out", metavar="FILE", type=Path, help=".csv or .jsonl; printed if omitted"
+    )
+    parser.add_argument(
+        "--cut",
+        action="store_true",
+        help="truncate texts longer than the model reads, as in training",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the predictions as they come."""
+    """Write the predictions, chunk by chunk."""
     from ggsa.cli.predicting import Columns, predict_file
 
     columns = Columns(arguments.text, arguments.words, arguments.tags)

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TextIO
 
 from ggsa.assets import rows
 from ggsa.assets.rows import Row
-from ggsa.cli import explaining
 from ggsa.model import classifier
 from ggsa.model.classifier import Classifier, Prediction
+from ggsa.tagging.texts import project_tagger
 from ggsa.workspace.errors import UserError, unknown
 from ggsa.workspace.progress import progress_bar
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
@@ -62,7 +62,7 @@ def predict_file(
     first = next(content)
     columns = _columns(columns, first, source)
     model = classifier.load(run)
-    tagger = None if columns.tags else explaining.pipeline_tagger()
+    tagger = None if columns.tags else project_tagger()
     done = 0
     with _opened(target) as file, progress_bar("predict", None, "row") as progress:
         write = _writer(file, (target or source).suffix.lower())

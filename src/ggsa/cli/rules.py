@@ -1,6 +1,6 @@
-"""List the rules in force, where each comes from and how often it fires.
+"""List the active rules, where each comes from and how often it fires.
 
-Reads what the rules stage counted on the training split.
+Reads what the stage `rules` counted on the training split.
 
 Example::
 
@@ -15,7 +15,10 @@ COLUMNS = {"rule": "rule", "fires": "fires", "density": "density_share"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
-        "--sort", choices=COLUMNS, default="rule", help="by name, times it fires, or density"
+        "--sort",
+        choices=COLUMNS,
+        default="rule",
+        help="by name, by how often it fires, or by density",
     )
 
 
@@ -44,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(tabulate(rows, headers, disable_numparse=True, colalign=align))
     print(
         f"\n{len(rows)} rules between word tags, counted on the training split. Fires: pairs of "
-        f"word pieces.\nDensity saved: by how much allowed over all pairs would fall without the "
-        f"rule; a piece keeps itself.\nEvery token may attend itself besides; [CLS] has a row of its own "
+        f"word pieces.\nDensity saved: how much the density would fall without the rule; every piece "
+        f"keeps itself.\nEvery token may also attend to itself; [CLS] has its own row "
         f"(rules.cls_attends_all)."
     )

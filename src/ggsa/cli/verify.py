@@ -1,4 +1,4 @@
-"""Compute the published results again from the published predictions.
+"""Recompute the published results from the published predictions, and compare.
 
 Example::
 

@@ -1,1 +1,5 @@
 """From predictions to accuracies, comparisons, verdicts and theoretical cost."""
+
+from ggsa._lazy import exports
+
+__getattr__, __dir__, __all__ = exports(__name__, {"Architecture": "cost", "evaluate": "core"})

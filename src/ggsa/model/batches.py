@@ -1,4 +1,4 @@
-"""Sentences as tensors: which go together in a batch, and how they are padded."""
+"""Sentences as tensors: how they are grouped into batches and padded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,20 +12,20 @@ from ggsa.workspace.vocabulary import CLS, SEP, TAGS
 
 SPECIAL = torch.tensor([TAGS.index(CLS), TAGS.index(SEP)])
 BUCKET_BATCHES = 64
-"""Batches that are sorted by length together; larger wastes less padding and shuffles less."""
+"""Batches that are sorted by length together; more of them need less padding and shuffle less."""
 EVALUATION_TOKENS = 32_768
-"""Tokens of an evaluation batch at most, padding included; a longer document stands alone."""
+"""Most tokens of an evaluation batch, padding included; a longer document is a batch by itself."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded sentences of about one length."""
+    """Padded sentences of similar length."""
 
     pieces: Tensor  # int64 [batch, token]
     tags: Tensor  # int64 [batch, token]
     is_padding: Tensor  # bool [batch, token]
     labels: Tensor  # int64 [batch]; -1 where unknown
-    identities: Tensor  # int64 [batch]: from which a sentence's random pairs are drawn
+    identities: Tensor  # int64 [batch]: seed of each sentence's random pairs
     rows: Tensor  # int64 [batch]: which sentences these are
 
     def to(self, device: torch.device) -> "Batch":
@@ -34,7 +34,7 @@ class Batch:
 
 
 def collate(sentences: TaggedPieces, labels: np.ndarray, rows: Sequence[int]) -> Batch:
-    """Return chosen sentences, padded to the longest of them."""
+    """Return the sentences of the given rows, padded to the longest."""
     longest = max(len(sentences.pieces[row]) for row in rows)
     shape = (len(rows), longest)
     pieces, tags = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
@@ -61,10 +61,10 @@ def with_masked_tokens(batch: Batch, probability: float, mask_piece: int) -> Bat
 
 
 def training_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Return the batches of one epoch: shuffled, yet alike in length within a batch.
+    """Return the batches of one epoch: shuffled, with similar lengths within a batch.
 
-    Every row stands in exactly one batch. The order depends on seed and epoch alone, so a resumed
-    run sees what an undisturbed one would have seen.
+    Every row is in exactly one batch. The order depends only on seed and epoch, so a resumed run
+    sees the same batches as an uninterrupted one.
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(lengths))
@@ -82,14 +82,14 @@ def evaluation_order(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
 
     Args:
         lengths: Pieces of every sentence.
-        batch_size: Sentences of a batch at most; fewer where they are long.
+        batch_size: Most sentences of a batch; long sentences make smaller ones.
     """
     order = np.argsort(lengths, kind="stable")
-    found, start = [], 0
+    batches, start = [], 0
     while start < len(order):
         rows = order[start : start + batch_size]
-        padded = lengths[rows] * np.arange(1, len(rows) + 1)  # if the batch ended there
+        padded = lengths[rows] * np.arange(1, len(rows) + 1)  # size if the batch ended here
         fitting = max(1, int(np.searchsorted(padded, EVALUATION_TOKENS, side="right")))
-        found.append(rows[:fitting])
+        batches.append(rows[:fitting])
         start += fitting
-    return found
+    return batches

@@ -1,4 +1,4 @@
-"""The classifier: a stock transformers encoder whose attention takes a pattern."""
+"""A new classifier: a stock transformers encoder whose attention takes a pattern."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ DROPOUTS = {
     "attention_dropout": "attention_dropout",
     "seq_classif_dropout": "dropout",
 }
-"""Names of the two dropouts in the configurations of BERT and DistilBERT."""
+"""Names of the two dropout rates in the configurations of BERT and DistilBERT, and in a recipe."""
 
 
 def build(
@@ -34,19 +34,19 @@ def build(
     reset_projections: bool,
     classes: Sequence[str] = SENTIMENT,
 ) -> PreTrainedModel:
-    """Return a classifier, pretrained where the folder holds weights, else random.
+    """Return a classifier, pretrained if the folder holds weights, else randomly initialized.
 
-    The same seed gives the same weights in every mode, so that modes differ by their pattern alone.
+    The same seed gives the same weights in every mode, so that modes differ only in their pattern.
 
     Args:
         folder: Holds `config.json` and, if pretrained, `model.safetensors`.
-        recipe: Gives the dropouts.
-        seed: Draws whatever is not pretrained.
-        reset_projections: Draw query, key and value projections anew (defect D1).
-        classes: Their names, in the order of the labels.
+        recipe: Sets the dropout rates.
+        seed: Of every weight that is not pretrained.
+        reset_projections: Draw the query, key and value projections again (defect D1).
+        classes: Names of the classes, in the order of the labels.
 
     Raises:
-        UserError: If the checkpoint's architecture has no attention that takes a pattern.
+        UserError: If the checkpoint's architecture is not supported, or its weights do not fit it.
     """
     config = AutoConfig.from_pretrained(
         folder,
@@ -66,10 +66,10 @@ def build(
             model = AutoModelForSequenceClassification.from_config(
                 config, attn_implementation=attention.NAME
             )
-    except (ValueError, KeyError, RuntimeError) as error:  # the last: weights of other sizes
+    except (ValueError, KeyError, RuntimeError) as error:  # RuntimeError: weights of other sizes
         raise UserError(
-            f"encoder.checkpoint: the architecture {config.model_type} cannot be trained here on "
-            f"{len(classes)} classes ({error}). Choose a BERT or DistilBERT checkpoint."
+            f"encoder.checkpoint: the architecture {config.model_type} cannot be trained on "
+            f"{len(classes)} classes ({error}). Use a BERT or DistilBERT checkpoint."
         ) from error
     if reset_projections:
         _reset_projections(model)
@@ -82,7 +82,7 @@ def parameter_count(model: PreTrainedModel) -> int:
 
 
 def _reset_projections(model: PreTrainedModel) -> None:
-    """Give every query, key and value projection PyTorch's fresh weights, as defect D1 does."""
+    """Draw every query, key and value projection again from PyTorch's default, as defect D1 does."""
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and name.rsplit(".", 1)[-1] in PROJECTIONS:
             module.reset_parameters()

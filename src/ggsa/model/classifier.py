@@ -1,11 +1,12 @@
 """A trained model outside the pipeline: its weights, its tokenizer and its pattern in one folder.
 
-A run and an export are the same kind of folder: `model.safetensors`, `config.json` (in it the
-pattern, under `ggsa_pattern`) and the tokenizer's files. Nothing here needs more than PyTorch and
-transformers: `ggsa.load` works where only these are installed.
+A run and an export are the same kind of folder: `model.safetensors`, `config.json` (it holds the
+pattern, under `ggsa_pattern`) and the tokenizer's files. Loading one and predicting from words with
+tags needs only PyTorch and transformers. Training and measurement share the forward pass here.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,26 +22,33 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from ggsa.model import attention, batches, inference
+from ggsa.model import attention, batches
 from ggsa.model.attention import Mask
 from ggsa.patterns.pattern import Pattern, pattern_as_json, pattern_from_json
 from ggsa.tagging.alignment import TaggedPieces, align
+from ggsa.tagging.texts import tags_of_texts, words_of_texts
 from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
 
 CARRIED = "ggsa_pattern"
 """Key of config.json under which a model carries its pattern."""
 
-Texts = Sequence[Sequence[str]]
-"""Words, or tags, of every text."""
+BATCH = 256
+"""Sentences of an evaluation batch at most."""
+
+Texts = Sequence[str | Sequence[str]]
+"""Texts, each a string or a list of words."""
+
+Tags = Sequence[Sequence[str]]
+"""One universal tag for every word of every text."""
 
 
 class Prediction(NamedTuple):
-    """What a classifier says of a text.
+    """The class that a classifier predicts for a text.
 
     Attributes:
-        label: The likeliest class, by name.
-        probabilities: Of every class, by name; they sum to 1.
+        label: Name of the most likely class.
+        probabilities: Probability of every class, by name; they sum to 1.
     """
 
     label: str
@@ -49,13 +57,13 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained model, ready for words with tags.
+    """A trained model with its tokenizer and pattern.
 
     Attributes:
         folder: Where it was loaded from.
         model: On a CPU or a GPU; its attention takes the pattern.
-        tokenizer: Of the model; cuts at what the model was trained on.
-        pattern: Who may attend whom.
+        tokenizer: Truncates at the length that the model was trained on.
+        pattern: Which tokens may attend to which.
         mask: The pattern on the model's device.
     """
 
@@ -75,37 +83,43 @@ class Classifier:
         """Longest text in word pieces, `[CLS]` and `[SEP]` included."""
         return min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings)
 
-    def aligned(self, words: Texts, tags: Texts) -> TaggedPieces:
-        """Return word pieces with tags; what a text has beyond `max_pieces` is cut off.
+    def aligned(self, texts: Texts, tags: Tags | None = None) -> TaggedPieces:
+        """Return word pieces with tags; a text is truncated at `max_pieces`.
+
+        Args:
+            texts: Strings, which are split into words, or lists of words.
+            tags: One universal tag per word; None has the project's tagger tag the words.
 
         Raises:
-            UserError: If a text has another number of tags than of words, or a tag is unknown.
+            UserError: If a text has no words, its tags do not fit them, or there is no tagger.
         """
-        return align(self.tokenizer, words, tags, self.max_pieces)
+        words = words_of_texts(texts)
+        return align(self.tokenizer, words, tags_of_texts(words, tags), self.max_pieces)
 
-    def logits(self, words: Texts, tags: Texts) -> np.ndarray:
-        """Return float32 `[text, class]`; see `aligned`."""
-        if not len(words):
+    def logits(self, texts: Texts, tags: Tags | None = None) -> np.ndarray:
+        """Return float32 `[text, class]`; see `aligned` for the arguments."""
+        if not len(texts):
             return np.empty((0, self.model.config.num_labels), np.float32)
-        return inference.logits(self.model, self.mask, self.aligned(words, tags))
+        return logits(self.model, self.mask, self.aligned(texts, tags))
 
-    def predict(self, words: Texts, tags: Texts) -> list[Prediction]:
-        """Return the classes of texts; see `aligned`."""
-        found = torch.from_numpy(self.logits(words, tags)).softmax(dim=1)  # [text, class]
+    def predict(self, texts: Texts, tags: Tags | None = None) -> list[Prediction]:
+        """Return label and probabilities of every text; see `aligned` for the arguments."""
+        probabilities = torch.from_numpy(self.logits(texts, tags)).softmax(dim=1)  # [text, class]
         return [
             Prediction(
                 self.classes[int(row.argmax())], dict(zip(self.classes, row.tolist(), strict=True))
             )
-            for row in found
+            for row in probabilities
         ]
 
-    def attention(self, words: Sequence[str], tags: Sequence[str]) -> Tensor:
+    def attention(self, text: str | Sequence[str], tags: Sequence[str] | None = None) -> Tensor:
         """Return one text's attention weights, `[layer, head, query, key]`, over word pieces.
 
-        They are computed by transformers' plain attention under the dense mask, which returns them;
-        `ggsa`'s own never holds them.
+        They are computed by transformers' eager attention under the dense mask, because the
+        implementations of this package never keep them.
         """
-        batch = batches.collate(self.aligned([words], [tags]), np.array([-1]), [0])
+        sentences = self.aligned([text], None if tags is None else [tags])
+        batch = batches.collate(sentences, np.array([-1]), [0])
         self.model.set_attn_implementation("eager")
         try:
             with torch.inference_mode():
@@ -119,13 +133,61 @@ class Classifier:
         return torch.cat(output.attentions).cpu()
 
 
+def predict(texts: Texts, run: str | Path, tags: Tags | None = None) -> list[Prediction]:
+    """Return label and probabilities of every text, as a trained run predicts them.
+
+    This loads the run at every call; `load(run).predict(texts)` keeps it.
+
+    Args:
+        texts: Strings, which are split into words, or lists of words.
+        run: A trained run or an export; see `find`.
+        tags: One universal tag per word; None has the project's tagger tag the words.
+
+    Raises:
+        UserError: If the run cannot be loaded, a text has no words, its tags do not fit them, or
+            there is no tagger.
+    """
+    return load(run).predict(texts, tags)
+
+
+def batch_logits(
+    model: PreTrainedModel, mask: Mask, batch: batches.Batch, half: bool = False
+) -> Tensor:
+    """Return the logits of a batch, `[batch, class]`; the mask is made once for all layers.
+
+    Args:
+        model: On the mask's device, with the attention `attention.NAME`.
+        mask: The pattern.
+        batch: On any device.
+        half: Compute in bfloat16 where PyTorch's autocast considers that safe.
+    """
+    inputs = mask.inputs(batch)
+    with torch.autocast(mask.device.type, dtype=torch.bfloat16, enabled=half):
+        return model(**inputs).logits
+
+
+def logits(
+    model: PreTrainedModel, mask: Mask, sentences: TaggedPieces, half: bool = False
+) -> np.ndarray:
+    """Return the logits of sentences, float32 `[sentence, class]`, in their order."""
+    model.eval()
+    lengths = np.array([len(pieces) for pieces in sentences.pieces])
+    unknown = np.full(len(lengths), -1)
+    rows_of_logits = torch.empty(len(lengths), model.config.num_labels)
+    with torch.inference_mode():
+        for rows in batches.evaluation_order(lengths, BATCH):
+            batch = batches.collate(sentences, unknown, rows)
+            rows_of_logits[batch.rows] = batch_logits(model, mask, batch, half).float().cpu()
+    return rows_of_logits.numpy()
+
+
 def carry(model: PreTrainedModel, pattern: Pattern) -> None:
     """Put a pattern into a model's configuration, so that it is saved and loaded with it."""
     setattr(model.config, CARRIED, pattern_as_json(pattern))
 
 
 def carried(model: PreTrainedModel) -> Pattern | None:
-    """Return the pattern that a model's configuration holds; None where it holds none."""
+    """Return the pattern in a model's configuration; None where it has none."""
     content = getattr(model.config, CARRIED, None)
     return None if content is None else pattern_from_json(content, Path("config.json"))
 
@@ -140,28 +202,31 @@ def save(
 
 
 def find(run: str | Path) -> Path:
-    """Return the folder of a run that is named by its path or, in short, by mode and seed.
+    """Return the folder of a run.
 
     Args:
-        run: `runs/core/hard-42`, any other folder that holds a model, or `hard-42`.
+        run: Path of a folder that holds a model, such as `runs/core/hard-42`; or, without a
+            separator, `<mode>-<seed>`: `hard-42` is short for `runs/core/hard-42`.
 
     Raises:
-        UserError: If there is no such folder, or it holds no model that carries a pattern.
+        UserError: If there is no such folder, or it holds no model.
     """
-    folder = Path(run)
-    if not folder.is_dir() and (paths.RUNS / "core" / folder.name).is_dir():
-        folder = paths.RUNS / "core" / folder.name
+    name, folder = os.fspath(run), Path(run)
+    if os.sep not in name and (os.altsep or os.sep) not in name and not folder.is_dir():
+        folder = paths.RUNS / "core" / name
     if not folder.is_dir():
-        there = sorted(path.parent.as_posix() for path in paths.RUNS.glob("*/*/config.json"))
-        names = f"There are: {', '.join(there)}." if there else "`make repro` trains some."
-        raise UserError(f"{run} is no folder of a trained run. {names}")
+        trained = sorted(path.parent.as_posix() for path in paths.RUNS.glob("*/*/config.json"))
+        hint = f"Trained here: {', '.join(trained)}." if trained else "`make repro` trains some."
+        raise UserError(
+            f"{run} does not exist. Expected the folder of a trained run or of an export. {hint}"
+        )
     absent = [
         name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()
     ]
     if absent:
         raise UserError(
-            f"{folder} holds no trained model: it lacks {' and '.join(absent)}. Name a run, "
-            f"such as {paths.RUNS / 'core' / 'hard-42'}, or a folder that `ggsa export` wrote."
+            f"{folder} has no {' and no '.join(absent)}. Expected the folder of a trained run, such "
+            f"as {paths.RUNS / 'core' / 'hard-42'}, or one that `ggsa export` wrote."
         )
     return folder
 
@@ -172,7 +237,7 @@ def load(run: str | Path, device: str = "cpu", implementation: str = "auto") -> 
     Args:
         run: Folder of a run or an export, or `<mode>-<seed>`; see `find`.
         device: For PyTorch.
-        implementation: Of attention: `auto`, `dense`, `grouped` or `flex`.
+        implementation: Of attention: `auto`, `dense` or `grouped`.
 
     Raises:
         UserError: If the folder does not hold a model that carries a pattern, or is damaged.
@@ -181,9 +246,9 @@ def load(run: str | Path, device: str = "cpu", implementation: str = "auto") -> 
     try:
         if CARRIED not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
             raise UserError(
-                f"{folder / 'config.json'} holds no {CARRIED}: the model was trained by another "
-                f"program or an older version of this one. Train it again with `make repro`, or "
-                f"put a pattern on it with ggsa.attach."
+                f"{folder / 'config.json'} has no key {CARRIED}: another program or an older "
+                f"version of this one trained the model. Train it again with `make repro`, or "
+                f"attach a pattern with ggsa.attach."
             )
         model = AutoModelForSequenceClassification.from_pretrained(
             folder, attn_implementation=attention.NAME
@@ -191,9 +256,10 @@ def load(run: str | Path, device: str = "cpu", implementation: str = "auto") -> 
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except UserError:
         raise
-    except Exception as error:  # every library has a class of its own per kind of damage
+    except Exception as error:  # every library raises its own class for each kind of damage
         raise UserError(
-            f"{folder} cannot be loaded ({error}). It is damaged: train it again, or export it anew."
+            f"{folder} cannot be loaded ({error}). The folder is damaged: train or export the "
+            f"model again."
         ) from error
     pattern = carried(model)
     model = model.to(device).eval()

@@ -1,6 +1,6 @@
 """From notebooks to HTML: run each in a kernel of this environment, and join what they show.
 
-Place in the data flow: called by `ggsa.report.render`. Two renderings of equal tables are equal to
+Place in the data flow: called by the stage `report`. Two renderings of equal tables are equal to
 the byte: nothing that a kernel adds of itself (times, random cell ids, warnings) reaches the page.
 """
 
@@ -36,8 +36,13 @@ START_SECONDS = 120
 TRANSPORT = "ipc" if os.name == "posix" else "tcp"
 
 
-def render_report(params: Params) -> None:
-    """Write reports/report.html and reports/figures; see `ggsa.report.render`."""
+def render(params: Params) -> None:
+    """Write reports/report.html and reports/figures/*.png from the tables of the latest run.
+
+    Raises:
+        UserError: If a table is missing or malformed, or a notebook fails or exceeds
+            `report.timeout_seconds` per cell; the message names the partly executed notebook.
+    """
     for old in paths.FIGURES.glob("*.png"):
         old.unlink()
     paths.FIGURES.mkdir(parents=True, exist_ok=True)

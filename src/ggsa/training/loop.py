@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from ggsa.model import batches, build, classifier, inference
+from ggsa.model import batches, build, classifier
 from ggsa.model.attention import Mask, require_open_rows
 from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
@@ -179,7 +179,7 @@ def read_splits(params: Params, names: tuple[str, ...], seed: int) -> dict[str, 
 
 def predict(model: PreTrainedModel, mask: Mask, split: Split, params: Params) -> np.ndarray:
     """Return the logits of every sentence, float32 `[sentence, class]`, in the split's order."""
-    return inference.logits(model, mask, split.sentences, half(params))
+    return classifier.logits(model, mask, split.sentences, half(params))
 
 
 def predict_splits(
@@ -267,7 +267,7 @@ def train_step(
 ) -> Tensor:
     """Change the weights by one batch and return its loss, on the device: nothing waits for it."""
     model.train()
-    logits = inference.batch_logits(model, mask, batch, half(params)).float()
+    logits = classifier.batch_logits(model, mask, batch, half(params)).float()
     loss = cross_entropy(logits, batch.labels.to(mask.device))
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)

@@ -309,7 +309,7 @@ class Rules(Block):
 class Attention(Block):
     """How attention is computed; the choice changes results by rounding only."""
 
-    implementation: Literal["auto", "dense", "grouped", "flex"]
+    implementation: Literal["auto", "dense", "grouped"]
 
 
 class Recipe(Block):

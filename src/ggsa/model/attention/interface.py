@@ -1,4 +1,4 @@
-"""A pattern laid over batches, and the attention that transformers calls by the name `ggsa`."""
+"""A pattern's mask of each batch, and the attention that transformers calls by the name `ggsa`."""
 
 from typing import Any
 
@@ -10,7 +10,6 @@ from transformers.masking_utils import sdpa_mask
 
 from ggsa.model.attention import banded, choice
 from ggsa.model.attention.dense import dense_attention, pattern_bias
-from ggsa.model.attention.flex import Flex, flexible_attention, of_places, of_table
 from ggsa.model.attention.grouped import grouped_attention
 from ggsa.model.attention.plan import Plan, compile_table, plan
 from ggsa.model.batches import Batch
@@ -19,10 +18,11 @@ from ggsa.patterns.pattern import Pattern
 from ggsa.workspace.errors import UserError
 
 NAME = "ggsa"
+IMPLEMENTATIONS = ("auto", "dense", "grouped")
 
 
 class Mask:
-    """A pattern on a device, ready to be laid over batches."""
+    """A pattern on a device, which makes the mask or the plan of every batch."""
 
     def __init__(
         self,
@@ -34,13 +34,14 @@ class Mask:
         """Put the pattern's table on the device.
 
         Args:
-            pattern: Who may attend whom.
-            device: Where the model is.
-            implementation: `auto`, `dense`, `grouped` or `flex`.
-            config: Of the model, whose width and depth `auto` goes by.
+            pattern: Which tokens may attend to which.
+            device: The model's.
+            implementation: `auto`, `dense` or `grouped`.
+            config: The model's; `auto` depends on its width and depth, and is `dense` without.
 
         Raises:
-            UserError: If the implementation cannot compute the pattern, or not on this device.
+            UserError: If the implementation is unknown, or cannot compute the pattern on this
+                device.
         """
         self.pattern = pattern
         self.device = device
@@ -49,52 +50,41 @@ class Mask:
         self._sizes = None if config is None else (config.hidden_size, config.num_hidden_layers)
         blocks = not pattern.bias[pattern.allowed].any()  # nothing is favored
         self._planned = pattern.positional is None or banded.can_plan(pattern)
+        self._groups = blocks and self._planned
+        if implementation not in IMPLEMENTATIONS:
+            raise UserError(
+                f"attention.implementation: unknown implementation {implementation}. Expected one "
+                f"of {', '.join(IMPLEMENTATIONS)}."
+            )
         if implementation == "grouped":
             if device.type != "cpu":
                 raise UserError(
-                    f"params.yaml: attention.implementation is grouped, which runs on a CPU, and "
-                    f"the device is {device.type}. Choose auto or dense."
+                    f"attention.implementation: grouped runs on a CPU, and the device is "
+                    f"{device.type}. Use auto or dense."
                 )
-            if not blocks or not self._planned:
+            if not self._groups:
                 raise UserError(
-                    f"params.yaml: attention.implementation is grouped, which cannot compute "
-                    f"{pattern.mode}: only tables that allow or block, windows and separators have "
-                    f"rectangles. Choose auto or dense."
+                    f"attention.implementation: grouped cannot compute the mode {pattern.mode}, "
+                    f"only tables that allow or block, windows and separators. Use auto or dense."
                 )
-        if implementation == "flex" and not self._planned:
-            raise UserError(
-                f"params.yaml: attention.implementation is flex, which cannot compute "
-                f"{pattern.mode}: no tile of it is ever empty. Choose auto or dense."
-            )
         self._compiled = compile_table(pattern.allowed)
-        self._groups = blocks and self._planned
         self._full = bool((pattern.bias == 0).all()) and pattern.positional is None
 
     def inputs(self, batch: Batch) -> dict[str, Any]:
-        """Return what the model is called with: the pieces and the pattern laid over them.
+        """Return the model's inputs: the pieces, and the mask or the plan of the batch.
 
-        The plan of a sorted implementation moves tokens once, here; a sentence's first token stays
-        first, where a classification head reads it, and every piece keeps its own position.
+        The grouped implementation moves tokens once, here. A sentence's first token stays first,
+        where a classification head reads it, and every piece keeps its own position.
         """
-        chosen = self._choose(batch)
-        if chosen == "dense":
-            return {"input_ids": batch.pieces.to(self.device), "attention_mask": self._laid(batch)}
-        laid = self.plan(batch) if chosen == "grouped" or self.pattern.positional is None else None
-        order = torch.arange(batch.tags.shape[1]).expand(batch.tags.shape)
-        order = (order if laid is None else laid.order).to(self.device)
-        inputs = {
+        if self._choose(batch) == "dense":
+            return {"input_ids": batch.pieces.to(self.device), "attention_mask": self._mask(batch)}
+        plan = self.plan(batch)
+        order = plan.order.to(self.device)
+        return {
             "input_ids": batch.pieces.to(self.device).gather(1, order),
             "position_ids": order,
+            "plan": plan,
         }
-        if chosen == "grouped":
-            return inputs | {"plan": laid}
-        return inputs | {"flex": self.flex(batch, laid)}
-
-    def flex(self, batch: Batch, plan: Plan | None = None) -> Flex:
-        """Return the tiles of a batch; its plan, where a table has one, is made if not given."""
-        if self.pattern.positional is None:
-            return of_table(plan or self.plan(batch), self._ranked_bias())
-        return of_places(banded.places(self.pattern, *self._on_cpu(batch)), self.device)
 
     def plan(self, batch: Batch) -> Plan:
         """Return the rectangles of a batch."""
@@ -109,12 +99,7 @@ class Mask:
         """Return the implementation for a batch."""
         if self.implementation != "auto":
             return self.implementation
-        if self.device.type == "cuda":
-            long = batch.tags.shape[1] >= choice.FLEX_TOKENS
-            return "flex" if self._planned and long else "dense"
-        if self.device.type != "cpu":
-            return "dense"
-        if not self._groups or self._sizes is None:
+        if self.device.type != "cpu" or not self._groups or self._sizes is None:
             return "dense"
         if self.pattern.positional is not None:
             faster = choice.band_is_faster(batch.tags.shape[1])
@@ -124,21 +109,16 @@ class Mask:
             )
         return "grouped" if faster else "dense"
 
-    def _laid(self, batch: Batch) -> Tensor | None:
-        """Return the dense mask: the pattern's bias; of full attention only where a sentence ends.
+    def _mask(self, batch: Batch) -> Tensor | None:
+        """Return the dense mask: the pattern's bias, or for full attention the padding mask.
 
-        Full attention must not pay for a mask that blocks nothing, or a comparison with it is unfair.
+        Full attention must not pay for a mask that blocks nothing, or comparing with it is unfair.
         """
         if not self._full:
             return self.bias(batch)
         if not batch.is_padding.any():
             return None
         return ~batch.is_padding.to(self.device)[:, None, None, :]  # [batch, 1, 1, key]
-
-    def _ranked_bias(self) -> Tensor:
-        """Return the table in the order of ranks, `[rank, rank]`."""
-        order = torch.from_numpy(np.argsort(self._compiled.rank)).to(self.device)
-        return self.table[order][:, order]
 
     def bias(self, batch: Batch) -> Tensor:
         """Return what is added to every attention score, `[batch, 1, query, key]`.
@@ -150,10 +130,10 @@ class Mask:
         bias = pattern_bias(self.table, tags, is_padding)
         if self.pattern.positional is None:
             return bias
-        # Drawn on the CPU, in whole numbers and double precision: the same on every device.
+        # Drawn on the CPU, in integers and double precision: the same on every device.
         arrays = self._on_cpu(batch)
         if self._planned:
-            allowed = banded.allowed(banded.places(self.pattern, *arrays))
+            allowed = banded.allowed(banded.band_of(self.pattern, *arrays))
         else:
             extra, table = self.pattern.positional, self.pattern.allowed
             arrays = (np.asarray(x) for x in arrays)
@@ -171,40 +151,36 @@ def attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     plan: Plan | None = None,
-    flex: Flex | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Return attention's output in the form that transformers calls.
+    """Return attention's output in the form that transformers expects.
 
     Args:
-        module: The attention layer that asks; its training flag switches dropout.
-        query: `[batch, head, token, dim]`; key and value likewise.
+        module: The attention layer; its training flag switches dropout.
+        query: `[batch, head, token, dim]`; key and value have the same shape.
         key: See query.
         value: See query.
         attention_mask: Additive or boolean, `[batch, 1, query, key]`, or None; dense.
         dropout: Share of attention weights that are dropped in training.
         scaling: Factor of the scores; None is 1 / sqrt(dim).
-        plan: Of the batch; grouped.
-        flex: Of the batch; flex.
+        plan: Blocks of the batch; grouped.
 
     Returns:
         `[batch, token, head, dim]`, and None in place of the weights.
 
     Raises:
-        ValueError: If dropout is asked of an implementation that has none.
+        ValueError: If grouped attention is called with dropout.
     """
     dropped = dropout if module.training else 0.0
-    if dropped and not (plan is None and flex is None):
-        raise ValueError(
-            "grouped and flex attention have no dropout; set attention_dropout to 0 in the recipe, "
-            "or attention.implementation to dense"
-        )
-    if flex is not None:
-        output = flexible_attention(query, key, value, flex, scaling)
-    elif plan is not None:
-        output = grouped_attention(query, key, value, plan, scaling)
-    else:
+    if plan is None:
         output = dense_attention(query, key, value, attention_mask, dropped, scaling)
+    elif dropped:
+        raise ValueError(
+            "grouped attention has no dropout; set attention_dropout to 0 in the recipe, or "
+            "attention.implementation to dense"
+        )
+    else:
+        output = grouped_attention(query, key, value, plan, scaling)
     return output.transpose(1, 2).contiguous(), None
 
 

@@ -2,9 +2,10 @@
 
 All queries of one tag share one set of keys. Sorted by tag, the tokens of a sentence make a mask
 over tag pairs a few dense rectangles: the queries of one tag by the keys of the tags that it may
-attend. A table is *compiled* once (the tags are ordered so that allowed tags stand side by side and
-a rectangle's keys are few runs), a batch is *planned* once (shared by every layer and head), and
-nothing of the size of length x length ever exists. (What goes by place is planned in `banded.py`.)
+attend to. A table is *compiled* once (the tags are ordered so that allowed tags are adjacent and the
+keys of a rectangle are few ranges), a batch is *planned* once (for all layers and heads), and nothing
+of size length x length is ever allocated. Patterns that depend on position are planned in
+`banded.py`.
 """
 
 import functools
@@ -17,18 +18,18 @@ from torch import Tensor
 from ggsa.workspace.vocabulary import CLS, TAGS
 
 Runs = tuple[tuple[int, int], ...]
-"""Ranges of rows, each from its first row to before its last."""
+"""Half-open ranges of rows."""
 
 
 class Block(NamedTuple):
-    """Queries that share their keys, as rows of the flattened `[batch * token]`.
+    """A rectangle: queries that share their keys, as rows of the flattened `[batch * token]`.
 
     Attributes:
         start: First query.
-        stop: After the last query.
-        keys: Rows of the keys: ranges, or an index where they stand apart.
-        itself: Every query attends itself besides, being in none of its keys.
-        mask: Which pairs are allowed, bool `[query, key]`; None where all are.
+        stop: One past the last query.
+        keys: Rows of the keys: ranges, or an index tensor where they are scattered.
+        itself: Every query also attends to itself, which is not among its keys.
+        mask: Which pairs are allowed, bool `[query, key]`; None if all are.
     """
 
     start: int
@@ -39,7 +40,7 @@ class Block(NamedTuple):
 
     @property
     def key_count(self) -> int:
-        """Return how many keys every query has."""
+        """Number of keys of every query."""
         if isinstance(self.keys, Tensor):
             return len(self.keys) + self.itself
         return sum(stop - start for start, stop in self.keys) + self.itself
@@ -49,31 +50,29 @@ class Plan(NamedTuple):
     """What attention computes for a batch.
 
     Attributes:
-        order: For every place in the model the token that stands there, int64 `[batch, token]`.
+        order: For every position in the model the index of its token, int64 `[batch, token]`.
             Padding stays at the end; a sentence's first token stays first.
-        ranks: Rank of every token so ordered, int64 `[batch, token]`; padding has one of its own.
-        blocks: Every query that is no padding stands in exactly one.
+        blocks: Every query except padding is in exactly one.
     """
 
     order: Tensor
-    ranks: Tensor
     blocks: tuple[Block, ...]
 
     @property
     def pairs(self) -> int:
-        """Return how many pairs are computed."""
+        """Number of pairs that are computed."""
         return sum((block.stop - block.start) * block.key_count for block in self.blocks)
 
 
 class CompiledTable(NamedTuple):
-    """A table whose tags are ordered for few runs of keys.
+    """A table whose tags are ordered so that keys form few ranges.
 
     Attributes:
-        rank: Place of every tag in that order, int64 `[tag]`; `[CLS]` is first.
+        rank: Position of every tag in that order, int64 `[tag]`; `[CLS]` is first.
         allowed: The table in that order, bool `[rank, rank]`.
-        merged: Rank of the first of each run of ranks with the same keys, `[rank]`: their queries
-            make one rectangle.
-        runs: For every rank the ranges of ranks that it may attend.
+        merged: First of the adjacent ranks that have the same keys, `[rank]`: their queries form
+            one rectangle.
+        runs: For every rank the ranges of ranks that it may attend to.
     """
 
     rank: np.ndarray
@@ -86,7 +85,7 @@ def compile_table(allowed: np.ndarray) -> CompiledTable:
     """Return a table compiled for planning.
 
     Args:
-        allowed: Which tag may attend which, bool `[tag, tag]`, over `vocabulary.TAGS`.
+        allowed: Which tag may attend to which, bool `[tag, tag]`, over `vocabulary.TAGS`.
     """
     return _compiled(np.ascontiguousarray(allowed, dtype=bool).tobytes())
 
@@ -100,7 +99,7 @@ def _compiled(table: bytes) -> CompiledTable:
     ranked = allowed[np.ix_(order, order)]
     merged = np.arange(len(order))
     for i in range(1, len(order)):
-        # A tag whose own pair is blocked needs a rectangle of its own: its tokens see themselves.
+        # A tag whose own pair is blocked needs its own rectangle: each token attends to itself.
         if (ranked[i] == ranked[i - 1]).all() and ranked[i, i] and ranked[i, i - 1]:
             merged[i] = merged[i - 1]
     return CompiledTable(rank, ranked, merged, tuple(_runs(row) for row in ranked))
@@ -112,10 +111,9 @@ def _runs(row: np.ndarray) -> Runs:
 
 
 def _ordered(allowed: np.ndarray) -> np.ndarray:
-    """Return the tags, `[CLS]` first, so ordered that the rows of the table have few runs.
+    """Return the tags, `[CLS]` first, in an order in which the rows of the table have few runs.
 
-    Takes stretches of tags, as they are or reversed, to better places until none is better: the
-    best of a small search, not of all orders.
+    A local search: it moves stretches of tags, as they are or reversed, until no move helps.
     """
     order = np.array([TAGS.index(CLS), *(i for i in range(len(TAGS)) if TAGS[i] != CLS)])
     fewest = _run_counts(allowed, order[None])[0]
@@ -130,28 +128,29 @@ def _ordered(allowed: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _moves(count: int) -> np.ndarray:
-    """Return every order in which a stretch of places stands elsewhere, int64 `[move, place]`.
+    """Return every order that moves one stretch of positions, int64 `[move, position]`.
 
-    The first place stays. A stretch is at most half of the places; the rest then moves instead.
+    The first position stays. A stretch is at most half of the positions; longer ones are the same
+    as moving the rest.
     """
     moves = set()
     for start in range(1, count):
         for stop in range(start + 1, min(start + count // 2, count) + 1):
             stretch, rest = [*range(start, stop)], [*range(start), *range(stop, count)]
-            for place in range(1, len(rest) + 1):
+            for target in range(1, len(rest) + 1):
                 for moved in (stretch, stretch[::-1]):
-                    moves.add((*rest[:place], *moved, *rest[place:]))
+                    moves.add((*rest[:target], *moved, *rest[target:]))
     return np.array(sorted(moves))
 
 
 def _run_counts(allowed: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Return how many runs of allowed tags the rows have together under each order, `[order]`."""
-    rows = allowed[:, orders]  # [tag, order, place]
+    """Return the number of runs of allowed tags, over all rows, under each order, `[order]`."""
+    rows = allowed[:, orders]  # [tag, order, position]
     return rows[..., 0].sum(0) + (rows[..., 1:] & ~rows[..., :-1]).sum((0, 2))
 
 
 def counts_by_rank(table: CompiledTable, tags: np.ndarray, is_padding: np.ndarray) -> np.ndarray:
-    """Return how many tokens of each rank every sentence has, int64 `[batch, rank + 1]`.
+    """Return the number of tokens of each rank in every sentence, int64 `[batch, rank + 1]`.
 
     The last column is padding.
     """
@@ -188,10 +187,9 @@ def plan(table: CompiledTable, tags: Tensor, is_padding: Tensor) -> Plan:
                 begin, end = offsets[a], offsets[b]
                 if begin == end:
                     continue
-                if runs and runs[-1][1] == begin:  # nothing stands between the two
+                if runs and runs[-1][1] == begin:  # adjacent in this sentence
                     runs[-1] = (runs[-1][0], end)
                 else:
                     runs.append((begin, end))
             blocks.append(Block(start, stop, tuple(runs), not table.allowed[low, low]))
-    sorted_ranks = np.take_along_axis(ranks, order, axis=1)
-    return Plan(torch.from_numpy(order), torch.from_numpy(sorted_ranks), tuple(blocks))
+    return Plan(torch.from_numpy(order), tuple(blocks))

@@ -1,12 +1,11 @@
 """Any pattern on any BERT, DistilBERT or ModernBERT of transformers.
 
-`attach` leaves the model's class, weights and heads as they are. It hooks the encoder beneath the
-head: tags come in with the other inputs, and the pattern is laid over every batch in place of the
-padding mask. ModernBERT's local layers keep their window: there a pair has to be allowed by both.
+`attach` leaves the model's class, weights and heads as they are. It hooks the encoder under the
+head: tags come in with the other inputs, and the pattern's mask replaces the padding mask.
+ModernBERT's local layers keep their window: there a pair must be allowed by both.
 """
 
 import inspect
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ggsa.model import attention, batches, classifier
 from ggsa.model.attention import Mask
 from ggsa.model.batches import Batch
+from ggsa.model.classifier import Tags, Texts
 from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import align, identity
+from ggsa.tagging.texts import tags_of_texts, words_of_texts
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import TAGS
 
@@ -30,67 +31,72 @@ UNSORTED = "last_hidden_state"
 def attach(
     model: PreTrainedModel, pattern: Pattern | None = None, implementation: str = "dense"
 ) -> PreTrainedModel:
-    """Put a pattern on a model, in place, and return it; it is then called with `tags` besides.
+    """Put a pattern on a model, in place, and return it; the model then also takes `tags`.
 
     Args:
         model: A BERT, DistilBERT or ModernBERT with any head, or none.
-        pattern: Who may attend whom; None takes the one that the model carries (an export does).
-        implementation: `dense`, `grouped`, `flex` or `auto`; all but `dense` sort the tokens, and
-            their order is restored before the head sees them.
+        pattern: Which tokens may attend to which; None takes the one that the model carries, as
+            runs and exports do.
+        implementation: `dense`, `grouped` or `auto`; the last two may sort the tokens, and restore
+            their order before the head sees them.
 
     Raises:
-        UserError: If the architecture is another, there is no pattern, the model has one already, or
-            the implementation cannot compute it there.
+        UserError: If the architecture is not supported, there is no pattern, the model already has
+            one, or the implementation cannot compute it there.
     """
     kind = model.config.model_type
     if kind not in ARCHITECTURES:
         raise UserError(
-            f"A pattern cannot be put on a model of type {kind}: its attention is not known here. "
-            f"There are: {', '.join(ARCHITECTURES)}."
+            f"model: unsupported architecture {kind}. ggsa.attach supports "
+            f"{', '.join(ARCHITECTURES)}."
         )
     pattern = pattern or classifier.carried(model)
     if pattern is None:
         raise UserError(
-            "The model carries no pattern (its config.json holds no ggsa_pattern). Give one: "
+            "model: its config.json has no ggsa_pattern. Pass a pattern: "
             "ggsa.attach(model, pattern)."
         )
     local = LOCAL in (getattr(model.config, "layer_types", None) or ())
     if local and implementation != "dense":
         raise UserError(
-            f"attention {implementation} cannot keep the local layers of {kind}. Choose dense."
+            f"implementation: {implementation} cannot keep the local layers of {kind}. Use dense."
         )
     encoder = model.base_model
     if getattr(encoder, "_ggsa_pattern", None) is not None:
-        raise UserError("The model has a pattern already. Load it anew to put another on it.")
+        raise UserError("model: it already has a pattern. Load it again to attach another.")
+    hook = _MaskHook(encoder, pattern, implementation, local)
     model.set_attn_implementation(attention.NAME)
     encoder._ggsa_pattern = pattern
-    encoder.register_forward_pre_hook(
-        _Laying(encoder, pattern, implementation, local), with_kwargs=True
-    )
+    encoder.register_forward_pre_hook(hook, with_kwargs=True)
     encoder.register_forward_hook(_restore, with_kwargs=True)
     return model
 
 
 def inputs(
     tokenizer: PreTrainedTokenizerBase,
-    words: Sequence[Sequence[str]],
-    tags: Sequence[Sequence[str]],
+    texts: Texts,
+    tags: Tags | None = None,
     max_pieces: int | None = None,
 ) -> dict[str, Tensor]:
-    """Return what an attached model is called with: `input_ids`, `attention_mask` and `tags`.
+    """Return the inputs of an attached model: `input_ids`, `attention_mask` and `tags`.
 
     All are int64 `[batch, token]`, padded to the longest text.
 
     Args:
-        tokenizer: Of the model; a fast one that begins and ends a text with a special token.
-        words: Of every text.
-        tags: One universal tag for every word.
+        tokenizer: The model's; a fast one that begins and ends a text with a special token.
+        texts: Strings, which are split into words, or lists of words.
+        tags: One universal tag per word; None has the project's tagger tag the words.
         max_pieces: Longest text, in word pieces; None is the tokenizer's own.
 
     Raises:
-        UserError: If a text has another number of tags than of words, or a tag is unknown.
+        UserError: If there are no texts, one has no words, its tags do not fit them, or there is
+            no tagger.
     """
-    aligned = align(tokenizer, words, tags, max_pieces or tokenizer.model_max_length)
+    words = words_of_texts(texts)
+    if not words:
+        raise UserError("texts: expected at least one text, got none.")
+    limit = max_pieces or tokenizer.model_max_length
+    aligned = align(tokenizer, words, tags_of_texts(words, tags), limit)
     batch = batches.collate(aligned, np.full(len(words), -1), range(len(words)))
     return {
         "input_ids": batch.pieces.masked_fill(batch.is_padding, tokenizer.pad_token_id),
@@ -99,7 +105,7 @@ def inputs(
     }
 
 
-class _Laying:
+class _MaskHook:
     """The hook that turns tags into a mask, or into sorted tokens with their plan."""
 
     def __init__(
@@ -108,6 +114,9 @@ class _Laying:
         self.signature = inspect.signature(encoder.forward)
         self.pattern, self.implementation, self.local = pattern, implementation, local
         self.masks: dict[torch.device, Mask] = {}
+        self._mask(
+            encoder, encoder.device
+        )  # raises at once if the implementation cannot compute the pattern
 
     def __call__(self, encoder: PreTrainedModel, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         tags = kwargs.pop("tags", None)
@@ -116,29 +125,36 @@ class _Laying:
         pieces = given.get("input_ids")
         if tags is None or pieces is None:
             raise UserError(
-                "A model with a pattern is called with input_ids and with tags, int64 [batch, "
-                "token]; ggsa.inputs makes both."
+                "A model with a pattern must be called with input_ids and tags, both int64 "
+                "[batch, token]. ggsa.inputs makes both."
             )
         if tags.shape != pieces.shape or not ((tags >= 0) & (tags < len(TAGS))).all():
             raise UserError(
-                f"tags has the shape {list(tags.shape)} and values from {int(tags.min())} to "
-                f"{int(tags.max())}; for every one of the {list(pieces.shape)} input_ids one of "
-                f"0 to {len(TAGS) - 1} was wanted (places in ggsa.TAGS)."
+                f"tags: expected shape {list(pieces.shape)}, that of input_ids, and values from 0 "
+                f"to {len(TAGS) - 1} (indices into ggsa.TAGS); got shape {list(tags.shape)} and "
+                f"values from {int(tags.min())} to {int(tags.max())}. ggsa.inputs makes them."
             )
         batch = _batch(pieces, tags, given.get("attention_mask"))
-        return (), {**given, **self._laid(encoder, pieces.device, batch)}
+        return (), {**given, **self._masked(encoder, pieces.device, batch)}
 
-    def _laid(self, encoder: PreTrainedModel, device: torch.device, batch: Batch) -> dict[str, Any]:
+    def _mask(self, encoder: PreTrainedModel, device: torch.device) -> Mask:
+        """Return the mask on a device, made once for each."""
         if device not in self.masks:
             self.masks[device] = Mask(self.pattern, device, self.implementation, encoder.config)
-        mask = self.masks[device]
+        return self.masks[device]
+
+    def _masked(
+        self, encoder: PreTrainedModel, device: torch.device, batch: Batch
+    ) -> dict[str, Any]:
+        """Return the inputs that replace those of the encoder."""
+        mask = self._mask(encoder, device)
         if self.implementation != "dense":
             return {"attention_mask": None, **mask.inputs(batch)}
         bias = mask.bias(batch).to(encoder.dtype)  # [batch, 1, query, key]
         if not self.local:
             return {"attention_mask": bias}
-        place = torch.arange(bias.shape[-1], device=device)
-        near = (place[:, None] - place[None, :]).abs() <= encoder.config.sliding_window
+        position = torch.arange(bias.shape[-1], device=device)
+        near = (position[:, None] - position[None, :]).abs() <= encoder.config.sliding_window
         windowed = bias.masked_fill(~near, -torch.inf)
         return {"attention_mask": {"full_attention": bias, LOCAL: windowed}}
 
@@ -162,13 +178,13 @@ def _batch(pieces: Tensor, tags: Tensor, attention_mask: Tensor | None) -> Batch
 
 
 def _restore(encoder: PreTrainedModel, args: tuple, kwargs: dict, output: Any) -> Any:
-    """Put sorted tokens back in their places."""
-    if kwargs.get("plan") is None and kwargs.get("flex") is None:
+    """Restore the order of tokens that were sorted."""
+    if kwargs.get("plan") is None:
         return output
-    place = kwargs["position_ids"].argsort(dim=1)[..., None]  # [batch, token, 1]
+    index = kwargs["position_ids"].argsort(dim=1)[..., None]  # [batch, token, 1]
 
     def restored(states: Tensor) -> Tensor:
-        return states.gather(1, place.expand_as(states))
+        return states.gather(1, index.expand_as(states))
 
     output[UNSORTED] = restored(output[UNSORTED])
     if output.get("hidden_states") is not None:

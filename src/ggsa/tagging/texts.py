@@ -1,0 +1,115 @@
+"""Words and tags of a user's texts; the project's tagger tags those that come without tags.
+
+Texts that come as words with tags need only the packages that a trained model needs. Raw strings
+are split by NLTK and tagged by Stanza, which the extra `pipeline` installs.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ggsa.workspace import paths
+from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
+
+Words = tuple[str, ...]
+
+
+def words_of_texts(texts: Sequence[str | Sequence[str]]) -> list[Words]:
+    """Return the words of every text.
+
+    Args:
+        texts: Strings, which the Treebank tokenizer splits, or lists of words.
+
+    Raises:
+        UserError: If `texts` is a single string or a text has no words.
+    """
+    if isinstance(texts, str):
+        raise UserError(
+            "texts: expected a list of texts, got one string. Put it into a list: [text]."
+        )
+    words = [_split(text) if isinstance(text, str) else tuple(text) for text in texts]
+    for number, row in enumerate(words):
+        if not row:
+            raise UserError(f"texts[{number}]: expected at least one word, got {texts[number]!r}.")
+    return words
+
+
+def tags_of_texts(
+    words: Sequence[Words], tags: Sequence[Sequence[str]] | None = None
+) -> list[list[str]]:
+    """Return one universal tag per word of every text.
+
+    Args:
+        words: The words of every text; see `words_of_texts`.
+        tags: The tags of every text; None has the project's tagger tag them.
+
+    Raises:
+        UserError: If tags do not fit the words, are not universal, or there is no tagger.
+    """
+    if tags is None:
+        return project_tagger()(words) if words else []
+    if isinstance(tags, str) or len(tags) != len(words):
+        raise UserError(
+            f"tags: expected one list of tags per text ({len(words)}), got {tags!r:.80}."
+        )
+    for number, (row, given) in enumerate(zip(words, tags, strict=True)):
+        place = f"tags[{number}]" if len(words) > 1 else "tags"
+        if isinstance(given, str) or len(given) != len(row):
+            raise UserError(
+                f"{place}: expected one tag for each of the {len(row)} words "
+                f"({' '.join(row)[:80]}), got {given!r:.80}."
+            )
+        for tag in given:
+            if tag not in UNIVERSAL_TAGS:
+                raise UserError(
+                    f"{place}: unknown tag {tag}. Expected one of the universal tags: "
+                    f"{', '.join(UNIVERSAL_TAGS)}."
+                )
+    return [list(row) for row in tags]
+
+
+def project_tagger() -> Callable[[Sequence[Words]], list[list[str]]]:
+    """Return the function that tags texts as the corpus was tagged, given their words.
+
+    Raises:
+        UserError: If there is no tagger yet, or Stanza is not installed.
+    """
+    try:  # imported here, because only the extra installs Stanza
+        from ggsa.tagging import tagger
+        from ggsa.workspace import config
+    except ModuleNotFoundError as error:
+        raise _needs_extra(error, "Texts without tags are tagged by Stanza") from error
+    description = paths.TAGGER / "tagger.json"
+    if not description.is_file():
+        raise UserError(
+            f"{paths.TAGGER} has no tagger, so the words have no tags. Run `make repro` first, or "
+            f"give one universal tag per word."
+        )
+    options = config.load().tagger
+    pipeline = _loaded(paths.TAGGER.resolve(), options.batch_size, description.stat().st_mtime_ns)
+    return lambda texts: tagger.tag_texts(pipeline, texts, options.mapping)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(folder: Path, batch_size: int, changed: int) -> Any:
+    """Return Stanza's pipeline; it is loaded again when the tagger has changed."""
+    from ggsa.tagging import tagger
+
+    return tagger.load_tagger(folder, batch_size)
+
+
+def _split(text: str) -> Words:
+    try:  # imported here, because only the extra installs NLTK
+        from ggsa.assets.raw_text import words_of
+    except ModuleNotFoundError as error:
+        raise _needs_extra(error, "Strings are split into words by NLTK") from error
+    return words_of(text)
+
+
+def _needs_extra(error: ModuleNotFoundError, purpose: str) -> UserError:
+    return UserError(
+        f"{purpose}, and {error.name} is not installed. Install the extra, "
+        f"pip install 'ggsa[pipeline]', or give each text as a list of words with one tag per word."
+    )
