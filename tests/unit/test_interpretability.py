@@ -287,6 +287,7 @@ def core(tmp_path, root, monkeypatch):
     for mode, pattern in patterns.items():
         for seed in (1, 2):
             small_models.run(paths.cell(paths.CORE, mode, seed), pattern)
+    small_models.tokenizer(paths.ENCODER)
     count = 4 * len(small_models.WORDS)
     ids = [f"v{i}" for i in range(count)]
     words, tags = 4 * small_models.WORDS, 4 * small_models.TAGGED
@@ -336,8 +337,11 @@ def test_without_treebank_or_hard_mode_a_note_takes_the_place_of_the_measure(cor
 def test_a_treebank_whose_words_the_vocabulary_lacks_is_left_out(core, tmp_path):
     path = tmp_path / "dev.conllu"
     path.write_text(path.read_text().replace("film", "movie"))
-    result = measure.measured(core, SETTINGS, measure.trained, by_tag, path)
-    assert "dependency" not in set(result["measures"]["topic"])
+    grid = core.grid.model_copy(update={"modes": ("hard",), "seeds": (1,)})
+    params = core.model_copy(update={"grid": grid})
+    result = measure.measured(params, SETTINGS, measure.trained, by_tag, path)
+    assert set(result["measures"]["topic"]) == {"sharpness", "rules", "erasure"}
+    assert result["measures"][["sd", "low", "high"]].isna().all(axis=None)  # one seed
     assert result["notes"]["note"].str.contains("the vocabulary lacks words").any()
 
 
