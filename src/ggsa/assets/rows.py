@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ggsa.assets import raw_text
-from ggsa.workspace.errors import UserError
-from ggsa.workspace.errors import unknown
+from ggsa.workspace.errors import UserError, unknown
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 ENDINGS = (*SEPARATORS, ".jsonl", ".ndjson", ".json")

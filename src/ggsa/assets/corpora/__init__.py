@@ -12,8 +12,7 @@ from typing import Any
 
 from ggsa.assets.corpus import Corpus
 from ggsa.workspace.config import Params
-from ggsa.workspace.errors import UserError
-from ggsa.workspace.errors import unknown
+from ggsa.workspace.errors import UserError, unknown
 
 Words = tuple[str, ...]
 

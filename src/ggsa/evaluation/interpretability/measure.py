@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ggsa.assets.corpus import sha256
 from ggsa.evaluation.interpretability import attention, dependency, erasure, sentences, tables
 from ggsa.evaluation.interpretability.dependency import Tree
 from ggsa.evaluation.interpretability.sentences import Sentences, Settings
@@ -18,6 +17,7 @@ from ggsa.model import classifier
 from ggsa.model.classifier import Classifier
 from ggsa.tagging import tagger
 from ggsa.workspace import artifacts, paths
+from ggsa.workspace.checksums import sha256
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import write_table
