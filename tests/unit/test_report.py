@@ -107,6 +107,7 @@ def test_without_substitutes_there_is_no_banner():
 
 def test_one_mode_and_one_seed_on_another_corpus_make_a_report_that_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(workspace(tmp_path, is_sst2=False, modes=("full",), seeds=(13,)))
+    monkeypatch.setattr(rendering, "execute", run_here)
     for name in ("differences", "mcnemar", "verdicts"):
         columns = pd.read_csv(rendered_tables() / f"{name}.csv").columns
         write_table(paths.TABLES / f"{name}.csv", pd.DataFrame(columns=columns))
@@ -244,7 +245,7 @@ def test_a_failure_while_publishing_changes_nothing(publishable, monkeypatch):
 
 
 def fragment_of(study: str, corpus: str) -> str:
-    """Return the chapter of a study, rendered in a kernel."""
+    """Return the chapter of a study."""
     given = {"study": study, "corpus": corpus, "figures": "figures", "figure_dpi": 60}
     given["folder"] = str(studies.results(study, corpus))
     notebook = rendering.execute(paths.NOTEBOOKS / "study.ipynb", given, 120)
@@ -256,7 +257,6 @@ def test_a_kernel_renders_a_study_with_its_arms_differences_and_verdicts(tmp_pat
     publish_everything()
     study = studies.load(CONTROLS[0])
     chapter = fragment_of(*CONTROLS)
-    assert chapter == fragment_of(*CONTROLS)
     for text in (study.title, study.question, "Verdicts", "equivalent within 1.5 pp", "<figure"):
         assert text in chapter
     for arm in study.corpora[CONTROLS[1]].arms:
@@ -265,6 +265,7 @@ def test_a_kernel_renders_a_study_with_its_arms_differences_and_verdicts(tmp_pat
 
 def test_an_archived_study_shows_differences_and_times_and_no_verdict(tmp_path, monkeypatch):
     monkeypatch.chdir(workspace(tmp_path))
+    monkeypatch.setattr(rendering, "execute", run_here)
     write_archive(Path(), "long", "imdb", ("full", "hard", "window"))
     chapter = fragment_of("long", "imdb")
     assert "<figure" in chapter and "time over full" in chapter
@@ -273,7 +274,7 @@ def test_an_archived_study_shows_differences_and_times_and_no_verdict(tmp_path, 
 
 def test_another_corpus_is_published_only_when_asked(tmp_path, monkeypatch):
     monkeypatch.chdir(workspace(tmp_path, is_sst2=False))
-    with pytest.raises(UserError, match="Nothing was published.*any corpus"):
+    with pytest.raises(UserError, match=r"Nothing was published.*any corpus"):
         publish.publish(params_of())
     assert not paths.PUBLISHED.exists()
 
