@@ -67,7 +67,9 @@ def results_block(results: pd.DataFrame, provenance: dict[str, Any]) -> str:
         [
             {
                 "mode": row["mode"],
-                "paper (95% interval)": f"{row['paper']} ({row['paper_interval']})",
+                "paper (95% interval)": row["paper"]
+                if row["paper"] == wording.NONE
+                else f"{row['paper']} ({row['paper_interval']})",
                 "ours (mean ± SD)": row["ours"],
                 "difference (pp)": row["difference"],
                 "95% interval, a new seed": row["interval"],
