@@ -22,8 +22,7 @@ def check() -> None:
     """
     if not (paths.PUBLISHED / "params.yaml").is_file():
         raise UserError(
-            f"{paths.PUBLISHED} holds no published run. Run the check from the root of the "
-            f"repository."
+            f"{paths.PUBLISHED} holds no published run. Run from the root of the repository."
         )
     checks = verification.verify()
     for group in checks:
