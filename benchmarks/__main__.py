@@ -12,8 +12,7 @@ import torch
 
 from benchmarks import attention, layer, memory, step, tagging, texts, timing
 from ggsa.patterns.modes import PatternData, pattern_for
-from ggsa.report import publish
-from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace import artifacts, checksums, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import track
 from ggsa.workspace.tables import write_table
@@ -28,7 +27,8 @@ def main() -> None:
     table = timing.table(rows)
     write_table(paths.BENCHMARK / "results.csv", table)
     artifacts.write_json(paths.BENCHMARK / "machine.json", _machine() | {"seconds": seconds})
-    publish.write_manifest(paths.BENCHMARK / paths.MANIFEST.name, publish.benchmark_files())
+    manifest = paths.BENCHMARK / paths.MANIFEST.name
+    checksums.write_manifest(manifest, checksums.listed_files(manifest))
     timing.show(table)
     print(f"{len(table)} lines in {seconds / 60:.1f} minutes: {paths.BENCHMARK / 'results.csv'}")
 

@@ -23,8 +23,7 @@ from ggsa.model.attention import Mask
 from ggsa.model.attention.dense import dense_attention
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, read_pattern
-from ggsa.report import publish
-from ggsa.workspace import config, paths
+from ggsa.workspace import checksums, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import track
 from ggsa.workspace.tables import write_table
@@ -145,7 +144,8 @@ def main() -> None:
     lines = run(source, {"hard": hard, "window": window}, torch.device("cuda"))
     table = timing.table(lines).assign(tags=f"{texts.REAL}; {torch.cuda.get_device_name()}")
     write_table(out, table)
-    publish.write_manifest(paths.BENCHMARK / paths.MANIFEST.name, publish.benchmark_files())
+    manifest = paths.BENCHMARK / paths.MANIFEST.name
+    checksums.write_manifest(manifest, checksums.listed_files(manifest))
     timing.show(table)
 
 

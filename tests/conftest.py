@@ -49,40 +49,35 @@ def mirror() -> Path:
 
 @pytest.fixture(scope="session")
 def published_workspace(tmp_path_factory) -> Path:
-    """A workspace as the published run left it; what is not published, its counts, is made up."""
-    from finished_run import write_run
-
+    """A workspace with everything published here, and a copy of the published run to write to."""
     published = ROOT / "reports" / "published"
-    if not (published / "metrics.json").is_file():
+    if not (published / "tables" / "differences.csv").is_file():
         pytest.skip("no run is published yet: `make publish` writes reports/published")
     folder = tmp_path_factory.mktemp("published")
-    write_run(folder)
+    (folder / "reports").mkdir()
     for name in ("notebooks", "studies", "DEVIATIONS.md", "params.yaml", "reports/published"):
         (folder / name).symlink_to(ROOT / name)
-    shutil.copytree(published / "tables", folder / "reports/tables", dirs_exist_ok=True)
-    shutil.copyfile(published / "provenance.json", folder / "data/corpus/provenance.json")
-    (folder / "reports/figures").mkdir()
+    shutil.copytree(
+        published, folder / "run", ignore=shutil.ignore_patterns("studies", "benchmark")
+    )
     return folder
 
 
 @pytest.fixture(scope="session")
 def report_page(published_workspace: Path) -> Path:
-    """The report of the published run as today's code makes it, without starting kernels."""
-    from ggsa.report import page, rendering
-    from ggsa.workspace import config, paths
+    """The published page as today's code renders it, without starting kernels."""
+    from ggsa.report import publish, rendering
+    from ggsa.workspace import config
 
-    with contextlib.chdir(published_workspace):
-        params = config.load()
-        told = {name: rendering.notebook_parameters(params, name) for name in rendering.NOTEBOOKS}
-        fragments = {
-            name: rendering.as_fragment(run_here(paths.NOTEBOOKS / f"{name}.ipynb", parameters))
-            for name, parameters in told.items()
-        }
-        paths.REPORT.write_text(page.build(params, fragments), encoding="utf-8")
-    return published_workspace / paths.REPORT
+    with contextlib.chdir(published_workspace), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rendering, "execute", run_here)
+        page = publish.published_page(config.load(Path("run/params.yaml")), Path("run"))
+    path = published_workspace / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
 
 
-def run_here(path: Path, parameters: dict) -> nbformat.NotebookNode:
+def run_here(path: Path, parameters: dict, timeout_seconds: int = 0) -> nbformat.NotebookNode:
     """Return a notebook with its outputs, its cells run in this process."""
     from ggsa.report import sections
 

@@ -1,4 +1,4 @@
-"""A finished run made up here: every table that the report reads, with invented numbers."""
+"""A finished run with invented numbers: every table that the report reads, and its cells."""
 
 import itertools
 from pathlib import Path
@@ -14,11 +14,12 @@ ROWS = {"validation": 872, "test": 1821, "pooled": 2693}
 TAGS = ("ADJ", "ADP", "ADV", "CCONJ", "DET", "NOUN", "PART", "PRON", "PUNCT", "VERB")
 PIECES = (("[CLS]", "[CLS]"), ("the", "DET"), ("act", "NOUN"), ("##ing", "NOUN"), ("is", "VERB"),
           ("not", "PART"), ("bad", "ADJ"), (".", "PUNCT"), ("[SEP]", "[SEP]"))  # fmt: skip
+MACHINE = {"vendor": "Example", "model": "1", "threads": 1, "device": "cpu"}
 PAPER = {"full": 715 / 872, "hard": 715 / 872, "soft": 712 / 872}
 
 
 def allowed(query: str, key: str) -> bool:
-    """A rule table of this file's own, for the look of the figures."""
+    """Return whether an invented rule table allows a pair of tags."""
     pairs = {("ADJ", "NOUN"), ("NOUN", "ADJ"), ("DET", "NOUN"), ("VERB", "NOUN"), ("VERB", "ADV")}
     return query in (key, "[CLS]") or (query, key) in pairs
 
@@ -32,9 +33,9 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
         write_table(root / folder / f"{name}.csv", pd.DataFrame(rows))
 
     runs = [
-        {"mode": m, "seed": s, "split": split, "n": ROWS[split], "accuracy": a,
-         "correct": round(a * ROWS[split]), "wilson_low": a - 0.026, "wilson_high": a + 0.025,
-         "f1": a + 0.004}
+        {"arm": m, "mode": m, "seed": s, "split": split, "n": ROWS[split],
+         "correct": round(a * ROWS[split]), "accuracy": a, "wilson_low": a - 0.026,
+         "wilson_high": a + 0.025, "f1": a + 0.004}
         for m, s, split in itertools.product(modes, seeds, SPLITS)
         for a in [0.811 + random.normal(0, 0.004)]
     ]  # fmt: skip
@@ -47,7 +48,7 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
         on_paper = split == "validation" and mode in PAPER
         paper = PAPER[mode] if on_paper else np.nan
         results.append(
-            {"mode": mode, "split": split, "seeds": len(part), "n": ROWS[split],
+            {"arm": mode, "mode": mode, "split": split, "seeds": len(part), "n": ROWS[split],
              "accuracy_mean": part.mean(), "accuracy_sd": deviation, "accuracy_min": part.min(),
              "accuracy_max": part.max(), "prediction_low": part.mean() - 4.97 * deviation,
              "prediction_high": part.mean() + 4.97 * deviation, "f1_mean": part.mean() + 0.004,
@@ -58,22 +59,18 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
         )  # fmt: skip
     write("results", results)
     others = [mode for mode in modes if mode != "full"]
-    write("comparisons", [
-        {"mode": m, "split": split, "seeds": len(seeds), "difference_points": d,
-         "low_points": d - 1.4, "high_points": d + 1.3, "p": 0.4, "p_holm": 0.8,
-         "descriptive": len(seeds) < 5, "discordant_share": 0.07}
-        for m, split in itertools.product(others, SPLITS) for d in [random.normal(0, 0.4)]
+    write("differences", difference_rows({m: m for m in others}, seeds, random))
+    write("verdicts", verdict_rows({m: m for m in others}, seeds))
+    write("baselines", [
+        {"baseline": name, "split": split, "n": ROWS[split], "accuracy": a,
+         "wilson_low": a - 0.02, "wilson_high": a + 0.02}
+        for (name, a), split in itertools.product(
+            (("majority", 0.51), ("bag of words", 0.815)), SPLITS)
     ])  # fmt: skip
     write("mcnemar", [
         {"mode": m, "seed": s, "split": split, "only_full_right": 31, "only_mode_right": 28,
          "p": 0.79}
         for m, s, split in itertools.product(others, seeds, SPLITS)
-    ])  # fmt: skip
-    write("equivalence", [
-        {"mode": m, "split": "pooled", "n": 2693, "margin_points": 1.5, "difference_points": -0.2,
-         "low90_points": -1.1, "high90_points": 0.7, "p_lower": 0.01, "p_upper": 0.02, "p": 0.02,
-         "p_holm": 0.04, "equivalent": m == "hard", "smallest_margin_points": 1.31}
-        for m in others
     ])  # fmt: skip
     costs = {"attention_flops": 4.4e8, "full_attention_flops": 1.3e9, "model_flops": 1.7e10}
     write("cost", [
@@ -158,7 +155,7 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
     )
     substitutes = ["The encoder starts from random weights, not from prajjwal1/bert-tiny."]
     if not is_sst2:
-        substitutes.insert(0, "SST-2 could not be had; the probe corpus takes its place.")
+        substitutes.insert(0, "SST-2 is unavailable; the probe corpus replaces it.")
     provenance = {
         "is_sst2": is_sst2,
         "corpus": {"name": "sst2" if is_sst2 else "probe", "source": "mirror", "revision": None,
@@ -175,10 +172,100 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
     for mode in modes:
         artifacts.write_json(root / paths.rule_table(mode), {"mode": mode, "tags": [], "bias": []})
         for seed in seeds:
-            write_table(
-                root / paths.cell("core", mode, seed) / "predictions.parquet",
-                pd.DataFrame(
-                    {"split": ["validation"] * 2, "id": ["v0", "v1"], "label": [0, 1],
-                     "logits": [[0.5, -0.5], [-1.0, 1.0]], "words": [["a", "secret"]] * 2}
-                ),
-            )  # fmt: skip
+            write_cell(root / paths.cell("core", mode, seed), mode, seed)
+
+
+def write_cell(folder: Path, arm: str, seed: int, mode: str = "", rows: dict | None = None) -> None:
+    """Write the files of one finished cell, with predictions drawn from its name and seed."""
+    random = np.random.default_rng(seed + sum(arm.encode()))
+    parts = []
+    for split, count in (rows or {"validation": 30, "test": 40}).items():
+        logits = [list(row) for row in random.normal(size=(count, 2))]
+        labels = np.arange(count) % 2
+        parts.append(
+            pd.DataFrame({"split": split, "id": range(count), "label": labels, "logits": logits})
+        )
+    write_table(folder / "predictions.parquet", pd.concat(parts))
+    write_table(
+        folder / "history.csv",
+        pd.DataFrame({"step": [1], "epoch": [1.0], "loss": [0.7], "selection_accuracy": [0.5]}),
+    )
+    summary = {"recipe": "from_scratch", "train_sentences": 9, "steps": 1, "checkpoint": "last",
+               "best_step": 1, "selection_accuracy": 0.5, "parameters": 10}  # fmt: skip
+    about = {"arm": arm, "mode": mode or arm, "seed": seed, "settings": {"max_pieces": 128},
+             "pattern_sha256": "ab" * 32, "data_sha256": "cd" * 32, "machine": MACHINE,
+             "summary": summary, "taken_from": None}  # fmt: skip
+    artifacts.write_json(folder / "cell.json", about)
+
+
+def difference_rows(arms: dict[str, str], seeds: tuple, random: np.random.Generator) -> list[dict]:
+    """Return rows of differences.csv of arms (with their modes) against full."""
+    return [
+        {"arm": arm, "reference": "full", "split": split, "seeds": len(seeds), "n": ROWS[split],
+         "difference_points": d, "low_points": d - 1.4, "high_points": d + 1.3, "p": 0.4,
+         "bootstrap_low_points": d - 1.2, "bootstrap_high_points": d + 1.1,
+         "smallest_points": 2.1, "discordant_share": 0.07}
+        for arm, split in itertools.product(arms, SPLITS) for d in [random.normal(0, 0.4)]
+    ]  # fmt: skip
+
+
+def verdict_rows(arms: dict[str, str], seeds: tuple) -> list[dict]:
+    """Return rows of verdicts.csv of arms against full; hard is equivalent, others inconclusive."""
+    return [
+        {"family": "accuracy is kept", "question": f"{arm} keeps full's accuracy",
+         "kind": "equivalence", "arm": arm, "reference": "full", "seeds": len(seeds), "n": 2693,
+         "margin_points": 1.5, "difference_points": -0.2, "low_points": -1.1, "high_points": 0.7,
+         "level": 0.9, "p": 0.02, "p_holm": 0.04, "smallest_points": 1.31,
+         "verdict": "equivalent within 1.5 pp" if arm == "hard" else "inconclusive"}
+        for arm in arms
+    ]  # fmt: skip
+
+
+def write_study(root: Path, name: str, corpus: str, arms: dict[str, str], seeds: tuple) -> None:
+    """Write the tables of a published study on a corpus.
+
+    Args:
+        root: Of the workspace.
+        name: Of the study.
+        corpus: Its corpus.
+        arms: The mode of every arm.
+        seeds: Its seeds.
+    """
+    random = np.random.default_rng(5)
+    folder = root / paths.RESULTS / name / corpus
+    tables = {
+        "arms": [
+            {"arm": arm, "mode": mode, "split": split, "seeds": len(seeds), "n": ROWS[split],
+             "accuracy_mean": 0.8, "accuracy_sd": 0.01, "accuracy_min": 0.79, "accuracy_max": 0.81,
+             "prediction_low": 0.77, "prediction_high": 0.83, "f1_mean": 0.8, "f1_sd": 0.01,
+             "density": 0.34}
+            for (arm, mode), split in itertools.product(arms.items(), SPLITS)
+        ],
+        "differences": difference_rows({a: m for a, m in arms.items() if a != "full"}, seeds, random),
+        "verdicts": verdict_rows({a: m for a, m in arms.items() if a != "full"}, seeds),
+    }  # fmt: skip
+    for table, rows in tables.items():
+        write_table(folder / "tables" / f"{table}.csv", pd.DataFrame(rows))
+    cells = [f"{arm}-{seed}" for arm in arms for seed in seeds]
+    write_table(folder / "seconds.csv", pd.DataFrame({"cell": cells, "seconds": 60.0}))
+
+
+def write_archive(root: Path, name: str, corpus: str, arms: tuple) -> None:
+    """Write a study of an earlier version: differences and times, no cells of today's format."""
+    folder = root / paths.RESULTS / name / corpus / "tables"
+    rows = [
+        {"base": corpus, "arm": arm, "study": name, "mode": arm, "split": split, "density": 0.3,
+         "seeds": 3, "n": ROWS[split], "accuracy_mean": 0.88, "accuracy_sd": 0.003,
+         "difference_points_to_full": np.nan if arm == "full" else -0.2,
+         "low_points_to_full": np.nan if arm == "full" else -0.9,
+         "high_points_to_full": np.nan if arm == "full" else 0.5}
+        for arm, split in itertools.product(arms, SPLITS)
+    ]  # fmt: skip
+    write_table(folder / "arms.csv", pd.DataFrame(rows))
+    times = [
+        {"length": n, "documents": 9, "what": "training step", "mode": arm,
+         "seconds_per_document": 0.02, "ratio": 0.9, "ratio_low": 0.8, "ratio_high": 1.0,
+         "rounds": 3, "density": 0.3, "peak_mib": np.nan}
+        for arm, n in itertools.product(arms, (512, 2048))
+    ]  # fmt: skip
+    write_table(folder / "times.csv", pd.DataFrame(times))

@@ -20,7 +20,7 @@ PIECES = """() => [...document.querySelectorAll("#explorer .piece")].map((piece)
 
 @pytest.fixture(scope="module")
 def table(published_workspace) -> pd.DataFrame:
-    return pd.read_csv(published_workspace / "reports/tables/attention_examples.csv")
+    return pd.read_csv(published_workspace / "run/tables/attention_examples.csv")
 
 
 @pytest.fixture

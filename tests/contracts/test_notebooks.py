@@ -1,23 +1,43 @@
-"""The notebooks as committed: thin, without outputs, and told only what they know."""
+"""The notebooks as committed: short, without outputs, and given only parameters that they have."""
 
 import nbformat
 import papermill
 import pytest
 
 from ggsa.report import rendering
-from ggsa.workspace import config, paths
+from ggsa.training import studies
+from ggsa.workspace import paths
 
 NAMES = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
 EXECUTION_METADATA = {"papermill", "execution", "collapsed", "trusted"}
-MOST_LINES = 16
+MOST_LINES = 24
 
 
 def read(name):
     return nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", as_version=4)
 
 
-def test_the_report_renders_exactly_the_notebooks_of_the_folder():
-    assert sorted(rendering.NOTEBOOKS) == NAMES
+@pytest.fixture
+def chapters(tmp_path, monkeypatch) -> list[rendering.Chapter]:
+    """Every chapter of a page for which everything is published."""
+    for name in ("BENCHMARK", "RESULTS"):
+        monkeypatch.setattr(paths, name, tmp_path / name)
+    name = studies.names()[0]
+    corpus = next(iter(studies.load(name).corpora))
+    folders = [tmp_path / "BENCHMARK", paths.interpretability("sst2")]
+    for folder in (*folders, studies.results(name, corpus) / "tables"):
+        folder.mkdir(parents=True)
+        (folder / "results.csv").touch()
+    run = rendering.Run(
+        *(tmp_path / part for part in ("tables", "statistics", "p.json", "figures"))
+    )
+    return rendering.published_chapters(run, 60)
+
+
+def test_the_published_page_renders_exactly_the_notebooks_of_the_folder(chapters):
+    assert {chapter.notebook for chapter in chapters} == set(NAMES)
+    names = [chapter.name for chapter in chapters]
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,9 +65,10 @@ def test_a_notebook_is_committed_without_outputs_and_traces_of_a_run(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_knows_every_parameter_that_it_is_given(name):
+def test_a_notebook_knows_every_parameter_that_it_is_given(name, chapters):
     known = papermill.inspect_notebook(str(paths.NOTEBOOKS / f"{name}.ipynb"))
-    assert set(known) == set(rendering.notebook_parameters(config.load(), name))
+    given = [chapter.parameters for chapter in chapters if chapter.notebook == name]
+    assert given and all(set(known) == set(parameters) for parameters in given)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""The whole page of the published run: every figure explained, every link with a target."""
+"""The published page: every figure has a caption, every link a target."""
 
 import re
 from html.parser import HTMLParser
@@ -11,6 +11,7 @@ from ggsa.patterns.modes import MODES
 from ggsa.report import style
 
 SECTIONS = Path(__file__).parents[2] / "src/ggsa/report/sections"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 VOID = {"meta", "link", "img", "br", "hr", "input", "col"}
 
 
@@ -50,12 +51,12 @@ def test_every_figure_has_an_anchor_an_alternative_text_and_a_caption(html):
         assert len(caption.group(1).split()) >= 8, caption.group(1)
 
 
-def test_every_image_stands_in_a_figure(html):
+def test_every_image_is_in_a_figure(html):
     outside = re.sub(r"<figure\b.*?</figure>", "", html, flags=re.DOTALL)
     assert "<img" not in outside
 
 
-def test_every_internal_link_has_a_target_and_no_anchor_stands_twice(html):
+def test_every_internal_link_has_a_target_and_no_anchor_is_duplicated(html):
     anchors = [attributes["id"] for _, attributes in Tags(html).found if "id" in attributes]
     links = {
         attributes["href"][1:]
@@ -86,7 +87,7 @@ def test_the_policy_of_the_page_forbids_every_request(html):
 
 
 def test_only_the_style_names_a_color_and_no_two_modes_share_one():
-    for path in SECTIONS.rglob("*.py"):
+    for path in (*SECTIONS.rglob("*.py"), *NOTEBOOKS.glob("*.ipynb")):
         assert not re.findall(r"[\"']#[0-9a-fA-F]{6}", path.read_text(encoding="utf-8")), path
     colors = [mode.color for mode in MODES.values()]
     assert len(set(colors)) == len(colors) == len({mode.marker for mode in MODES.values()})

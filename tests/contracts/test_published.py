@@ -9,26 +9,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ggsa.report import publish, tables
-from ggsa.workspace import config, paths
-from ggsa.workspace.artifacts import PREDICTION_COLUMNS
+from ggsa.report import readme, tables
+from ggsa.workspace import checksums, config, paths
+from ggsa.workspace.tables import PREDICTION_COLUMNS
 
 LONG_ENOUGH = 8  # words; shorter phrases are anybody's
 
 pytestmark = pytest.mark.skipif(
-    not (paths.PUBLISHED / "metrics.json").is_file(),
+    not (paths.PUBLISHED / "tables" / "differences.csv").is_file(),
     reason="no run is published yet: `make publish` writes reports/published",
 )
 
 
-def provenance() -> dict:
-    return json.loads((paths.PUBLISHED / "provenance.json").read_text(encoding="utf-8"))
-
-
-def test_the_table_of_the_readme_is_the_published_one():
-    readme = publish.README.read_text(encoding="utf-8")
-    results = tables.read(paths.PUBLISHED / "tables", "results")
-    assert publish.block_of(readme) == publish.readme_block(results, provenance())
+def test_the_tables_of_the_readme_are_the_published_ones():
+    text = readme.README.read_text(encoding="utf-8")
+    for name, block in readme.blocks(paths.PUBLISHED).items():
+        assert readme.block_of(text, name) == block
 
 
 def test_the_published_metrics_are_those_of_the_published_table():
@@ -42,11 +38,11 @@ def test_the_published_metrics_are_those_of_the_published_table():
 def test_every_published_run_has_predictions_without_text_that_give_its_accuracy():
     runs = tables.read(paths.PUBLISHED / "tables", "runs")
     folder = paths.PUBLISHED / "runs"
-    assert {path.stem for path in folder.iterdir()} == set(
+    assert {path.name for path in folder.iterdir()} == set(
         runs["mode"] + "-" + runs["seed"].astype(str)
     )
     for row in runs[runs["split"] == "validation"].itertuples():
-        predictions = pd.read_parquet(folder / f"{row.mode}-{row.seed}.parquet")
+        predictions = pd.read_parquet(folder / f"{row.mode}-{row.seed}" / "predictions.parquet")
         assert tuple(predictions) == PREDICTION_COLUMNS
         part = predictions[predictions["split"] == "validation"]
         guesses = [int(logits[1] > logits[0]) for logits in part["logits"]]
@@ -58,7 +54,8 @@ def test_published_parameters_are_valid_and_are_of_the_published_grid():
     runs = tables.read(paths.PUBLISHED / "tables", "runs")
     assert set(runs["mode"]) == set(params.grid.modes)
     assert set(runs["seed"]) == set(params.grid.seeds)
-    assert {path.stem for path in (paths.PUBLISHED / "rules").iterdir()} == set(params.grid.modes)
+    patterns = (paths.PUBLISHED / "rules").glob("*.json")
+    assert {path.stem for path in patterns} == set(params.grid.modes)
 
 
 def test_published_pages_hold_no_sentence_of_sst2():
@@ -68,7 +65,7 @@ def test_published_pages_hold_no_sentence_of_sst2():
         for path in sorted(paths.PUBLISHED.rglob("*"))
         if path.suffix in (".html", ".md", ".csv", ".json", ".yaml")
     }
-    texts[publish.README] = words_of(publish.README)
+    texts[readme.README] = words_of(readme.README)
     for path, words in texts.items():
         known = set(zip(*(words[start:] for start in range(LONG_ENOUGH)), strict=False))
         found = [" ".join(s) for s in sentences if tuple(s[:LONG_ENOUGH]) in known]
@@ -100,5 +97,5 @@ def test_the_manifest_of_the_studies_is_up_to_date():
     lines = paths.STUDIES_MANIFEST.read_text(encoding="utf-8").splitlines()
     recorded = dict(reversed(line.split("  ", 1)) for line in lines)
     folder = paths.STUDIES_MANIFEST.parent
-    found = {p.relative_to(folder).as_posix(): publish.sha256(p) for p in publish.study_files()}
-    assert recorded == found
+    files = checksums.listed_files(paths.STUDIES_MANIFEST)
+    assert recorded == {p.relative_to(folder).as_posix(): checksums.sha256(p) for p in files}

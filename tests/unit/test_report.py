@@ -1,4 +1,4 @@
-"""The report on a small run made up here: same bytes twice, nothing loaded, failures kept."""
+"""The report on a small invented run: same bytes twice, nothing loaded, failures kept."""
 
 import json
 import os
@@ -9,11 +9,14 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from finished_run import MODES, SEEDS, write_run
+import yaml
+from conftest import run_here
+from finished_run import MODES, SEEDS, write_archive, write_run, write_study
 
 from ggsa import report
-from ggsa.report import publish, rendering, summary, wording
-from ggsa.workspace import config, paths
+from ggsa.report import publish, readme, rendering, summary, wording
+from ggsa.training import studies
+from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import PREDICTION_COLUMNS, write_table
 
@@ -30,7 +33,10 @@ def params_of(modes: tuple = MODES, seeds: tuple = SEEDS) -> config.Params:
 def workspace(folder: Path, **run) -> Path:
     write_run(folder, **run)
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    (folder / "studies").symlink_to(ROOT / "studies")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["grid"] = {"modes": list(MODES), "seeds": list(SEEDS)}
+    artifacts.write_text(folder / paths.PARAMS, yaml.safe_dump(params))
     return folder
 
 
@@ -101,7 +107,8 @@ def test_without_substitutes_there_is_no_banner():
 
 def test_one_mode_and_one_seed_on_another_corpus_make_a_report_that_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(workspace(tmp_path, is_sst2=False, modes=("full",), seeds=(13,)))
-    for name in ("comparisons", "mcnemar", "equivalence"):
+    monkeypatch.setattr(rendering, "execute", run_here)
+    for name in ("differences", "mcnemar", "verdicts"):
         columns = pd.read_csv(rendered_tables() / f"{name}.csv").columns
         write_table(paths.TABLES / f"{name}.csv", pd.DataFrame(columns=columns))
     report.render(params_of(modes=("full",), seeds=(13,)))
@@ -143,40 +150,144 @@ def test_a_cell_that_takes_too_long_is_stopped_with_a_user_error(tmp_path, monke
     assert (paths.FAILED_NOTEBOOKS / "endless.ipynb").is_file()
 
 
-def test_publishing_copies_the_run_without_text_and_writes_the_readme(rendered, monkeypatch):
-    monkeypatch.chdir(rendered[0])
-    publish.README.write_text(f"# Title\n\n{publish.BEGIN}\nold\n{publish.END}\n\nRest.\n")
+def test_the_page_of_this_run_is_the_same_whatever_is_published(rendered, tmp_path, monkeypatch):
+    """No stage reads reports/published."""
+    shutil.copytree(rendered[0], tmp_path / "run", symlinks=True)
+    monkeypatch.chdir(tmp_path / "run")
+    publish_everything()
+    monkeypatch.setattr(rendering, "execute", run_here)
+    report.render(params_of())
+    with_published = paths.REPORT.read_bytes()
+    shutil.rmtree(paths.PUBLISHED)
+    report.render(params_of())
+    assert paths.REPORT.read_bytes() == with_published
+    assert b"In seconds" not in with_published and b'id="study-' not in with_published
+
+
+CONTROLS = "controls", "probe"
+"""A study of this repository, to which tables are invented here."""
+
+
+def publish_everything() -> None:
+    """Write what other commands publish: the benchmark, a study and an archived study."""
+    study = studies.load(CONTROLS[0])
+    plan = study.corpora[CONTROLS[1]]
+    arms = {arm: study.mode(arm) for arm in ("full", *plan.arms)}
+    write_study(Path(), *CONTROLS, arms, plan.seeds)
+    write_archive(Path(), "long", "imdb", ("full", "hard", "window"))
+    shutil.copytree(ROOT / paths.BENCHMARK, paths.BENCHMARK)
+
+
+@pytest.fixture
+def publishable(tmp_path, monkeypatch) -> None:
+    """A finished run beside a benchmark and two published studies; notebooks run in-process."""
+    monkeypatch.chdir(workspace(tmp_path))
+    monkeypatch.setattr(rendering, "execute", run_here)
+    publish_everything()
+    marks = "\n".join(mark for name in readme.BLOCKS for mark in readme.marks(name))
+    readme.README.write_text(f"# Title\n\n{marks}\n\nRest.\n")
+
+
+def published_files() -> dict[str, bytes]:
+    files = [path for path in paths.PUBLISHED.rglob("*") if path.is_file()]
+    return {str(path): path.read_bytes() for path in [*files, readme.README]}
+
+
+def test_publishing_copies_the_run_without_text_and_writes_the_readme(publishable):
     publish.publish(params_of())
-    published = paths.PUBLISHED / "runs/hard-42.parquet"
-    assert tuple(pd.read_parquet(published)) == PREDICTION_COLUMNS
-    found = {path.name for path in paths.PUBLISHED.iterdir()}
-    assert found == {"report.html", "tables", "figures", "metrics.json", "provenance.json",
-                     "rules", "params.yaml", "runs", "SHA256SUMS"}  # fmt: skip
-    readme = publish.README.read_text(encoding="utf-8")
-    assert readme.startswith("# Title\n") and readme.endswith("\n\nRest.\n") and "old" not in readme
-    assert "compatible" in publish.block_of(readme)
+    cell = paths.PUBLISHED / "runs" / "hard-42"
+    assert {path.name for path in cell.iterdir()} == {
+        "predictions.parquet", "history.csv", "cell.json"
+    }  # fmt: skip
+    assert tuple(pd.read_parquet(cell / "predictions.parquet")) == PREDICTION_COLUMNS
+    names = {path.name for path in paths.PUBLISHED.iterdir()}
+    assert names == {"report.html", "tables", "figures", "metrics.json", "provenance.json", "rules",
+                     "params.yaml", "runs", "SHA256SUMS", "studies", "benchmark"}  # fmt: skip
+    text = readme.README.read_text(encoding="utf-8")
+    assert text.startswith("# Title\n") and text.endswith("\n\nRest.\n")
+    assert "compatible" in readme.block_of(text, "results")
+    assert "equivalent within 1.5 pp" in readme.block_of(text, "verdicts")
+
+
+def test_publishing_twice_in_one_pass_gives_identical_bytes(publishable):
     publish.publish(params_of())
-    assert publish.README.read_text(encoding="utf-8") == readme
+    first = published_files()
+    publish.publish(params_of())
+    assert published_files() == first
+
+
+def test_the_published_page_has_the_measured_times_and_a_chapter_for_each_study(publishable):
+    publish.publish(params_of())
+    page = (paths.PUBLISHED / "report.html").read_text(encoding="utf-8")
+    for anchor in ("times-in-seconds", "study-controls-probe", "study-long-imdb", "studies"):
+        assert f'id="{anchor}"' in page
+    anchors = re.findall(r'\bid="([^"]+)"', page)
+    assert len(anchors) == len(set(anchors))
+    assert "publishing-" not in page
+
+
+def test_a_failure_while_publishing_changes_nothing(publishable, monkeypatch):
+    publish.publish(params_of())
+    before = published_files()
+    results = pd.read_csv(paths.TABLES / "results.csv")
+    write_table(paths.TABLES / "results.csv", results.assign(accuracy_mean=0.5))
+
+    def fail(path: Path, *given):
+        if path.stem == "study":
+            raise UserError("the last notebook fails")
+        return run_here(path, *given)
+
+    monkeypatch.setattr(rendering, "execute", fail)
+    with pytest.raises(UserError, match="the last notebook"):
+        publish.publish(params_of())
+    assert published_files() == before
+    assert not [path for path in paths.PUBLISHED.parent.iterdir() if "publishing" in path.name]
+
+
+def fragment_of(study: str, corpus: str) -> str:
+    """Return the chapter of a study."""
+    given = {"study": study, "corpus": corpus, "figures": "figures", "figure_dpi": 60}
+    given["folder"] = str(studies.results(study, corpus))
+    notebook = rendering.execute(paths.NOTEBOOKS / "study.ipynb", given, 120)
+    return rendering.as_fragment(rendering.stripped(notebook, study))
+
+
+def test_a_kernel_renders_a_study_with_its_arms_differences_and_verdicts(tmp_path, monkeypatch):
+    monkeypatch.chdir(workspace(tmp_path))
+    publish_everything()
+    study = studies.load(CONTROLS[0])
+    chapter = fragment_of(*CONTROLS)
+    for text in (study.title, study.question, "Verdicts", "equivalent within 1.5 pp", "<figure"):
+        assert text in chapter
+    for arm in study.corpora[CONTROLS[1]].arms:
+        assert f">{arm}<" in chapter
+
+
+def test_an_archived_study_shows_differences_and_times_and_no_verdict(tmp_path, monkeypatch):
+    monkeypatch.chdir(workspace(tmp_path))
+    monkeypatch.setattr(rendering, "execute", run_here)
+    write_archive(Path(), "long", "imdb", ("full", "hard", "window"))
+    chapter = fragment_of("long", "imdb")
+    assert "<figure" in chapter and "time over full" in chapter
+    assert "states no verdict" in chapter and "equivalent" not in chapter
 
 
 def test_another_corpus_is_published_only_when_asked(tmp_path, monkeypatch):
     monkeypatch.chdir(workspace(tmp_path, is_sst2=False))
-    publish.README.write_text(f"{publish.BEGIN}\n{publish.END}\n")
-    with pytest.raises(UserError, match="--any-corpus"):
+    with pytest.raises(UserError, match=r"Nothing was published.*any corpus"):
         publish.publish(params_of())
     assert not paths.PUBLISHED.exists()
 
 
 def test_a_run_of_another_grid_is_not_published(tmp_path, monkeypatch):
     monkeypatch.chdir(workspace(tmp_path))
-    publish.README.write_text(f"{publish.BEGIN}\n{publish.END}\n")
     with pytest.raises(UserError, match="full-99"):
         publish.publish(params_of(seeds=(*SEEDS, 99)))
 
 
 def test_a_readme_without_marks_is_refused_before_anything_is_published(tmp_path, monkeypatch):
     monkeypatch.chdir(workspace(tmp_path))
-    publish.README.write_text("# Title\n")
+    readme.README.write_text("# Title\n")
     with pytest.raises(UserError, match="results:begin"):
         publish.publish(params_of())
     assert not paths.PUBLISHED.exists()
@@ -189,7 +300,7 @@ def test_the_summary_shows_banner_table_and_path(tmp_path, monkeypatch):
     assert text.endswith(str(Path("reports/report.html").resolve()))
 
 
-def test_a_minus_sign_never_stands_before_nought():
+def test_zero_has_no_minus_sign():
     assert wording.points(-0.001) == "0.00"
     assert wording.points(-0.34) == "−0.34"
     assert wording.points(float("nan")) == wording.NONE
@@ -204,21 +315,22 @@ def test_the_abstract_names_every_verdict_once():
         {"statement": ["accuracy, full", "attention is easier to interpret", "work is lower"],
          "verdict": ["reproduced", "not measured", "partly supported"]}
     )  # fmt: skip
-    assert wording.verdicts(results, claims) == (
-        "By the rules fixed beforehand, the published accuracy is reproduced for full and soft and "
+    assert wording.claim_verdicts(results, claims) == (
+        "By the rules fixed before any result, the published accuracy is reproduced for full and soft and "
         "not reproduced for hard, that attention is easier to interpret is not measured and that "
         "work is lower is partly supported."
     )
-    assert wording.verdicts(results.assign(verdict=""), claims.assign(verdict="")) == ""
+    assert wording.claim_verdicts(results.assign(verdict=""), claims.assign(verdict="")) == ""
 
 
-def test_the_abstract_says_not_shown_where_equivalence_failed(tmp_path):
+def test_the_abstract_takes_the_verdict_words_from_the_table(tmp_path):
     write_run(tmp_path)
     read = {name: pd.read_csv(tmp_path / paths.TABLES / f"{name}.csv")
-            for name in ("results", "comparisons", "equivalence", "cost")}  # fmt: skip
+            for name in ("results", "differences", "verdicts", "cost")}  # fmt: skip
     provenance = json.loads((tmp_path / paths.provenance()).read_text())
-    said = " ".join(wording.abstract(*read.values(), provenance))
-    assert "was shown for hard but could not be shown for soft" in said
-    read["equivalence"]["equivalent"] = False
-    said = " ".join(wording.abstract(*read.values(), provenance))
-    assert "could not be shown for hard or soft" in said and "was shown for" not in said
+    text = " ".join(wording.abstract(*read.values(), provenance))
+    assert "hard keeps full's accuracy: equivalent within 1.5 pp" in text
+    assert "soft keeps full's accuracy: inconclusive" in text
+    read["verdicts"]["verdict"] = "inconclusive: no headroom"
+    text = " ".join(wording.abstract(*read.values(), provenance))
+    assert "equivalent" not in text and text.count("inconclusive: no headroom") == 2

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from interrupts import takes_interrupts
 
-from ggsa.report import summary, times
+from ggsa.report import summary
 from ggsa.workspace import config
 from ggsa.workspace.progress import duration, interrupt_message, note_kept, progress_bar, track
 
@@ -103,20 +103,20 @@ def test_the_times_are_of_the_last_run_of_each_stage(tmp_path: Path) -> None:
         "half a li"
     )
     grid = config.Grid(modes=("full", "hard", "soft"), seeds=(1,))
-    table = times.text(grid, times.read(path), since=100)
+    table = summary.times_text(grid, summary.stage_runs(path), since=100)
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in table.splitlines()}
     assert rows["download"] == "taken from the cache not rerun"
     assert rows["tag"] == "1 min 39 s not rerun"
     assert rows["rules"] == "3 s ran"
     assert rows["train"] == (
-        "3 min 00 s: 2 of 3 cells noted, 1 min 30 s each 1 of 3 cells ran"
+        "3 min 00 s: 2 of 3 cells timed, 1 min 30 s each 1 of 3 cells ran"
     )  # fmt: skip
     assert max(map(len, table.splitlines())) <= 100
-    assert "this time" not in times.text(grid, times.read(path))
+    assert "this time" not in summary.times_text(grid, summary.stage_runs(path))
 
 
 def test_the_summary_names_every_stage_of_the_graph() -> None:
-    assert [*times.STAGES] == [*yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]]
+    assert [*summary.STAGES] == [*yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]]
 
 
 def test_the_verdicts_on_the_claims_fit_the_terminal() -> None:

@@ -1,4 +1,4 @@
-"""What `make verify` finds in a small published run, made here by the functions that publish."""
+"""What `make verify` reports on a small published run, written by the functions that publish."""
 
 import hashlib
 import shutil
@@ -6,29 +6,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from dvc_data.hashfile.hash_info import HashInfo
-from dvc_data.hashfile.tree import Tree
+from finished_run import write_cell
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ggsa.evaluation import answers, core, cost, outcomes
-from ggsa.patterns.pattern import Pattern
-from ggsa.report import publish, tables, verification
+from ggsa.evaluation import cells, comparisons, core
+from ggsa.report import publish, readme, verification
 from ggsa.report.verification import __main__ as command
 from ggsa.report.verification import recorded, rederived
-from ggsa.workspace import artifacts, config, paths
+from ggsa.training import studies
+from ggsa.workspace import artifacts, checksums, config, paths
 from ggsa.workspace.tables import write_table
-from ggsa.workspace.vocabulary import TAGS
 
 ROOT = Path(__file__).parents[2]
 MODES, SEEDS, ROWS = ("full", "hard", "soft"), (1, 2), {"validation": 30, "test": 40}
-PLAN, CELLS = (paths.RESULTS / "controls/sst2" / name for name in ("plan", "cells"))
-LOCK = paths.STUDIES / "controls" / "dvc.lock"
-DERIVED = [name for name in rederived.TABLES if name != "cost"]
+STUDY, CORPUS = "controls", "probe"
+FOLDER = paths.RESULTS / STUDY / CORPUS
+RUNS, TABLES = paths.PUBLISHED / "runs", paths.PUBLISHED / "tables"
+DERIVED = ("runs", "arms", "differences", "verdicts", "mcnemar", "confusion", "results")
 in_a_fresh_copy = settings(
     max_examples=12,
     deadline=None,
@@ -37,101 +35,87 @@ in_a_fresh_copy = settings(
 )
 
 
-def write_predictions(path, seed):
-    generator, parts = np.random.default_rng(seed), []
-    for split, rows in ROWS.items():
-        labels = np.arange(rows) % 2
-        logits = [list(row) for row in generator.normal(size=(rows, 2))]
-        content = {"split": split, "id": np.arange(rows), "label": labels, "logits": logits}
-        parts.append(pd.DataFrame(content))
-    write_table(path, pd.concat(parts))
-
-
-def pattern(mode):
-    bias = np.zeros((len(TAGS), len(TAGS)), np.float32)
-    if mode == "hard":
-        bias[:] = np.where(np.eye(len(TAGS)), 0, -np.inf)
-    return Pattern(mode=mode, tags=TAGS, bias=bias)
-
-
 def write_core():
+    """Publish a run of core with invented predictions and counts."""
     content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     content["grid"] = {"modes": list(MODES), "seeds": list(SEEDS)}
     content["evaluate"]["bootstrap_samples"] = 100
     for path in (paths.PARAMS, paths.PUBLISHED / "params.yaml"):
         artifacts.write_text(path, yaml.safe_dump(content))
-    params = config.parse(content)
+    params = config.load()
     encoder = {"checkpoint": None, "pretrained": False, "is_paper_checkpoint": False}
-    encoder["source"] = "from_scratch"
-    corpus = {"name": "sst2", "source": "mirror"}
-    provenance = {"is_sst2": True, "corpus": corpus, "encoder": encoder, "substitutes": []}
+    provenance = {
+        "is_sst2": True, "corpus": {"name": "sst2", "source": "mirror"},
+        "encoder": {**encoder, "source": "from_scratch"}, "substitutes": [],
+    }  # fmt: skip
     artifacts.write_json(paths.PUBLISHED / "provenance.json", provenance)
-    for number, (mode, seed) in enumerate((m, s) for m in MODES for s in SEEDS):
-        write_predictions(rederived.prediction_file(mode, seed), number)
-
-    found = outcomes.outcomes_of(params.grid, rederived.prediction_file)
-    generator = np.random.default_rng(0)
-    counts = {split: generator.integers(0, 3, (rows, len(TAGS))) for split, rows in ROWS.items()}
-    counts[outcomes.POOLED] = np.concatenate(list(counts.values()))
-    sizes = cost.Architecture(layers=2, hidden=16, feed_forward=32)
-    made = core.prediction_tables(found, params.evaluate)
-    made["cost"] = core.cost_table({m: pattern(m) for m in MODES}, counts, sizes)
-    setting = core.setting_of(provenance)
-    made |= core.concluding_tables(made, setting)
-    notes = core.table_notes(params.grid, params.rules, setting, list(found))
+    for mode in MODES:
+        for seed in SEEDS:
+            write_cell(RUNS / f"{mode}-{seed}", mode, seed, rows=ROWS)
+    counted = {"attention_flops": 300, "full_attention_flops": 900, "model_flops": 8400}
+    costs = [
+        {"mode": mode, "split": split, "pairs": 900, "allowed_pairs": 300, **counted,
+         "full_model_flops": 9000}
+        for split in (*ROWS, "pooled") for mode in MODES
+    ]  # fmt: skip
+    costs = rederived.with_exact_shares(pd.DataFrame(costs))
+    study = studies.core(params)
+    results = cells.read_results(study, *study.corpora, RUNS)
+    made = core.derived_tables(results, costs, None, params, provenance)
     for name, table in made.items():
-        write_table(rederived.COMPUTED_TABLES / f"{name}.csv", table)
-        if name in core.IN_MARKDOWN:
-            text = core.markdown(table, notes.get(name, []))
-            artifacts.write_text(rederived.COMPUTED_TABLES / f"{name}.md", text)
-    metrics = core.metrics(made["results"], provenance)
-    artifacts.write_json(paths.PUBLISHED / "metrics.json", metrics)
+        write_table(TABLES / f"{name}.csv", table)
+    for name, text in core.markdown_tables(made, params, provenance).items():
+        artifacts.write_text(TABLES / name, text)
+    artifacts.write_json(
+        paths.PUBLISHED / "metrics.json", core.metrics(made["results"], provenance)
+    )
     artifacts.write_text(paths.PUBLISHED / "report.html", "<p>a report</p>\n")
     artifacts.write_text(paths.PUBLISHED / "figures" / "accuracy.png", "a figure")
-    results = tables.read(rederived.COMPUTED_TABLES, "results")
-    block = publish.readme_block(results, provenance)
-    empty = f"# Title\n\n{publish.BEGIN}\n{publish.END}\n"
-    artifacts.write_text(publish.README, publish.with_block(empty, block))
+    marks = "\n".join(mark for name in readme.BLOCKS for mark in readme.marks(name))
+    artifacts.write_text(
+        readme.README, readme.with_blocks(f"# Title\n\n{marks}\n", paths.PUBLISHED)
+    )
 
 
 def write_study():
-    side = {"data": "data", "arms": ["random"], "seeds": [1, 2]}
-    study = {"study": "controls", "question": "?", "overrides": {}, "arms": {"random": {}}}
-    artifacts.write_text(LOCK.with_name("params.yaml"), yaml.safe_dump({**study, "sst2": side,
-                         "probe": {**side, "data": "data/probe"}}))  # fmt: skip
-    stages = {}
-    artifacts.write_text(PLAN / "density.csv", "arm,seed,density\nrandom,1,0.3\nrandom,2,0.3\n")
-    for seed in (1, 2):
-        plan, cell = PLAN / f"random-{seed}.json", CELLS / f"random-{seed}.parquet"
-        artifacts.write_json(plan, {"seed": seed})
-        write_predictions(cell, 10 + seed)
-        artifacts.write_json(cell.with_suffix(".json"), {"seed": seed})
-        files = (cell, cell.with_suffix(".json"))
-        stages[f"train_sst2@random-{seed}"] = {
-            "deps": [{"path": str(plan), "md5": recorded.md5(plan)}],
-            "outs": [{"path": str(path), "md5": recorded.md5(path)} for path in files],
-        }
-    plans = {"path": str(PLAN), "md5": recorded.folder_md5(PLAN)}
-    stages["plan_sst2"] = {"deps": [{"path": "data/corpus", "md5": "0.dir"}], "outs": [plans]}
-    artifacts.write_text(LOCK, yaml.safe_dump({"schema": "2.0", "stages": stages}))
-    artifacts.write_text(CELLS.parent / "seconds.csv", "cell,seconds\nrandom-1,60\n")
+    """Publish a study with invented predictions: its cells, their plans and its tables."""
+    shutil.copytree(ROOT / "studies" / STUDY, paths.STUDIES / STUDY)
+    study = studies.load(STUDY)
+    plan = study.corpora[CORPUS]
+    planned = {"settings": {"max_pieces": 128}, "pattern_sha256": "ab" * 32}
+    for arm in plan.arms:
+        for seed in plan.seeds:
+            write_cell(FOLDER / "cells" / f"{arm}-{seed}", arm, seed, study.mode(arm), ROWS)
+            artifacts.write_json(FOLDER / "plan" / f"{arm}-{seed}.json", planned)
+    results = cells.read_results(study, CORPUS, FOLDER / "cells")
+    made = comparisons.study_tables(results, study, CORPUS, config.load().evaluate, None)
+    for name, table in made.items():
+        write_table(FOLDER / "tables" / f"{name}.csv", table)
+    write_table(FOLDER / "seconds.csv", pd.DataFrame({"cell": ["full-1"], "seconds": [60.0]}))
+
+
+def write_manifests():
+    """Record every published file as it is now."""
+    checksums.write_manifest(paths.MANIFEST, publish.hashed_files())
+    listed = checksums.listed_files(paths.STUDIES_MANIFEST)
+    checksums.write_manifest(paths.STUDIES_MANIFEST, listed)
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """A repository with a published run and a study, as Git would hand it out."""
+    """A repository with a published run and a study, as Git would check it out."""
     root = tmp_path_factory.mktemp("published")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         write_core()
         write_study()
-        publish.write_manifest(paths.MANIFEST, publish.hashed_files())
+        write_manifests()
     return root
 
 
 @pytest.fixture
 def fresh(published, tmp_path, monkeypatch):
-    """Give a function that makes a fresh copy of the repository and goes there."""
+    """A function that makes a fresh copy of the repository and goes there."""
 
     def copy():
         monkeypatch.chdir(tmp_path.parent)
@@ -151,10 +135,6 @@ def named():
     return {difference.file for difference in differences()}
 
 
-def published_files():
-    return sorted(str(p) for p in paths.PUBLISHED.rglob("*") if p.is_file())
-
-
 def flip(path, row):
     table = pd.read_parquet(path)
     table["logits"] = [
@@ -163,18 +143,30 @@ def flip(path, row):
     write_table(path, table)
 
 
+def change(path, row, column, value):
+    table = rederived.read_text(path)
+    table.loc[row, column] = value
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
 def test_an_untouched_copy_passes_and_says_how_much_was_checked(fresh, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["verify"])
     command.main()
     lines = capsys.readouterr().out.splitlines()
-    assert lines == [
-        "tables re-derived from predictions: 8 of 8 equal",
-        "their Markdown and the metrics: 7 of 7 equal",
-        "result table of the README: 1 of 1 equal",
-        "files of the published run by SHA-256: 25 of 25 equal",
-        "files of controls by its dvc.lock: 7 of 7 equal",
+    assert [line.partition(":")[0] for line in lines] == [
+        "cells of core",
+        "tables of core re-derived from its cells",
+        "their Markdown and the metrics",
+        "tables of the README",
+        "cells of controls on probe",
+        "tables of controls on probe re-derived from its cells",
+        "files of the published run by SHA-256",
+        "files of the studies by SHA-256",
         "Everything published is as it was computed.",
     ]
+    for line in lines[:-1]:
+        equal, total = line.rpartition(": ")[2].split(" equal")[0].split(" of ")
+        assert equal == total and int(total) > 0, line
 
 
 def test_a_difference_ends_in_exit_code_1(fresh, monkeypatch, capsys):
@@ -183,7 +175,7 @@ def test_a_difference_ends_in_exit_code_1(fresh, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stopped:
         command.main()
     assert str(stopped.value.code).startswith("\n1 difference found.")
-    assert "report.html: is not as recorded" in capsys.readouterr().out
+    assert "report.html: differs from" in capsys.readouterr().out
 
 
 @in_a_fresh_copy
@@ -192,19 +184,29 @@ def test_a_difference_ends_in_exit_code_1(fresh, monkeypatch, capsys):
     seed=st.sampled_from(SEEDS),
     row=st.integers(0, sum(ROWS.values()) - 1),
 )
-def test_one_altered_prediction_is_found_even_if_its_hash_is_mended(fresh, mode, seed, row):
+def test_one_altered_prediction_is_found_even_if_its_hash_is_updated(fresh, mode, seed, row):
     fresh()
-    path = rederived.prediction_file(mode, seed)
+    path = RUNS / f"{mode}-{seed}" / "predictions.parquet"
     flip(path, row)
-    assert str(path) in named()
-    publish.write_manifest(paths.MANIFEST, publish.hashed_files())
+    assert str(path) in {d.file for c in recorded.check_manifests() for d in c.differences}
+    write_manifests()
     split = "validation" if row < ROWS["validation"] else "test"
-    found = [d for d in differences() if d.file == str(rederived.COMPUTED_TABLES / "runs.csv")]
-    assert any(f"({mode} {seed} {split}), column correct" in d.found for d in found)
+    checks = rederived.check_core()
+    texts = [d.text for c in checks for d in c.differences if d.file == str(TABLES / "runs.csv")]
+    assert any(f"{mode} {mode} {seed} {split}), column correct" in text for text in texts)
+
+
+def test_an_altered_prediction_of_a_study_is_found_in_its_tables(fresh):
+    study = studies.load(STUDY)
+    plan = study.corpora[CORPUS]
+    path = FOLDER / "cells" / f"{plan.arms[0]}-{plan.seeds[0]}" / "predictions.parquet"
+    flip(path, 3)
+    write_manifests()
+    assert str(FOLDER / "tables" / "runs.csv") in named()
 
 
 def test_an_altered_logit_that_changes_no_class_is_found_by_its_hash(fresh):
-    path = rederived.prediction_file("soft", 1)
+    path = RUNS / "soft-1" / "predictions.parquet"
     table = pd.read_parquet(path)
     table["logits"] = [2 * logits for logits in table["logits"]]
     write_table(path, table)
@@ -212,31 +214,32 @@ def test_an_altered_logit_that_changes_no_class_is_found_by_its_hash(fresh):
 
 
 @in_a_fresh_copy
-@given(name=st.sampled_from(DERIVED), data=st.data())
-def test_an_altered_cell_of_a_table_is_found_with_its_row_and_column(fresh, name, data):
+@given(
+    folder=st.sampled_from((TABLES, FOLDER / "tables")), name=st.sampled_from(DERIVED),
+    data=st.data(),
+)  # fmt: skip
+def test_an_altered_cell_of_a_table_is_found_with_its_row_and_column(fresh, folder, name, data):
     fresh()
-    path = rederived.COMPUTED_TABLES / f"{name}.csv"
+    path = folder / f"{name}.csv"
+    assume(path.is_file())
     table = rederived.read_text(path)
     row = data.draw(st.integers(0, len(table) - 1))
     column = data.draw(st.sampled_from(list(table)))
     old = table.loc[row, column]
-    table.loc[row, column] = f"9{old}"
-    table.to_csv(path, index=False, lineterminator="\n")
-    publish.write_manifest(paths.MANIFEST, publish.hashed_files())
-    found = [d.found for d in differences() if d.file == str(path)]
-    assert len(found) == 1
-    assert found[0].startswith(f"row {row + 1}")
-    assert f"column {column}: published 9{old}, recomputed " in found[0]
+    change(path, row, column, f"9{old}")
+    write_manifests()
+    texts = [d.text for d in differences() if d.file == str(path)]
+    assert len(texts) == 1
+    assert texts[0].startswith(f"row {row + 1}")
+    assert f"column {column}: published 9{old}, recomputed " in texts[0]
 
 
 def test_an_altered_share_of_the_cost_table_is_computed_again(fresh):
-    path = rederived.COMPUTED_TABLES / "cost.csv"
-    table = rederived.read_text(path)
-    table.loc[1, "saving_model"] = "0.5"
-    table.to_csv(path, index=False, lineterminator="\n")
-    publish.write_manifest(paths.MANIFEST, publish.hashed_files())
-    found = [d.found for d in differences() if d.file == str(path)]
-    assert [text.split(":")[0] for text in found] == [
+    path = TABLES / "cost.csv"
+    change(path, 1, "saving_model", "0.5")
+    write_manifests()
+    texts = [d.text for d in differences() if d.file == str(path)]
+    assert [text.split(":")[0] for text in texts] == [
         "row 2 (hard validation), column saving_model"
     ]
 
@@ -244,44 +247,47 @@ def test_an_altered_share_of_the_cost_table_is_computed_again(fresh):
 @pytest.mark.parametrize("what", ["alter", "remove"])
 def test_every_published_file_is_named_when_it_is_altered_or_removed(fresh, what):
     def by_hash():
-        checks = [recorded.check_manifest(), *recorded.check_studies()]
-        return {found.file for check in checks for found in check.differences}
+        return {d.file for check in recorded.check_manifests() for d in check.differences}
 
-    for file in published_files():
-        if Path(file).name in recorded.UNRECORDED:
-            continue
-        content = Path(file).read_bytes()
-        Path(file).unlink()
+    manifests = {paths.MANIFEST, paths.STUDIES_MANIFEST}
+    files = {path for path in paths.PUBLISHED.rglob("*") if path.is_file()} - manifests
+    for path in sorted(files)[:: 1 if what == "alter" else 5]:
+        content = path.read_bytes()
+        path.unlink()
         if what == "alter":
-            Path(file).write_bytes(content + b"\n")
-        folder = str(PLAN)  # a folder is recorded as a whole, and named where its file has no entry
-        assert file in by_hash() or (file.startswith(folder) and folder in by_hash()), file
-        Path(file).write_bytes(content)
+            path.write_bytes(content + b"\n")
+        assert str(path) in by_hash(), path
+        path.write_bytes(content)
     assert not by_hash()
 
 
-def test_missing_predictions_and_tables_are_named(fresh):
-    table, predictions = (
-        rederived.COMPUTED_TABLES / "mcnemar.csv",
-        rederived.RUNS / "hard-2.parquet",
-    )
+def test_missing_cells_and_tables_are_named(fresh):
+    table, cell = TABLES / "mcnemar.csv", RUNS / "hard-2"
     table.unlink()
-    (check, *_) = rederived.check_core()
-    assert [found.file for found in check.differences] == [str(table)]
-    predictions.unlink()
-    (check,) = rederived.check_core()
-    assert [found.file for found in check.differences] == [str(predictions)]
+    assert str(table) in {d.file for check in rederived.check_core() for d in check.differences}
+    shutil.rmtree(cell)
+    assert str(cell) in {d.file for check in rederived.check_core() for d in check.differences}
+
+
+def test_a_declared_cell_of_a_study_that_is_missing_is_named(fresh):
+    study = studies.load(STUDY)
+    plan = study.corpora[CORPUS]
+    cell = FOLDER / "cells" / f"{plan.arms[-1]}-{plan.seeds[-1]}"
+    shutil.rmtree(cell)
+    write_manifests()
+    assert str(cell) in named()
 
 
 @pytest.mark.parametrize(
     "file",
     [
         paths.PUBLISHED / "more.txt",
-        paths.PUBLISHED / "runs/hard-99.parquet",
-        paths.PUBLISHED / "tables/more.csv",
-        PLAN / "random-99.json",
-        CELLS / "random-99.parquet",
-        paths.RESULTS / "unknown/sst2/cells/full-1.parquet",
+        RUNS / "hard-99/predictions.parquet",
+        TABLES / "more.csv",
+        FOLDER / "plan/random-99.json",
+        FOLDER / "cells/random-99/predictions.parquet",
+        FOLDER / "tables/more.csv",
+        paths.RESULTS / "unknown/sst2/cells/full-1/predictions.parquet",
     ],
 )
 def test_a_file_that_nothing_records_is_found(fresh, file):
@@ -289,71 +295,59 @@ def test_a_file_that_nothing_records_is_found(fresh, file):
     assert str(file) in named()
 
 
-def test_a_plan_that_was_changed_after_its_cell_was_trained_is_found(fresh):
-    plan = PLAN / "random-2.json"
-    artifacts.write_json(plan, {"seed": 3})
-    content = yaml.safe_load(LOCK.read_text())
-    content["stages"]["plan_sst2"]["outs"][0]["md5"] = recorded.folder_md5(PLAN)
-    artifacts.write_text(LOCK, yaml.safe_dump(content))
-    (found,) = differences()
-    assert found.file == str(plan)
-    assert "train_sst2@random-2" in found.found
+@pytest.mark.parametrize("key", ["settings", "pattern_sha256"])
+def test_a_plan_that_was_changed_after_its_cell_was_trained_is_found(fresh, key):
+    study = studies.load(STUDY)
+    plan = study.corpora[CORPUS]
+    cell = f"{plan.arms[0]}-{plan.seeds[0]}"
+    planned = FOLDER / "plan" / f"{cell}.json"
+    artifacts.write_json(planned, {**artifacts.read_json(planned), key: "another"})
+    write_manifests()
+    (difference,) = differences()
+    assert difference.file == str(FOLDER / "cells" / cell)
+    assert key in difference.text and str(planned) in difference.text
 
 
-def test_a_changed_result_table_in_the_readme_is_found(fresh):
-    text = publish.README.read_text(encoding="utf-8")
-    publish.README.write_text(text.replace("| hard ", "| Hard "), encoding="utf-8")
-    assert named() == {str(publish.README)}
+def test_cells_of_different_machines_are_found(fresh):
+    path = RUNS / "hard-1" / "cell.json"
+    artifacts.write_json(path, {**artifacts.read_json(path), "machine": {"vendor": "Other"}})
+    write_manifests()
+    assert any("machine" in difference.text for difference in differences())
 
 
-def test_a_missing_manifest_is_said(fresh):
+@pytest.mark.parametrize("name", readme.BLOCKS)
+def test_a_changed_table_in_the_readme_is_found(fresh, name):
+    text = readme.README.read_text(encoding="utf-8")
+    block = readme.block_of(text, name)
+    readme.README.write_text(text.replace(block, block.replace("hard", "Hard")), encoding="utf-8")
+    assert named() == {str(readme.README)}
+
+
+def test_a_missing_manifest_is_named(fresh):
     paths.MANIFEST.unlink()
     assert [d.file for d in differences()] == [str(paths.MANIFEST)]
 
 
-def test_a_benchmark_is_held_against_the_hashes_that_were_taken_when_it_was_measured(fresh):
-    paths.BENCHMARK.mkdir()
+def test_a_benchmark_is_compared_with_the_hashes_taken_when_it_was_measured(fresh):
+    manifest = paths.BENCHMARK / paths.MANIFEST.name
     results = paths.BENCHMARK / "results.csv"
-    results.write_text("length,ratio\n512,0.5\n")
-    publish.write_manifest(paths.BENCHMARK / "SHA256SUMS", publish.benchmark_files())
+    artifacts.write_text(results, "length,ratio\n512,0.5\n")
+    checksums.write_manifest(manifest, checksums.listed_files(manifest))
     assert not differences()
     results.write_text("length,ratio\n512,0.4\n")
     assert [d.file for d in differences()] == [str(results)]
 
 
-def test_answers_are_written_again_and_compared(fresh, monkeypatch):
-    folder = paths.RESULTS / "answers/sst2/tables"
-
-    def write(corpus, settings, target):
-        assert corpus == "sst2"
-        assert settings.bootstrap_samples == 100
-        table = pd.DataFrame({"arm": ["hard", "random"], "p": [0.123456789, 0.5]})
-        write_table(target / "arms.csv", table)
-
-    monkeypatch.setattr(answers, "write", write)
-    write("sst2", config.load().evaluate, folder)
-    (check,) = rederived.check_all_answers()
-    assert str(check) == "answers on sst2 re-derived from predictions: 1 of 1 equal"
+def test_an_archived_study_is_compared_with_its_own_manifest_only(fresh):
+    table = paths.RESULTS / "long/imdb/tables/arms.csv"
+    artifacts.write_text(table, "arm,accuracy\nfull,0.88\n")
+    manifest = paths.RESULTS / "long" / paths.MANIFEST.name
+    checksums.write_manifest(manifest, checksums.listed_files(manifest))
+    write_manifests()
     assert not differences()
-
-    path = folder / "arms.csv"
-    path.write_text(path.read_text().replace("0.5", "0.6"))
-    (found,) = differences()
-    assert (found.file, found.found) == (
-        str(path),
-        "row 2 (random), column p: published 0.6, recomputed 0.5",
-    )
-    artifacts.write_text(folder / "more.csv", "a\n1\n")
-    assert str(folder / "more.csv") in named()
-
-
-def test_the_hash_of_a_folder_is_that_of_dvc(tmp_path):
-    tree = Tree()
-    for name in ("b.json", "a_b.json", "a-b.json", "deep/c.txt"):
-        artifacts.write_text(tmp_path / name, name)
-        tree.add(tuple(name.split("/")), None, HashInfo("md5", recorded.md5(tmp_path / name)))
-    tree.digest()
-    assert recorded.folder_md5(tmp_path) == tree.hash_info.value
+    artifacts.write_text(table, "arm,accuracy\nfull,0.89\n")
+    write_manifests()  # as the next study would
+    assert [d.file for d in differences()] == [str(table)]
 
 
 def test_the_manifest_is_what_sha256sum_reads(fresh):
@@ -389,8 +383,9 @@ def test_text_that_is_no_number_agrees_only_when_equal(one, other):
     assert rederived.agree(one, other) == (one == other)
 
 
-def test_the_published_run_of_this_repository_is_as_it_was_computed(root, monkeypatch):
+def test_everything_published_in_this_repository_is_as_it_was_computed(root, monkeypatch):
     monkeypatch.chdir(root)
-    if not paths.MANIFEST.is_file():
-        pytest.skip("no run is published with its manifest yet: `make publish` writes it")
-    assert [d for check in verification.verify_core() for d in check.differences] == []
+    if not (TABLES / "differences.csv").is_file():
+        pytest.skip("no run is published yet: `make publish` writes reports/published")
+    checks = [*rederived.check_core(), rederived.check_readme(), *recorded.check_manifests()]
+    assert [difference for check in checks for difference in check.differences] == []

@@ -1,9 +1,8 @@
-"""The attention explorer: every weight of our own sentences, as data and form for the page.
+"""The attention explorer: every attention weight of our own example sentences, as data and a form.
 
-Place in the data flow: called by the attention notebook with `attention_examples.csv`, which holds
-the sentences of `corpus.examples` in params.yaml and no corpus text. Returns HTML with the weights
-as JSON; `web/explorer.js`, which the page puts in line, shows what the reader chooses. Without
-JavaScript a sentence stands in its place, and the figures remain.
+Called by the attention notebook with `attention_examples.csv`, which holds the sentences of
+`corpus.examples` and no corpus text. Returns HTML with the weights as JSON; `web/explorer.js` shows
+the chosen ones. Without JavaScript a sentence replaces it, and the figures remain.
 """
 
 import html
@@ -15,15 +14,15 @@ import pandas as pd
 from ggsa.report import style
 from ggsa.report.sections import Material, modes_of
 
-UNIT = 10_000  # weights are written as whole numbers of this fraction
-FIRST = {"mode": "hard"}  # chosen when the page opens, where there is such a thing
-LIFT = 0.5  # how far a mode's color goes toward white on a dark ground
+UNIT = 10_000  # weights are written as integers, in units of 1/UNIT
+FIRST = {"mode": "hard"}  # selected when the page opens, if it exists
+LIFT = 0.5  # how far a mode's color moves toward white on a dark background
 
 Options = list[tuple[str, str]]
 
 
 def markup(material: Material) -> str:
-    """Return the explorer; nothing if no example sentence was evaluated."""
+    """Return the explorer; an empty string if no example sentence was evaluated."""
     table = material.table("attention_examples")
     return form(data(table)) if len(table) else ""
 
@@ -72,7 +71,7 @@ def text_of(pieces: list[str]) -> str:
 
 
 def allowed(rows: pd.DataFrame) -> list[str]:
-    """Return for each query a string that holds 1 for every key it may attend, else 0."""
+    """Return for each query a string with 1 for every key that it may attend to, else 0."""
     one = rows[(rows["layer"] == rows["layer"].min()) & (rows["head"] == rows["head"].min())]
     return [
         "".join("1" if may else "0" for may in part["allowed"]) for _, part in one.groupby("query")
@@ -80,7 +79,7 @@ def allowed(rows: pd.DataFrame) -> list[str]:
 
 
 def weights(rows: pd.DataFrame) -> list[list[list[int]]]:
-    """Return the weights of every layer and head, row by row, as whole numbers of 1/UNIT."""
+    """Return the weights of every layer and head, row by row, as integers in units of 1/UNIT."""
     return [
         [
             [round(UNIT * weight) for weight in of_head["weight"]]
@@ -91,14 +90,14 @@ def weights(rows: pd.DataFrame) -> list[list[list[int]]]:
 
 
 def colors(mode: str) -> dict[str, str]:
-    """Return the color of a mode as CSS channels, and the same lifted for a dark ground."""
+    """Return the color of a mode as CSS channels, and the same lightened for a dark background."""
     plain = [int(style.color(mode)[i : i + 2], 16) for i in (1, 3, 5)]
     lifted = [round(value + LIFT * (255 - value)) for value in plain]
     return {"light": " ".join(map(str, plain)), "dark": " ".join(map(str, lifted))}
 
 
 def form(shown: dict[str, Any]) -> str:
-    """Return the controls, the places that the script fills, and the data."""
+    """Return the controls, the elements that the script fills, and the data."""
     modes = [mode["name"] for mode in shown["modes"]]
     choices = {
         "sentence": [(str(i), one["text"]) for i, one in enumerate(shown["sentences"])],
@@ -113,10 +112,10 @@ def form(shown: dict[str, Any]) -> str:
         "<noscript><p>The explorer needs JavaScript. The figures below show the same weights in "
         "the last layer, averaged over heads.</p></noscript>"
         f'<div data-part="body" hidden><div class="controls">{selects}</div>'
-        '<p class="note hint" id="explorer-hint">Choose the word piece that looks: point at it, '
-        "click it, or go along the row with the arrow keys. Struck out in a dashed frame: blocked. "
-        "Bar and number: its share of the attention.</p>"
-        '<div class="pieces" role="radiogroup" aria-label="The word piece that looks" '
+        '<p class="note hint" id="explorer-hint">Choose the query, a word piece: point at it, '
+        "click it, or move along the row with the arrow keys. Struck out in a dashed frame: "
+        "blocked. Bar and number: its share of the attention.</p>"
+        '<div class="pieces" role="radiogroup" aria-label="The query" '
         'aria-describedby="explorer-hint" data-part="pieces"></div>'
         '<p class="said" role="status" aria-live="polite" data-part="said"></p>'
         '<div class="wide"><table class="matrix" data-part="matrix"></table></div>'

@@ -1,12 +1,11 @@
-"""The page around the sections: first screen, contents, methods, deviations, provenance, runs.
+"""The page around the chapters: first screen, contents, methods, deviations, provenance, runs.
 
-Place in the data flow: called by `ggsa.report.rendering` with the HTML of the notebooks. The page
-loads nothing from anywhere: styles, scripts (kept in the folder `web`), figures and text are in the
-one file, and its content security policy makes the browser refuse anything else.
+The page loads nothing: styles, scripts (in the folder `web`), figures and text are in the one file,
+and its content security policy makes the browser refuse anything else.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from nbconvert.filters import markdown2html_mistune
 
-from ggsa.report import progress, tables, wording
-from ggsa.workspace import artifacts, paths
+from ggsa.report import tables, wording
+from ggsa.training import studies
+from ggsa.workspace import artifacts
 from ggsa.workspace.config import Params
 
 WEB = Path(__file__).with_name("web")
@@ -24,23 +24,30 @@ STYLES = ("page.css", "explorer.css", "print.css")
 SCRIPTS = ("page.js", "explorer.js")
 DEVIATIONS = Path("DEVIATIONS.md")
 HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
+TABLES = ("results", "runs", "cells", "differences", "verdicts", "cost", "claims")
 
 
-def build(params: Params, sections: Mapping[str, str]) -> str:
+def build(
+    params: Params,
+    folder: Path,
+    provenance_file: Path,
+    sections: Mapping[str, str],
+    overview: str = "",
+) -> str:
     """Return the whole page.
 
     Args:
-        params: Those of the run.
-        sections: HTML of every notebook by name, in the order of the page.
+        params: The parameters of the run.
+        folder: Where its tables are.
+        provenance_file: The file that says where each asset came from.
+        sections: HTML of every chapter by the prefix of its anchors, in the order of the page.
+        overview: What was run of every study, as HTML; empty leaves the section out.
 
     Raises:
         UserError: If a table or the provenance is missing.
     """
-    provenance = artifacts.read_json(paths.provenance())
-    found = {
-        name: tables.read(paths.TABLES, name)
-        for name in ("results", "runs", "cells", "comparisons", "equivalence", "cost", "claims")
-    }
+    provenance = artifacts.read_json(provenance_file)
+    read = {name: tables.read(folder, name) for name in TABLES}
     content = Markup("\n".join(with_anchors(name, text) for name, text in sections.items()))
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -53,31 +60,30 @@ def build(params: Params, sections: Mapping[str, str]) -> str:
         banner=banner(params, provenance),
         alarm=wording.alarm(provenance),
         run=run_line(params, provenance),
-        rows=verdict_rows(found["results"]),
-        rows_note=rows_note(found["results"]),
-        abstract=abstract(found, provenance),
-        claims=Markup(claims_table(found["claims"])),
+        rows=verdict_rows(read["results"]),
+        rows_note=rows_note(read["results"]),
+        abstract=abstract(read, provenance),
+        claims=Markup(claims_table(read["claims"])),
         content=content,
-        methods=methods(params, provenance, found),
-        studies_summary=progress.summary(),
-        studies=Markup(studies_table()),
+        methods=methods(params, provenance, read["cells"]["recipe"].iloc[0]),
+        studies=Markup(overview),
         deviations=Markup(deviations()),
         provenance=Markup(provenance_table(provenance)),
-        runs=Markup(runs_table(found["runs"])),
+        runs=Markup(runs_table(read["runs"])),
     )
-    # The contents are read off the finished page, so that no heading is missing from them.
+    # The contents are read from the finished page, so that no heading is missing from them.
     return with_contents(page, contents(page))
 
 
 def in_line(*names: str) -> Markup:
-    """Return files of the folder `web`, joined, as they stand."""
+    """Return files of the folder `web`, joined and unescaped."""
     return Markup("\n").join(
         Markup((WEB / name).read_text(encoding="utf-8").rstrip()) for name in names
     )
 
 
 def with_anchors(name: str, section: str) -> str:
-    """Return a section whose headings can be linked to: by its name, and name and heading."""
+    """Return a chapter with an anchor on every heading: its name, or its name and the heading."""
 
     def anchored(heading: re.Match[str]) -> str:
         level, title = heading.groups()
@@ -97,7 +103,7 @@ def contents(page: str) -> list[tuple[int, str, str]]:
 
 
 def with_contents(page: str, headings: list[tuple[int, str, str]]) -> str:
-    """Return the page with its list of contents in the place kept for it."""
+    """Return the page with its list of contents in place of the comment `contents`."""
     items = "\n".join(
         f'<li class="level{level}"><a href="#{anchor}">{title}</a></li>'
         for level, anchor, title in headings
@@ -106,7 +112,7 @@ def with_contents(page: str, headings: list[tuple[int, str, str]]) -> str:
 
 
 def banner(params: Params, provenance: dict) -> list[str]:
-    """Return what must not be missed: other data, substitutes, or other rules than the paper's."""
+    """Return what no reader may miss: other data, substitutes, or rules that are not the paper's."""
     sentences = wording.banner(provenance)
     changed = [*(f"{rule} dropped" for rule in params.rules.drop)]
     changed += [f"{rule} added" for rule in params.rules.add]
@@ -118,7 +124,7 @@ def banner(params: Params, provenance: dict) -> list[str]:
 
 
 def run_line(params: Params, provenance: dict) -> str:
-    """Return in one sentence what was run on which data."""
+    """Return what was run and on which data, in two sentences."""
     modes = wording.listing(params.grid.modes)
     numbers = wording.listing(str(seed) for seed in params.grid.seeds)
     seeds = "seed" if len(params.grid.seeds) == 1 else "seeds"
@@ -164,24 +170,24 @@ def rows_note(results: pd.DataFrame) -> str:
     row = results[results["split"] == "validation"].iloc[0]
     seeds = int(row["seeds"])
     ours = (
-        "Ours: one seed, so that there is no spread and no interval."
+        "Ours: one seed, so there is no spread and no interval."
         if seeds == 1
-        else f"Ours: mean ± standard deviation over {wording.seeds(seeds)}; 95% interval: where one "
-        f"further seed of ours is expected."
+        else f"Ours: mean ± standard deviation over {wording.seeds(seeds)}; the 95% interval is "
+        f"where a new seed is expected."
     )
     return (
         f"Accuracy on {wording.count(row['n'])} validation sentences. Paper: one seed, with the "
         f"Wilson 95% interval of the published value. {ours} Difference: ours minus paper, in "
-        f"percentage points. The verdicts were defined before the first run; see Methods. "
-        f"{wording.descriptive(seeds) if seeds > 1 else ''}"
+        f"percentage points (pp). The verdicts were defined before the first run; see Methods. "
+        f"{wording.few_seeds(seeds) if seeds > 1 else ''}"
     ).strip()
 
 
-def abstract(found: Mapping[str, pd.DataFrame], provenance: dict) -> list[str]:
-    """Return the abstract as sentences: what was measured, then the verdicts."""
-    sources = ("results", "comparisons", "equivalence", "cost")
-    measured = wording.abstract(*(found[name] for name in sources), provenance)
-    return [*measured, wording.verdicts(found["results"], found["claims"])]
+def abstract(read: Mapping[str, pd.DataFrame], provenance: dict) -> list[str]:
+    """Return the abstract as sentences: what was measured, then the verdicts on the paper."""
+    sources = ("results", "differences", "verdicts", "cost")
+    measured = wording.abstract(*(read[name] for name in sources), provenance)
+    return [*measured, wording.claim_verdicts(read["results"], read["claims"])]
 
 
 def claims_table(claims: pd.DataFrame) -> str:
@@ -189,30 +195,15 @@ def claims_table(claims: pd.DataFrame) -> str:
     return tables.as_html(claims, "claims-table", text=tuple(claims.columns))
 
 
-def methods(params: Params, provenance: dict, found: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the protocol as sentences, each with the figures of this run's parameters."""
+def methods(params: Params, provenance: dict, recipe_name: str) -> list[str]:
+    """Return the protocol as sentences, each with the numbers of this run's parameters."""
     train, evaluate = params.train, params.evaluate
-    name = found["cells"]["recipe"].iloc[0]
-    recipe = train.recipes[name]
-    rows = provenance["corpus"]["rows"]
-    phrases = provenance["corpus"]["name"] in ("sst2", "probe")  # elsewhere rows stand alone
-    kind = "whole sentences" if phrases else "rows"
-    selection = (
-        f"Checkpoints are chosen on the selection split ({wording.count(rows['selection'])} {kind} "
-        f"cut from train), never on rows that are reported."
-        if train.select_on == "selection"
-        else "Checkpoints are chosen on the validation rows that are reported, as in the released "
-        "code (defect D3): the validation figures are optimistic."
-    )
-    leaking = provenance["corpus"].get("leaking_rows")
-    number = "" if leaking is None else f" ({wording.count(leaking)} rows)"
-    leaking_kind = (
-        "phrases of selection sentences" if phrases else "rows with the words of a selection row"
-    )
-    leaks = (
-        f"All rows of train are trained on, also {leaking_kind}."
-        if train.use_leaking_rows
-        else f"{leaking_kind.capitalize()}{number} are left out of training."
+    recipe = train.recipes[recipe_name]
+    phrases = provenance["corpus"]["name"] in ("sst2", "probe")  # elsewhere every row is a whole
+    warmup = (
+        f"{recipe.warmup} warm-up steps"
+        if isinstance(recipe.warmup, int)
+        else f"warm-up over {wording.percent(recipe.warmup, 0)} of the steps"
     )
     start = (
         "Every mode starts from the same weights for a given seed."
@@ -221,51 +212,88 @@ def methods(params: Params, provenance: dict, found: Mapping[str, pd.DataFrame])
         "code (defect D1): the comparison is confounded on purpose."
     )
     lines = [
-        f"{selection} {leaks}",
-        f"Recipe “{name}”, the same for every mode: batches of {recipe.batch_size}, AdamW with "
-        f"learning rate {recipe.learning_rate:g}, {recipe.warmup_steps} warm-up steps and linear "
-        f"decay, weight decay {recipe.weight_decay:g}, gradient norm clipped at "
-        f"{recipe.clip_norm:g}, {recipe.epochs} epochs, dropout {recipe.dropout:g}, attention "
-        f"dropout {recipe.attention_dropout:g}; at most {train.max_pieces} word pieces. {start}",
-        f"Seeds {wording.listing(str(seed) for seed in params.grid.seeds)}; a seed decides initial "
-        f"weights, order of the batches and dropout.",
-        f"Each mode is compared with full by a bootstrap of {evaluate.bootstrap_samples:,} samples "
-        f"that draws sentences and seeds crossed (all seeds share their sentences); McNemar’s "
-        f"exact test is given for each seed; Holm’s correction is over the modes.",
-        f"Equivalence: two one-sided tests with a margin of "
-        f"{evaluate.equivalence_margin_points:g} points"
-        + (
-            f", on {wording.split(found['equivalence']['split'].iloc[0])} "
-            f"(n = {wording.count(found['equivalence']['n'].iloc[0])})"
-            if len(found["equivalence"])
-            else ""
-        )
-        + ". The margin was fixed before any result was seen.",
-        "Verdicts, fixed beforehand. Reproduced: the paper’s checkpoint and data, our mean within "
-        "1.0 point and the published value inside our interval for one further seed. Compatible: "
-        "our mean inside the published value’s Wilson interval. Not reproduced: outside it. Not "
-        "comparable: other data than SST-2.",
+        f"{_checkpoint(params, provenance, phrases)} {_leaks(params, provenance, phrases)}",
+        f"Recipe “{recipe_name}”, the same for every mode: batches of {recipe.batch_size}, AdamW "
+        f"with learning rate {recipe.learning_rate:g}, {warmup} and linear decay, weight decay "
+        f"{recipe.weight_decay:g}, gradient norm clipped at {recipe.clip_norm:g}, {recipe.epochs} "
+        f"epochs, dropout {recipe.dropout:g}, attention dropout {recipe.attention_dropout:g}; at "
+        f"most {train.max_pieces} word pieces. {start}",
+        f"Seeds {wording.listing(str(seed) for seed in params.grid.seeds)}. A seed sets the initial "
+        f"weights, the order of the batches and dropout. All cells of a study are trained on one "
+        f"machine: a seed gives another model on another machine.",
+        f"Differences are paired over sentences and seeds. Intervals and tests use Student’s t with "
+        f"the crossed random-effects standard error; a crossed bootstrap of "
+        f"{evaluate.bootstrap_samples:,} samples is drawn beside them and decides nothing. "
+        f"McNemar’s exact test is given for each seed. Holm’s correction is over the questions of "
+        f"a family, losses included.",
+        f"Verdicts on questions, the first that applies. Equivalent within "
+        f"{evaluate.equivalence_margin_points:g} pp: two one-sided tests at that margin, which was "
+        f"fixed before any result, and headroom is shown (full attention is better than the mode "
+        f"diagonal). Worse by more than the margin: a one-sided test. Worse, size uncertain, or "
+        f"better: a two-sided test against zero. Otherwise inconclusive. Fewer than three seeds: "
+        f"no verdict; fewer than five: headroom and equivalence only.",
+        "Verdicts on the paper’s accuracies. Reproduced: the paper’s checkpoint and data, our mean "
+        "within 1.0 pp and the published value inside our interval for a new seed. Compatible: our "
+        "mean inside the published value’s Wilson interval. Not reproduced: outside it. Not "
+        "comparable: the data are not SST-2.",
         "Density is the number of allowed pairs over all pairs of word pieces, special tokens "
         "included, padding excluded. Cost is theoretical: counted, not timed.",
     ]
-    caution = wording.descriptive(len(params.grid.seeds))
-    return [*lines, caution] if caution else lines
+    return [*lines, *filter(None, [wording.few_seeds(len(params.grid.seeds))])]
 
 
-def studies_table() -> str:
-    """Return what was run of every study, and what it took, as HTML."""
-    caption = (
-        "A cell is an arm with a seed. Minutes: of the finished cells, as noted while they trained "
-        "beside others. Where: plan, predictions and times."
+def _checkpoint(params: Params, provenance: dict, phrases: bool) -> str:
+    """Return which weights of a training are kept."""
+    if params.train.checkpoint == "last":
+        return "The weights of the last step are kept; nothing is selected."
+    if params.train.select_on == "validation":
+        return (
+            "Checkpoints are chosen on the validation rows that are reported, as in the released "
+            "code (defect D3): the validation numbers are optimistic."
+        )
+    kind = "whole sentences" if phrases else "rows"
+    return (
+        f"Checkpoints are chosen on the selection split "
+        f"({wording.count(provenance['corpus']['rows']['selection'])} {kind} cut from train), "
+        f"never on rows that are reported."
     )
-    shown = progress.overview()
-    return tables.as_html(
-        shown, "studies-run", caption, text=tuple(name for name in shown if name != "minutes")
-    )
+
+
+def _leaks(params: Params, provenance: dict, phrases: bool) -> str:
+    """Return what becomes of training rows that share text with the selection split."""
+    kind = "phrases of selection sentences" if phrases else "rows with the words of a selection row"
+    if params.train.use_leaking_rows:
+        return f"All rows of train are used in training, {kind} too."
+    leaking = provenance["corpus"].get("leaking_rows")
+    number = "" if leaking is None else f" ({wording.count(leaking)} rows)"
+    return f"{kind.capitalize()}{number} are excluded from training."
+
+
+def studies_table(published: Iterable[tuple[str, str]]) -> str:
+    """Return what was run of every published study, and how long it took, as HTML."""
+    rows = []
+    for name, corpus in published:
+        study, folder = studies.load(name), studies.results(name, corpus)
+        plan, seconds = study.corpora[corpus], folder / "seconds.csv"
+        taken = pd.read_csv(seconds).groupby("cell")["seconds"].last() if seconds.is_file() else []
+        rows.append(
+            {
+                "study": name,
+                "question": study.question,
+                "corpus": corpus,
+                "arms": len(plan.arms),
+                "seeds": ", ".join(map(str, plan.seeds)),
+                "minutes": f"{sum(taken) / 60:.0f}" if len(taken) else wording.NONE,
+                "files": folder.as_posix(),
+            }
+        )
+    caption = "Minutes: training time of all cells, several of which ran at the same time."
+    text = ("study", "question", "corpus", "seeds", "files")
+    return tables.as_html(pd.DataFrame(rows), "studies-run", caption, text=text) if rows else ""
 
 
 def deviations() -> str:
-    """Return DEVIATIONS.md as HTML, its headings lowered; a sentence if there is none."""
+    """Return DEVIATIONS.md as HTML with its headings at level 3."""
     if not DEVIATIONS.is_file():
         return "<p>DEVIATIONS.md does not exist in this workspace.</p>"
     text = re.sub(r"\A# .*\n", "", DEVIATIONS.read_text(encoding="utf-8"))
@@ -279,7 +307,7 @@ def deviations() -> str:
 
 
 def provenance_table(provenance: dict) -> str:
-    """Return where everything came from, one line an item, as HTML."""
+    """Return the provenance of every asset, one row per item, as HTML."""
     rows = pd.DataFrame(list(_flattened(provenance)), columns=["item", "value"])
     return tables.as_html(rows, "provenance-table", text=("item", "value"))
 

@@ -1,15 +1,16 @@
-"""From notebooks to HTML: run each in a kernel of this environment, and join what they show.
+"""From notebooks to HTML: execute each with papermill and join what they display into one page.
 
-Place in the data flow: called by the stage `report`. Two renderings of equal tables are equal to
-the byte: nothing that a kernel adds of itself (times, random cell ids, warnings) reaches the page.
+Two renderings of equal tables are byte-identical: nothing that a kernel adds on its own (times,
+random cell ids, warnings) reaches the page.
 """
 
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,53 @@ from traitlets.config import Config
 
 import ggsa
 from ggsa.report import page
+from ggsa.training import studies
 from ggsa.workspace import paths
 from ggsa.workspace.artifacts import write_text
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import track
 
-NOTEBOOKS = ("corpus", "rules", "results", "cost", "attention", "studies")
 KERNEL = "python3"
 START_SECONDS = 120
-# Sockets in a private folder where the system has them, rather than ports open to every local user.
+# Sockets in a private folder where the system has them, not ports open to every local user.
 TRANSPORT = "ipc" if os.name == "posix" else "tcp"
+INTERPRETABILITY = ("sst2", "probe")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where the files of a run are: of the latest one, or of the published one."""
+
+    tables: Path
+    statistics: Path
+    provenance: Path
+    figures: Path
+
+    def parameters(self, figure_dpi: int) -> dict[str, Any]:
+        """Return the parameters that a notebook on this run takes."""
+        return {
+            "tables": str(self.tables),
+            "statistics": str(self.statistics),
+            "provenance": str(self.provenance),
+            "figures": str(self.figures),
+            "figure_dpi": figure_dpi,
+        }
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook of the page with its parameters.
+
+    Attributes:
+        name: Prefix of the anchors of its headings; unique in the page.
+        notebook: Name of its file in notebooks/, without the suffix.
+        parameters: What replaces the values of the cell tagged `parameters`.
+    """
+
+    name: str
+    notebook: str
+    parameters: Mapping[str, Any]
 
 
 def render(params: Params) -> None:
@@ -45,34 +82,68 @@ def render(params: Params) -> None:
     """
     for old in paths.FIGURES.glob("*.png"):
         old.unlink()
-    paths.FIGURES.mkdir(parents=True, exist_ok=True)
+    statistics = paths.RULES / "statistics"
+    run = Run(paths.TABLES, statistics, paths.provenance(), paths.FIGURES)
+    write_text(paths.REPORT, render_page(params, run, core_chapters(run, params.report.figure_dpi)))
+
+
+def core_chapters(run: Run, figure_dpi: int) -> list[Chapter]:
+    """Return the chapters on one run, in the order of the page."""
+    names = ("corpus", "rules", "results", "cost", "attention")
+    return [Chapter(name, name, run.parameters(figure_dpi)) for name in names]
+
+
+def published_chapters(run: Run, figure_dpi: int) -> list[Chapter]:
+    """Return the chapters of the published page: the run, measured times, and every study.
+
+    Only what is published has a chapter.
+    """
+    chapters = core_chapters(run, figure_dpi)
+    shared = {"figures": str(run.figures), "figure_dpi": figure_dpi}
+    if (paths.BENCHMARK / "results.csv").is_file():
+        times = Chapter("times", "times", {"benchmark": str(paths.BENCHMARK), **shared})
+        chapters.insert(1 + [chapter.name for chapter in chapters].index("cost"), times)
+    for corpus in INTERPRETABILITY:
+        folder = paths.interpretability(corpus)
+        if any(folder.glob("*.csv")):
+            given = {"corpus": corpus, "folder": str(folder)}
+            chapters.append(Chapter(f"interpretability-{corpus}", "interpretability", given))
+    for study, corpus in published_studies():
+        folder = studies.results(study, corpus)
+        given = {"study": study, "corpus": corpus, "folder": str(folder), **shared}
+        chapters.append(Chapter(f"study-{study}-{corpus}", "study", given))
+    return chapters
+
+
+def published_studies() -> list[tuple[str, str]]:
+    """Return the studies that have published tables, with the corpus."""
+    return [
+        (name, corpus)
+        for name in studies.names()
+        for corpus in studies.load(name).corpora
+        if any((studies.results(name, corpus) / "tables").glob("*.csv"))
+    ]
+
+
+def render_page(params: Params, run: Run, chapters: Sequence[Chapter], overview: str = "") -> str:
+    """Return the page of a run, and write the figures of its notebooks.
+
+    Args:
+        params: The parameters of the run.
+        run: Where its files are.
+        chapters: The notebooks, in the order of the page.
+        overview: What was run of every study, as HTML; empty leaves the section out.
+    """
+    run.figures.mkdir(parents=True, exist_ok=True)
     sections = {}
-    for name in track(NOTEBOOKS, len(NOTEBOOKS), "render", "notebook"):
+    for chapter in track(chapters, len(chapters), "render", "notebook"):
         notebook = execute(
-            paths.NOTEBOOKS / f"{name}.ipynb",
-            notebook_parameters(params, name),
+            paths.NOTEBOOKS / f"{chapter.notebook}.ipynb",
+            chapter.parameters,
             params.report.timeout_seconds,
         )
-        sections[name] = as_fragment(stripped(notebook, name))
-    write_text(paths.REPORT, page.build(params, sections))
-
-
-def notebook_parameters(params: Params, name: str) -> dict[str, Any]:
-    """Return what a notebook is told: where the tables lie, where figures go, how sharp."""
-    if name == "studies":
-        return {
-            "studies": str(paths.RESULTS),
-            "figures": str(paths.FIGURES),
-            "figure_dpi": params.report.figure_dpi,
-        }
-    extra = {"benchmark": str(paths.BENCHMARK)} if name == "cost" else {}
-    return extra | {
-        "tables": str(paths.TABLES),
-        "statistics": str(paths.RULES / "statistics"),
-        "provenance": str(paths.provenance()),
-        "figures": str(paths.FIGURES),
-        "figure_dpi": params.report.figure_dpi,
-    }
+        sections[chapter.name] = as_fragment(stripped(notebook, chapter.name))
+    return page.build(params, run.tables, run.provenance, sections, overview)
 
 
 def execute(
@@ -140,7 +211,7 @@ def stripped(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNod
         cell.execution_count = None
         for output in cell.outputs:
             if output.output_type == "stream":
-                print(f"notebooks/{name}.ipynb: {output.text.rstrip()}", file=sys.stderr)
+                print(f"{name}: {output.text.rstrip()}", file=sys.stderr)
         cell.outputs = [output for output in cell.outputs if output.output_type != "stream"]
         for output in cell.outputs:
             output.pop("execution_count", None)
@@ -168,7 +239,7 @@ def _kernel_environment() -> Iterator[None]:
     """Make kernels come from this environment and import this copy of the package."""
     source = str(Path(ggsa.__file__).resolve().parents[1])
     before = dict(os.environ)
-    # The name of a socket has to be short, which that of the temporary folder is not everywhere.
+    # The name of a socket must be short; the system's temporary folder may have a long name.
     short = "/tmp" if TRANSPORT == "ipc" and Path("/tmp").is_dir() else None
     runtime = tempfile.TemporaryDirectory(prefix="ggsa-", dir=short)
     os.environ["JUPYTER_RUNTIME_DIR"] = runtime.name
@@ -191,6 +262,6 @@ def _failure(path: Path, partial: Path, failed: Path, reason: str) -> UserError:
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(partial, kept)
     return UserError(
-        f"The notebook {path} failed: {reason.rstrip('.')}. As far as it came, with its outputs, "
-        f"it is kept as {kept}; open it there, mend what it names, then run `dvc repro` again."
+        f"The notebook {path} failed: {reason.rstrip('.')}. Its outputs up to the failure are in "
+        f"{kept}: open it there, fix the cause, then run `dvc repro` again."
     )

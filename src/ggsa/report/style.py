@@ -1,8 +1,7 @@
-"""One look for every figure: sizes, colors, and how a figure becomes a file and HTML.
+"""The style of every figure: sizes, colors, and how a figure becomes a file and HTML.
 
-Place in the data flow: used by `ggsa.report.sections`, inside the kernels that run the notebooks.
-Colors are those of Okabe and Ito, which people with any common color blindness can tell apart;
-every mode keeps its color and its marker in all figures, so that no figure relies on color alone.
+A mode has the same color and marker in all figures, so that no figure relies on color alone; they are
+registered with the mode in `ggsa.patterns.modes`.
 """
 
 import base64
@@ -18,14 +17,14 @@ from ggsa.workspace.artifacts import atomic_write
 
 WIDTH_INCHES = 7.0
 INK, MUTED, GRID = "#1c1c1c", "#5c5c5c", "#dcdcdc"
-# What is no mode has no mode's color: published values and margins; splits, sources, architectures.
+# Not colors of any mode: published values and margins; splits, sources, architectures.
 REFERENCE = "#7d7d7d"
 NEUTRAL = ("#1c1c1c", "#8a8a8a", "#555555", "#c4c4c4")
 SEQUENTIAL, DIVERGING = "Blues", "RdBu_r"
 
 
 def use(figure_dpi: int) -> None:
-    """Set the style of all figures drawn from here on, at so many dots per inch."""
+    """Set the style of all figures drawn from now on, and their resolution in dots per inch."""
     matplotlib.use("agg")
     plt.rcdefaults()
     plt.rcParams.update(
@@ -64,17 +63,17 @@ def use(figure_dpi: int) -> None:
 
 
 def color(mode: str) -> str:
-    """Return the color of a mode, the same in every figure; grey for one that has none."""
+    """Return the color of a mode, the same in every figure; gray for an unknown one."""
     return MODES[mode].color if mode in MODES else "#8a8a8a"
 
 
 def marker(mode: str) -> str:
-    """Return the marker of a mode, the same in every figure; a hexagon for one that has none."""
+    """Return the marker of a mode, the same in every figure; a hexagon for an unknown one."""
     return MODES[mode].marker if mode in MODES else "h"
 
 
 def no_grid(axes: matplotlib.axes.Axes) -> None:
-    """Take grid and frame from axes that show a table of colored cells."""
+    """Remove grid and frame from axes that show a matrix."""
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -86,11 +85,11 @@ def publish(figure: Figure, name: str, folder: str | Path, caption: str, alterna
     The file holds no software version and no date, so equal figures are equal bytes.
 
     Args:
-        figure: What was drawn; it is closed.
-        name: File name without ending, and the anchor in the page.
-        folder: Where the PNG goes.
-        caption: HTML; the finding first, computed from the data, with units.
-        alternative: Plain text for readers who do not see the figure: what kind of figure it is.
+        figure: Closed when it is saved.
+        name: File name without the suffix, and the anchor in the page.
+        folder: Where the PNG is written.
+        caption: HTML, with units.
+        alternative: Plain text for readers who cannot see the figure: what kind of figure it is.
     """
     path = Path(folder) / f"{name}.png"
     with atomic_write(path) as temporary:

@@ -1,29 +1,42 @@
 """The result on the terminal: paper beside ours, what each stage took, and where the report is.
 
-Place in the data flow: `python -m ggsa.report.summary`, called at the end of `make repro`. Reads
-the tables of the latest run, the provenance and the times of the stages; writes nothing.
+`python -m ggsa.report.summary`, called at the end of `make repro`. The times are from
+`.cache/stages.csv`, to which every stage adds a line when it ends: no output of a stage holds a
+time, so what DVC restores from its cache has none.
 """
 
 import argparse
 import sys
 import textwrap
+from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
 
-from ggsa.report import page, tables, times, wording
+from ggsa.report import page, tables, wording
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.progress import duration
 
 WIDTH = 78
+STAGES = ("check", "download", "tag", "rules", "train", "evaluate", "report")
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """The last run of a stage: how long it took, and when it ended (seconds since 1970)."""
+
+    seconds: float
+    ended: float
 
 
 def text(params: config.Params, since: float | None = None) -> str:
     """Return the banner if there is one, results, times per stage and the path of the report.
 
     Args:
-        params: Those of the latest run.
-        since: When it began (seconds since 1970), to say which stages ran; None where unknown.
+        params: The parameters of the latest run.
+        since: When it started (seconds since 1970), to say which stages ran; None if unknown.
 
     Raises:
         UserError: If there is no finished run in this workspace.
@@ -43,8 +56,8 @@ def text(params: config.Params, since: float | None = None) -> str:
         parts.append(textwrap.fill(page.rows_note(results).replace("; see Methods", ""), WIDTH))
         parts.append(claims_text(tables.read(paths.TABLES, "claims")))
     else:
-        parts.append(beside_full(results, tables.read(paths.TABLES, "comparisons")))
-    parts.append(times.text(params.grid, times.read(), since))
+        parts.append(beside_full(results, tables.read(paths.TABLES, "differences")))
+    parts.append(times_text(params.grid, stage_runs(), since))
     parts.append(f"Report: {paths.REPORT.resolve()}")
     return "\n\n".join(parts)
 
@@ -56,7 +69,7 @@ def beside_the_paper(results: pd.DataFrame) -> str:
             "mode": row["mode"],
             "paper": row["paper"],
             "ours": row["ours"],
-            "difference (points)": row["difference"],
+            "difference (pp)": row["difference"],
             "95% interval": row["interval"],
             "verdict": row["verdict"],
         }
@@ -65,32 +78,31 @@ def beside_the_paper(results: pd.DataFrame) -> str:
     return tabulate(rows, headers="keys", disable_numparse=True)
 
 
-def beside_full(results: pd.DataFrame, comparisons: pd.DataFrame) -> str:
-    """Return the table of a corpus that the paper says nothing of: every mode beside full."""
+def beside_full(results: pd.DataFrame, differences: pd.DataFrame) -> str:
+    """Return the table for a corpus that the paper does not report: every mode beside full."""
     validation = results[results["split"] == "validation"]
-    against = comparisons[comparisons["split"] == "validation"].set_index("mode")
-    rows = []
-    for row in validation.itertuples():
-        found = against.loc[row.mode] if row.mode in against.index else None
-        rows.append(
-            {
-                "mode": row.mode,
-                "accuracy": page.with_spread(row.accuracy_mean, row.accuracy_sd),
-                "minus full (points)": wording.NONE
-                if found is None
-                else wording.points(found["difference_points"]),
-                "95% interval": wording.NONE
-                if found is None
-                else wording.interval(found["low_points"], found["high_points"], wording.points),
-                "allowed pairs": wording.percent(row.density),
-            }
-        )
+    against = differences[differences["split"] == "validation"].set_index("arm")
+    against = against.reindex(validation["mode"])
+    shown = pd.DataFrame(
+        {
+            "mode": list(validation["mode"]),
+            "accuracy": [
+                *map(page.with_spread, validation["accuracy_mean"], validation["accuracy_sd"])
+            ],
+            "minus full (pp)": [*map(wording.points, against["difference_points"])],
+            "95% interval": [
+                wording.interval(low, high, wording.points)
+                for low, high in zip(against["low_points"], against["high_points"], strict=True)
+            ],
+            "allowed pairs": [*map(wording.percent, validation["density"])],
+        }
+    )
     first = validation.iloc[0]
     about = (
         f"Accuracy on {wording.count(first['n'])} validation sentences, "
         f"{wording.seeds(int(first['seeds']))}."
     )
-    return f"{tabulate(rows, headers='keys', disable_numparse=True)}\n\n{about}"
+    return f"{tabulate(shown, headers='keys', showindex=False, disable_numparse=True)}\n\n{about}"
 
 
 def claims_text(claims: pd.DataFrame) -> str:
@@ -103,10 +115,61 @@ def claims_text(claims: pd.DataFrame) -> str:
     return tabulate(rows, headers="keys", disable_numparse=True)
 
 
+def stage_runs(path: Path = paths.STAGE_SECONDS) -> dict[str, StageRun]:
+    """Return the last run of every stage by its name and arguments; damaged lines are skipped."""
+    runs = {}
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for line in lines:
+        name, *numbers = line.split(",")
+        try:
+            seconds, ended = map(float, (*numbers, 0.0)[:2])  # earlier versions wrote no end
+        except ValueError:
+            continue
+        runs[name] = StageRun(seconds, ended)
+    return runs
+
+
+def times_text(grid: config.Grid, runs: dict[str, StageRun], since: float | None = None) -> str:
+    """Return a table with a row for every stage.
+
+    Args:
+        grid: Its cells are counted in the row of train.
+        runs: From `stage_runs`.
+        since: When the reported run started; None leaves out which stages ran in it.
+    """
+    rows = []
+    for stage in STAGES:
+        names = [stage]
+        if stage == "train":
+            names = [f"train --mode {m} --seed {s}" for m in grid.modes for s in grid.seeds]
+        known = [runs[name] for name in names if name in runs]
+        row = {"stage": stage, "took": _took(known, len(names))}
+        if since is not None:
+            row["this time"] = _ran(sum(each.ended >= since for each in known), len(names))
+        rows.append(row)
+    return tabulate(rows, headers="keys", disable_numparse=True)
+
+
+def _took(known: list[StageRun], cells: int) -> str:
+    if not known:
+        return "taken from the cache"
+    total = sum(each.seconds for each in known)
+    if cells == 1:
+        return duration(total)
+    count = f"{cells} cells" if len(known) == cells else f"{len(known)} of {cells} cells timed"
+    return f"{duration(total)}: {count}, {duration(total / len(known))} each"
+
+
+def _ran(ran: int, cells: int) -> str:
+    if not ran:
+        return "not rerun"
+    return "ran" if ran == cells else f"{ran} of {cells} cells ran"
+
+
 def main() -> None:
     """Print the summary of the latest run."""
     parser = argparse.ArgumentParser(prog="python -m ggsa.report.summary", description=__doc__)
-    parser.add_argument("--since", type=float, help="when the run began, in seconds since 1970")
+    parser.add_argument("--since", type=float, help="when the run started, in seconds since 1970")
     arguments = parser.parse_args()
     try:
         print(f"\n{text(config.load(), arguments.since)}\n")

@@ -1,7 +1,6 @@
-"""Tables of the report: read whole and checked, and set as HTML through pandas' Styler.
+"""Tables of the report: read and checked, and written as HTML through pandas' Styler.
 
-Place in the data flow: used by the sections inside the notebooks and by the page around them. Every
-table has an id given by its name, so that two renderings are equal to the byte.
+Every table's id is its name, so that two renderings are byte-identical.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,14 +9,15 @@ from typing import Any
 
 import pandas as pd
 
+from ggsa.report import wording
 from ggsa.workspace.errors import UserError
 
 Form = Callable[[Any], str]
-ALL_TEXT = ("claims",)  # hold figures that are already worded
+ALL_TEXT = ("claims",)  # its numbers are already worded
 
 
 def read(folder: str | Path, name: str) -> pd.DataFrame:
-    """Return a table of a stage, which may have no rows; verdicts that are empty stay empty text.
+    """Return a table, which may have no rows; an empty verdict is an empty string.
 
     Raises:
         UserError: If the file is missing or unreadable.
@@ -30,9 +30,7 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
             f"{path} does not exist. An earlier stage writes it: run `dvc repro`."
         ) from error
     except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}). It is damaged: delete it and run `dvc repro`."
-        ) from error
+        raise UserError(f"{path} is damaged ({error}). Delete it and run `dvc repro`.") from error
     texts = list(table) if name in ALL_TEXT else [name for name in table if name == "verdict"]
     return table.assign(**{column: table[column].fillna("").astype(str) for column in texts})
 
@@ -47,11 +45,11 @@ def as_html(
     """Return a table as HTML, in a box that scrolls sideways where the screen is narrow.
 
     Args:
-        table: Columns as they shall be headed.
+        table: Column names are the headings.
         name: Unique in the page; becomes the table's id.
-        caption: What it holds, with units; may hold HTML.
-        forms: How the values of a column are written.
-        text: Columns set flush left. Numbers are flush right.
+        caption: What the table shows, with units; may contain HTML.
+        forms: How the values of a column are formatted.
+        text: Left-aligned columns; others are right-aligned.
     """
     table = table.reset_index(drop=True)
     classes = pd.DataFrame(
@@ -75,3 +73,25 @@ def as_html(
         )
     legend = f'<p class="caption">{caption}</p>' if caption else ""
     return f'<div class="table">{legend}<div class="wide">{body}</div></div>'
+
+
+def verdict_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return verdicts.csv as text: every row with n, seeds, interval and detectable difference."""
+    return pd.DataFrame(
+        {
+            "family": verdicts["family"],
+            "question": verdicts["question"],
+            "comparison": verdicts["arm"] + " − " + verdicts["reference"],
+            "n": verdicts["n"].map(wording.count),
+            "seeds": verdicts["seeds"].astype(str),
+            "difference (pp)": verdicts["difference_points"].map(wording.points),
+            "interval (pp)": [
+                f"{wording.interval(row.low_points, row.high_points, wording.points)} "
+                f"({100 * row.level:.0f}%)"
+                for row in verdicts.itertuples()
+            ],
+            "p (Holm)": verdicts["p_holm"].map(wording.p_value),
+            "detectable (pp)": verdicts["smallest_points"].map(wording.size),
+            "verdict": verdicts["verdict"],
+        }
+    )

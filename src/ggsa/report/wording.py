@@ -1,7 +1,6 @@
-"""How numbers and findings are put into words; every sentence branches on the figures.
+"""How numbers and findings are put into words, for the page, the summary and the command line.
 
-Place in the data flow: used by the sections of the report, by its first screen and by the summary
-on the terminal. Nothing here knows a result beforehand.
+Every sentence is filled in from tables; nothing here knows a result beforehand.
 """
 
 import math
@@ -12,24 +11,25 @@ import pandas as pd
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
-FEWEST_SEEDS = 5
+FEWEST_SEEDS, FEWEST_SEEDS_FOR_EQUIVALENCE = 5, 3
 SMALL_SHARE = 0.10
+CORPUS_NAMES = {"sst2": "SST-2", "probe": "probe corpus", "imdb": "IMDB"}
 SPLIT_NAMES = {"pooled": "validation and test together"}
-COUNTED = "Counted over everything, not sampled: there are no error bars."
+COUNTED = "Counted over all sentences, not sampled: there are no error bars."
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a cell of a table holds nothing."""
+    """Return whether a cell of a table is empty."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA
 
 
 def accuracy(value: float, digits: int = 4) -> str:
-    """Return a fraction as the paper writes accuracies, e.g. 0.8119; a dash for nothing."""
+    """Return a fraction as the paper writes accuracies, e.g. 0.8119; a dash for a missing value."""
     return NONE if is_missing(value) else f"{value:.{digits}f}"
 
 
 def points(value: float, digits: int = 2) -> str:
-    """Return a difference in percentage points with its sign; a dash for nothing."""
+    """Return a difference in percentage points with its sign; a dash for a missing value."""
     if is_missing(value):
         return NONE
     text = f"{abs(value):.{digits}f}"
@@ -38,8 +38,13 @@ def points(value: float, digits: int = 2) -> str:
     return ("+" if value > 0 else MINUS) + text
 
 
+def size(value: float) -> str:
+    """Return a number of percentage points without a sign; a dash for a missing value."""
+    return accuracy(value, 2)
+
+
 def percent(value: float, digits: int = 1) -> str:
-    """Return a share as a percentage; a dash for nothing."""
+    """Return a share as a percentage; a dash for a missing value."""
     if is_missing(value):
         return NONE
     text = f"{100 * value:.{digits}f}%"
@@ -54,7 +59,7 @@ def p_value(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """Return a whole number with thin groups of thousands."""
+    """Return a whole number with commas between thousands."""
     return NONE if is_missing(value) else f"{round(value):,}"
 
 
@@ -91,18 +96,22 @@ def split(name: str) -> str:
     return SPLIT_NAMES.get(name, name)
 
 
-def descriptive(number: int) -> str:
-    """Return the caution that few seeds call for; empty when there are enough."""
+def widest_split(table: pd.DataFrame) -> str:
+    """Return the split with the most sentences: pooled where test has labels, else validation."""
+    return "pooled" if "pooled" in set(table["split"]) else "validation"
+
+
+def few_seeds(number: int) -> str:
+    """Return what too few seeds rule out, as a sentence; empty from five seeds on."""
     if number >= FEWEST_SEEDS:
         return ""
-    return (
-        f"With {seeds(number)} the intervals are descriptive: fewer than {FEWEST_SEEDS} seeds "
-        f"understate how much seeds differ."
-    )
+    if number < FEWEST_SEEDS_FOR_EQUIVALENCE:
+        return f"With {seeds(number)} no verdict is stated."
+    return f"With {seeds(number)} only headroom and equivalence are judged."
 
 
 def corpus_name(provenance: dict) -> str:
-    """Return what the run was made on, never plain SST-2 when the checksum says otherwise."""
+    """Return the corpus of a run; plain SST-2 only where its checksum is verified."""
     if provenance["is_sst2"]:
         return "SST-2 (every row verified by checksum)"
     if provenance["corpus"]["name"] == "probe":
@@ -118,7 +127,7 @@ def corpus_name(provenance: dict) -> str:
 
 
 def encoder_name(provenance: dict) -> str:
-    """Return which encoder was trained and how it began."""
+    """Return which encoder was trained and from which weights."""
     about = provenance["encoder"]
     if not about["pretrained"]:
         return "an encoder of bert-tiny’s kind trained from scratch (random initial weights)"
@@ -146,26 +155,24 @@ def banner(provenance: dict) -> list[str]:
 
 def abstract(
     results: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    equivalence: pd.DataFrame,
+    differences: pd.DataFrame,
+    verdicts: pd.DataFrame,
     cost: pd.DataFrame,
     provenance: dict,
 ) -> list[str]:
-    """Return the abstract, two to four sentences filled in from the tables."""
-    return [
-        sentence
-        for sentence in (
-            _accuracies(results, provenance),
-            _differences(comparisons, equivalence),
-            _costs(cost),
-            _standing(results, provenance),
-        )
-        if sentence
-    ]
+    """Return the abstract, two to five sentences filled in from the tables."""
+    sentences = (
+        _accuracies(results, provenance),
+        _differences(differences),
+        _answers(verdicts),
+        _costs(cost),
+        "" if provenance["is_sst2"] else "None of this is comparable with the published figures.",
+    )
+    return [sentence for sentence in sentences if sentence]
 
 
-def verdicts(results: pd.DataFrame, claims: pd.DataFrame) -> str:
-    """Return every verdict in one sentence: on the published accuracies, then claim by claim."""
+def claim_verdicts(results: pd.DataFrame, claims: pd.DataFrame) -> str:
+    """Return every verdict on the paper in one sentence: on its accuracies, then on its claims."""
     judged = results[(results["split"] == "validation") & (results["verdict"] != "")]
     accuracies = listing(
         f"{verdict} for {listing(rows['mode'])}"
@@ -174,7 +181,7 @@ def verdicts(results: pd.DataFrame, claims: pd.DataFrame) -> str:
     others = claims[~claims["statement"].str.startswith("accuracy") & (claims["verdict"] != "")]
     parts = [f"the published accuracy is {accuracies}"] if accuracies else []
     parts += [f"that {row.statement} is {row.verdict}" for row in others.itertuples()]
-    return f"By the rules fixed beforehand, {listing(parts)}." if parts else ""
+    return f"By the rules fixed before any result, {listing(parts)}." if parts else ""
 
 
 def _accuracies(results: pd.DataFrame, provenance: dict) -> str:
@@ -193,25 +200,23 @@ def _accuracies(results: pd.DataFrame, provenance: dict) -> str:
     )
 
 
-def _differences(comparisons: pd.DataFrame, equivalence: pd.DataFrame) -> str:
-    if equivalence.empty or comparisons.empty:
+def _differences(differences: pd.DataFrame) -> str:
+    if differences.empty:
         return ""
-    where = equivalence["split"].iloc[0]
-    rows = comparisons[comparisons["split"] == where]
-    differences = listing(
-        f"{row.mode} differs by {points(row.difference_points)} points"
+    where = widest_split(differences)
+    each = listing(
+        f"{row.arm} differs by {points(row.difference_points)} percentage points"
         f" (95% interval {interval(row.low_points, row.high_points, points)})"
-        for row in rows.itertuples()
+        for row in differences[differences["split"] == where].itertuples()
     )
-    margin = equivalence["margin_points"].iloc[0]
-    shown = list(equivalence.loc[equivalence["equivalent"].astype(bool), "mode"])
-    others = [mode for mode in equivalence["mode"] if mode not in shown]
-    outcome = [f"was shown for {listing(shown)}"] if shown else []
-    outcome += [f"could not be shown for {listing(others, 'or')}"] if others else []
-    return (
-        f"Against full attention on {split(where)}, {differences}; equivalence within the margin "
-        f"of {margin:g} points, fixed beforehand, {listing(outcome, 'but')}."
-    )
+    return f"Compared with {differences['reference'].iloc[0]} attention on {split(where)}, {each}."
+
+
+def _answers(verdicts: pd.DataFrame) -> str:
+    if verdicts.empty:
+        return ""
+    each = "; ".join(f"{row.question}: {row.verdict}" for row in verdicts.itertuples())
+    return f"Verdicts on the questions declared beforehand: {each}."
 
 
 def _costs(cost: pd.DataFrame) -> str:
@@ -227,17 +232,11 @@ def _costs(cost: pd.DataFrame) -> str:
     if saves.empty:
         return f"No mode blocks any pair, so none saves theoretical work, {where}."
     parts = listing(
-        f"{row.mode} leaves out {percent(row.saving_attention)} of the attention work, "
+        f"{row.mode} skips {percent(row.saving_attention)} of the attention work, "
         f"{percent(row.saving_model)} of the whole model’s"
         for row in saves.itertuples()
     )
-    return f"In theory {parts}, {where}; dense attention with a mask saves no time."
-
-
-def _standing(results: pd.DataFrame, provenance: dict) -> str:
-    if not provenance["is_sst2"]:
-        return "None of this can be held against the published figures."
-    return ""
+    return f"In theory, {parts}, {where}; dense attention with a mask saves no time."
 
 
 def cost_in_place(cost: pd.DataFrame) -> str:
@@ -255,8 +254,8 @@ def cost_in_place(cost: pd.DataFrame) -> str:
     if best["saving_attention"] <= 0:
         return f"{text} No mode blocks a pair, so nothing is saved even in theory."
     return (
-        f"{text} The sparsest mode, {best['mode']}, leaves out {percent(best['saving_attention'])} "
-        f"of the attention work and thereby {percent(best['saving_model'])} of the whole model’s: "
+        f"{text} The sparsest mode, {best['mode']}, skips {percent(best['saving_attention'])} "
+        f"of the attention work, which is {percent(best['saving_model'])} of the whole model’s: "
         f"the saving is theoretical here, since dense attention with a mask computes every pair."
     )
 

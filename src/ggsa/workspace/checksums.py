@@ -1,8 +1,10 @@
-"""Checksums of files, and the comparison of a checksum with the expected one."""
+"""Checksums of files, their comparison, and manifests: lists that `sha256sum --check` reads."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
+from ggsa.workspace import artifacts
 from ggsa.workspace.errors import UserError
 
 
@@ -38,3 +40,28 @@ def verify(what: str, kind: str, expected: str, actual: str) -> None:
             f"{what} does not match its checksum: expected the {kind} {expected}, got {actual}. It "
             f"is damaged or another version. Replace it, or choose another source."
         )
+
+
+def listed_files(manifest: Path, without: Iterable[Path] = ()) -> list[Path]:
+    """Return the files that a manifest lists: all under its folder except itself.
+
+    Args:
+        manifest: The manifest, which need not exist.
+        without: Folders that are left out.
+    """
+    without = tuple(without)
+    return sorted(
+        path
+        for path in manifest.parent.rglob("*")
+        if path.is_file() and path != manifest and not any(f in path.parents for f in without)
+    )
+
+
+def write_manifest(manifest: Path, files: Iterable[Path]) -> None:
+    """Write the SHA256 of files, one line per file, sorted by name.
+
+    Names are relative to the manifest's folder: `sha256sum --check` reads it there.
+    """
+    names = {path.relative_to(manifest.parent).as_posix(): path for path in files}
+    lines = [f"{sha256(names[name])}  {name}\n" for name in sorted(names)]
+    artifacts.write_text(manifest, "".join(lines))

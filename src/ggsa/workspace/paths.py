@@ -34,7 +34,7 @@ STUDIES = Path("studies")  # <study>/params.yaml and dvc.yaml
 MANIFEST = PUBLISHED / "SHA256SUMS"  # of every file there except RESULTS
 RESULTS = PUBLISHED / "studies"  # <study>/<corpus>/{plan,cells,tables}
 BENCHMARK = PUBLISHED / "benchmark"  # `make bench`: results.csv, machine.json, SHA256SUMS
-STUDIES_MANIFEST = RESULTS / "SHA256SUMS"  # of every file there; the report depends on it
+STUDIES_MANIFEST = RESULTS / "SHA256SUMS"  # of every file there
 
 # Sources of the report.
 NOTEBOOKS = Path("notebooks")

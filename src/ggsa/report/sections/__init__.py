@@ -1,7 +1,7 @@
-"""What the notebooks draw: one module a notebook, one function a figure or table.
+"""What the notebooks on a run show: one module per notebook, one function per figure or table.
 
-Place in the data flow: called inside the kernels that run `notebooks/*.ipynb`. A function takes the
-`Material` of the run and returns HTML; what it needs to say is computed from the tables at hand.
+A function takes the `Material` of the run and returns HTML; its captions are computed from the
+tables.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ggsa.workspace import artifacts
 
 @dataclass(frozen=True)
 class Material:
-    """Where the finished tables lie and where figures go; reads them when asked."""
+    """Where the tables of a run are and where figures are written; tables are read when asked for."""
 
     tables: Path
     statistics: Path
@@ -31,7 +31,7 @@ class Material:
         return tables.read(self.statistics, name)
 
     def notices(self) -> dict[str, list[str]]:
-        """Return the rules that never fire and the tags left with nothing but themselves."""
+        """Return the rules that never fire and the tags that may attend only to themselves."""
         return artifacts.read_json(self.statistics / "notices.json")
 
     def provenance(self) -> dict:
@@ -42,28 +42,28 @@ class Material:
 def material(
     tables: str, statistics: str, provenance: str, figures: str, figure_dpi: int
 ) -> Material:
-    """Return the material of a run and set the style of figures: every notebook's first call."""
+    """Return the material of a run and set the style of figures: a notebook's first call."""
     style.use(figure_dpi)
     return Material(Path(tables), Path(statistics), Path(provenance), Path(figures))
 
 
 def show(fragment: str) -> None:
-    """Show HTML as the output of a notebook's cell."""
-    from IPython.display import HTML, display
+    """Display HTML as the output of a notebook's cell."""
+    from IPython.display import HTML, display  # late: only a kernel needs it
 
     display(HTML(fragment))
 
 
 def modes_of(table: pd.DataFrame) -> list[str]:
-    """Return the modes of a table in the order in which they stand."""
+    """Return the modes of a table in its order."""
     return list(dict.fromkeys(table["mode"]))
 
 
 def splits_of(table: pd.DataFrame) -> list[str]:
-    """Return the splits of a table in the order in which they stand."""
+    """Return the splits of a table in its order."""
     return list(dict.fromkeys(table["split"]))
 
 
 def paragraph(text: str) -> str:
-    """Return sentences as a paragraph; nothing for nothing."""
+    """Return sentences as a paragraph; an empty string for none."""
     return f"<p>{text}</p>" if text else ""

@@ -1,4 +1,4 @@
-"""The section on where attention goes: by tag pair, and on sentences of our own."""
+"""The chapter on where attention goes: by tag pair, and on our own example sentences."""
 
 import html
 
@@ -13,7 +13,7 @@ COLUMNS = 2
 
 
 def by_tag(material: Material) -> str:
-    """Return the figure of the mean attention weight of every tag pair, one panel a mode."""
+    """Return the figure of the mean attention weight of every tag pair, one panel per mode."""
     table = material.table("attention_by_tag")
     seeds, table = set(table["seed"]), _mean_over_runs(table)
     modes = modes_of(table)
@@ -34,8 +34,8 @@ def by_tag(material: Material) -> str:
         axes.set_yticks(range(len(tags)), tags, fontsize=7.5)
         style.no_grid(axes)
         used.append(axes)
-    figure.supxlabel("key tag (is looked at)", fontsize=10.5)
-    figure.supylabel("query tag (looks)", fontsize=10.5)
+    figure.supxlabel("key tag (attended to)", fontsize=10.5)
+    figure.supylabel("query tag (attends)", fontsize=10.5)
     figure.colorbar(
         image, ax=used, label="share of the query’s attention (%)", shrink=0.7, extend="max"
     )
@@ -51,7 +51,7 @@ def by_tag(material: Material) -> str:
 
 
 def shares(material: Material) -> str:
-    """Return the table of how each mode's attention divides among kinds of pairs."""
+    """Return the table of how each mode's attention is divided among kinds of pairs."""
     table = material.table("attention_by_tag")
     allowed = material.statistic("tag_pairs").set_index(["query_tag", "key_tag"])["allowed_hard"]
     allowed = allowed.astype(bool).to_dict()
@@ -61,7 +61,7 @@ def shares(material: Material) -> str:
     ]
     mass, seeds = (table["weight_mean"] * table["count"]).fillna(0), set(table["seed"])
     table = table.assign(kind=kinds, mass=mass)
-    table = table[table["kind"] != "[CLS] or [SEP] looks"]
+    table = table[table["kind"] != "from [CLS] or [SEP]"]
     order = ["own tag", "other tag, in hard", "other tag, not in hard", "to [CLS] or [SEP]"]
     wide = table.pivot_table(
         index="mode", columns="kind", values="mass", aggfunc="sum", fill_value=0
@@ -71,8 +71,7 @@ def shares(material: Material) -> str:
     caption = (
         "Where the attention of the pieces of words goes: share of their total weight over "
         f"validation, heads and layers, {_seeds(seeds)}. “In hard”: pairs that the hard "
-        "table allows between different tags, whatever the "
-        "mode."
+        "table allows between different tags, in every mode."
     )
     return tables.as_html(
         wide, "attention-shares", caption, dict.fromkeys(order, wording.percent), text=("mode",)
@@ -80,7 +79,7 @@ def shares(material: Material) -> str:
 
 
 def classifier_strips(material: Material) -> str:
-    """Return our example sentences, shaded by what [CLS] looks at in the last layer."""
+    """Return our example sentences, shaded by the attention of [CLS] in the last layer."""
     table = material.table("attention_examples")
     if table.empty:
         return ""
@@ -99,7 +98,7 @@ def classifier_strips(material: Material) -> str:
 
 
 def example(material: Material, sentence: int) -> str:
-    """Return the figure of all weights of one example sentence, one panel a mode."""
+    """Return the figure of all weights of one example sentence, one panel per mode."""
     table = material.table("attention_examples")
     table = table[table["sentence"] == sentence]
     if table.empty:
@@ -134,7 +133,7 @@ def example(material: Material, sentence: int) -> str:
     figure.colorbar(image, ax=used, label="weight, mean over heads", shrink=0.7, extend="max")
     caption = (
         f"“{html.escape(_joined(pieces))}”, last layer, seed {seed}. Blocked (crosses) are "
-        f"{wording.ranked(said)} of the pairs. Rows look, columns are looked at."
+        f"{wording.ranked(said)} of the pairs. Rows are queries, columns are keys."
     )
     return style.publish(
         figure,
@@ -186,7 +185,7 @@ def _seeds(seeds: set) -> str:
 
 def _kind(query: str, key: str, allowed: dict[tuple[str, str], bool]) -> str:
     if query.startswith("["):
-        return "[CLS] or [SEP] looks"
+        return "from [CLS] or [SEP]"
     if key.startswith("["):
         return "to [CLS] or [SEP]"
     if query == key:

@@ -1,4 +1,4 @@
-"""The section on the corpus and its tags."""
+"""The chapter on the corpus and its tags."""
 
 import html
 from typing import Any
@@ -29,7 +29,7 @@ def origin(material: Material) -> str:
             {"split": list(corpus["rows"]), "sentences or phrases": list(corpus["rows"].values())}
         ).replace({"split": {"examples": "examples (our own)"}}),
         "corpus-rows",
-        "Rows of each split; checksums stand under Provenance.",
+        "Rows of each split; their checksums are under Provenance.",
         {"sentences or phrases": wording.count},
         text=("split",),
     )
@@ -37,15 +37,15 @@ def origin(material: Material) -> str:
         paragraph(
             f"The run is on {html.escape(wording.corpus_name(about))}, obtained from "
             f"{SOURCES.get(corpus['source'], corpus['source'])}. Universal part-of-speech tags "
-            f"come from {tagger_name(tagger)}. Every word has one tag, "
-            f"and every word piece takes that of its word, so no piece is without one."
+            f"come from {tagger_name(tagger)}. Every word has one tag, and every word piece takes "
+            f"the tag of its word, so no piece lacks one."
         )
         + sentences
     )
 
 
 def tagger_name(tagger: dict[str, Any]) -> str:
-    """Return who gave the tags, escaped for HTML."""
+    """Return the name of the tagger, escaped for HTML."""
     name = html.escape(tagger["name"])
     return name if tagger["source"] == "gold" else f"a Stanza tagger: {name}"
 
@@ -76,11 +76,11 @@ def tag_frequencies(material: Material) -> str:
     )
     if lonely:
         caption += (
-            f"The tags that the hard table lets look at nothing but their own kind "
+            f"The tags that may attend only to their own tag under the hard table "
             f"({wording.listing(lonely)}) make up {wording.percent(reference[lonely].sum())}."
         )
     else:
-        caption += "The hard table lets every tag look at some other tag."
+        caption += "Under the hard table every tag may attend to some other tag."
     caption += f" {wording.COUNTED}"
     return style.publish(
         figure, "tag_frequencies", material.figures, caption, "Dot plot of the share of each tag."

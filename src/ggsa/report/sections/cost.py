@@ -1,4 +1,4 @@
-"""The section on the theoretical cost of attention under each pattern."""
+"""The chapter on the theoretical cost of attention under each pattern."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -20,7 +20,7 @@ def formula(material: Material) -> str:
         "weighted values) = 4<i>Ldp</i><br>"
         "whole model = <i>L</i> (8<i>nd</i>² for the four projections + 4<i>ndf</i> for the "
         "feed-forward) + attention + 2<i>d</i>² + 2<i>dc</i> for the head</p>"
-        "<p>Padding, look-ups, softmax, normalization and biases are left out. A bias that blocks "
+        "<p>Padding, look-ups, softmax, normalization and biases are not counted. A bias that blocks "
         "nothing has <i>p</i> = <i>n</i>² and saves nothing.</p>"
     )
 

@@ -1,4 +1,4 @@
-"""The section on the results: accuracy, differences, equivalence, training and errors."""
+"""The chapter on the results: accuracy, differences, verdicts, training and errors."""
 
 import html
 
@@ -55,13 +55,13 @@ def accuracy(material: Material) -> str:
     gap = 100 * (best["accuracy_mean"] - worst["accuracy_mean"])
     within = 100 * (first["accuracy_max"] - first["accuracy_min"]).max()
     caption = (
-        f"On {splits[0]} the means of the modes lie {gap:.2f} points apart ({best['mode']} highest,"
-        f" {worst['mode']} lowest); the runs of a single mode differ by up to {within:.2f} points "
+        f"On {splits[0]} the means of the modes are {gap:.2f} pp apart ({best['mode']} highest,"
+        f" {worst['mode']} lowest); the runs of a single mode differ by up to {within:.2f} pp "
         f"from seed to seed. Large markers: mean, bars ± one standard deviation over "
         f"{wording.seeds(int(best['seeds']))}. Dots: single runs."
     )
     if results["paper"].notna().any():
-        caption += " Grey: the published value with its Wilson 95% interval."
+        caption += " Gray: the published value with its Wilson 95% interval."
     return style.publish(
         figure, "accuracy", material.figures, caption, "Accuracy of every mode on every split."
     )
@@ -96,117 +96,117 @@ def summary(material: Material) -> str:
 
 def differences(material: Material) -> str:
     """Return the figure of each mode minus full, with intervals and the equivalence margin."""
-    table, equivalence = material.table("comparisons"), material.table("equivalence")
+    table, verdicts = material.table("differences"), material.table("verdicts")
     if table.empty:
-        return (
-            "<p>There is nothing to compare: full and a second mode must both be in the grid.</p>"
-        )
-    modes, splits = modes_of(table), splits_of(table)
+        return "<p>Nothing to compare: full and a second mode must both be in the grid.</p>"
+    arms, splits = list(dict.fromkeys(table["arm"])), splits_of(table)
     figure, axes = plt.subplots(
         figsize=(style.WIDTH_INCHES, 0.42 * len(table) + 0.3 * len(splits) + 1.2)
     )
-    margin = equivalence["margin_points"].iloc[0]
-    axes.axvspan(-margin, margin, color=style.REFERENCE, alpha=0.15, linewidth=0)
+    margins = verdicts["margin_points"].dropna()
+    if len(margins):
+        axes.axvspan(-margins.max(), margins.max(), color=style.REFERENCE, alpha=0.15, linewidth=0)
     axes.axvline(0, color=style.MUTED, linewidth=1)
     places, labels, place = [], [], 0.0
     for split in splits:
-        for mode in modes:
-            row = table[(table["split"] == split) & (table["mode"] == mode)].iloc[0]
+        for arm in arms:
+            row = table[(table["split"] == split) & (table["arm"] == arm)].iloc[0]
             middle = row["difference_points"]
-            if np.isnan(row["low_points"]):
-                ends = None
-            else:
-                ends = [[middle - row["low_points"]], [row["high_points"] - middle]]
             axes.errorbar(
-                middle,
-                place,
-                xerr=ends,
-                fmt=style.marker(mode),
-                color=style.color(mode),
-                markersize=7,
-            )
+                middle, place,
+                xerr=[[middle - row["low_points"]], [row["high_points"] - middle]],
+                fmt=style.marker(arm), color=style.color(arm), markersize=7,
+            )  # fmt: skip
             places.append(place)
-            labels.append(f"{mode}, {split}")
+            labels.append(f"{arm}, {split}")
             place += 1
         place += 0.5
     axes.set_yticks(places, labels)
     axes.set(xlabel="accuracy minus that of full attention (percentage points)")
     axes.set_ylim(place - 0.8, -0.7)
     axes.grid(axis="y", visible=False)
-    family = equivalence["split"].iloc[0]
-    said = wording.listing(
-        f"{row.mode} {wording.points(row.difference_points)} points "
+    widest = wording.widest_split(table)
+    each = wording.listing(
+        f"{row.arm} {wording.points(row.difference_points)} pp "
         f"({wording.interval(row.low_points, row.high_points, wording.points)})"
-        for row in table[table["split"] == family].itertuples()
+        for row in table[table["split"] == widest].itertuples()
     )
     caption = (
-        f"Difference from full attention on {wording.split(family)}, with 95% intervals of a "
-        f"bootstrap over sentences and seeds: {said}. Grey: the margin of ±{margin:g} points, "
-        f"fixed beforehand. {wording.descriptive(int(table['seeds'].iloc[0]))}"
+        f"Difference from full attention on {wording.split(widest)}, with 95% intervals (Student’s "
+        f"t, crossed random effects of sentences and seeds): {each}."
     )
+    if len(margins):
+        caption += f" Gray: the margin of ±{margins.max():g} pp, fixed before any result."
     return style.publish(
         figure, "differences", material.figures, caption, "Differences from full with intervals."
     )
 
 
-def comparisons(material: Material) -> str:
+def differences_table(material: Material) -> str:
     """Return the table of differences, p values and discordant sentences."""
-    rows = material.table("comparisons")
+    rows = material.table("differences")
     if rows.empty:
         return ""
     shown = pd.DataFrame(
         {
-            "mode": rows["mode"],
+            "mode": rows["arm"],
             "split": rows["split"],
+            "seeds": rows["seeds"],
+            "n": rows["n"],
             "difference": rows["difference_points"],
             "95% low": rows["low_points"],
             "95% high": rows["high_points"],
             "p": rows["p"],
-            "p (Holm)": rows["p_holm"],
+            "detectable": rows["smallest_points"],
             "discordant": rows["discordant_share"],
         }
     )
     forms = dict.fromkeys(("difference", "95% low", "95% high"), wording.points)
-    forms |= {"p": wording.p_value, "p (Holm)": wording.p_value, "discordant": wording.percent}
+    forms |= {"p": wording.p_value, "discordant": wording.percent, "n": wording.count}
+    forms |= {"detectable": wording.size}
     caption = (
-        "Mode minus full, in percentage points. Discordant: share of sentence-and-seed pairs in "
-        f"which only one of the two is right. {wording.descriptive(int(rows['seeds'].iloc[0]))}"
+        "Mode minus full, in percentage points; p is two-sided and not corrected. Detectable: the "
+        "smallest difference that this design could detect. Discordant: share of pairs of sentence "
+        "and seed in which only one of the two is right."
     )
-    return tables.as_html(shown, "comparisons", caption, forms, text=("mode", "split"))
+    return tables.as_html(shown, "differences", caption, forms, text=("mode", "split"))
 
 
-def equivalence(material: Material) -> str:
-    """Return the table of the equivalence tests and the smallest margin within reach."""
-    rows = material.table("equivalence")
+def verdicts(material: Material) -> str:
+    """Return the table of the verdicts on the declared questions."""
+    rows = material.table("verdicts")
+    if rows.empty:
+        return ""
+    caption = (
+        "The declared questions, on validation and test together. A verdict of equivalence needs "
+        "shown headroom, and “inconclusive” does not mean equal. Detectable: the smallest "
+        "difference that this design could detect."
+    )
+    shown = tables.verdict_rows(rows)
+    return tables.as_html(shown, "verdicts", caption, text=tuple(shown.columns))
+
+
+def baselines(material: Material) -> str:
+    """Return the table of what needs no attention at all: majority class and bag of words."""
+    rows = material.table("baselines")
     if rows.empty:
         return ""
     shown = pd.DataFrame(
         {
-            "mode": rows["mode"],
+            "baseline": rows["baseline"],
             "split": rows["split"],
             "n": rows["n"],
-            "margin": rows["margin_points"].map(lambda value: f"±{value:g}"),
-            "difference": rows["difference_points"],
-            "90% low": rows["low90_points"],
-            "90% high": rows["high90_points"],
-            "p (Holm)": rows["p_holm"],
-            "equivalent": np.where(rows["equivalent"].astype(bool), "shown", "not shown"),
-            "smallest margin": rows["smallest_margin_points"],
+            "accuracy": rows["accuracy"],
+            "95% low": rows["wilson_low"],
+            "95% high": rows["wilson_high"],
         }
     )
-    forms = dict.fromkeys(("difference", "90% low", "90% high"), wording.points)
-    forms |= {
-        "p (Holm)": wording.p_value,
-        "n": wording.count,
-        "smallest margin": lambda value: wording.accuracy(value, 2),
-    }
+    forms = dict.fromkeys(("accuracy", "95% low", "95% high"), wording.accuracy)
     caption = (
-        "Two one-sided tests against full attention; all but p in percentage points. “Not shown” "
-        "does not mean different. Smallest margin: what this design would have shown with 80% "
-        "power had the true difference been nought."
+        "Baselines without word order, with Wilson’s intervals: TF-IDF and logistic regression."
     )
     return tables.as_html(
-        shown, "equivalence", caption, forms, text=("mode", "split", "margin", "equivalent")
+        shown, "baselines", caption, forms | {"n": wording.count}, text=("baseline", "split")
     )
 
 
@@ -219,8 +219,8 @@ def mcnemar(material: Material) -> str:
         columns={"only_full_right": "only full right", "only_mode_right": "only mode right"}
     )
     caption = (
-        "McNemar’s exact test of each mode against full, seed by seed, uncorrected: sentences that "
-        "only one of the two classifies rightly."
+        "McNemar’s exact test of each mode against full, one seed at a time, uncorrected: sentences "
+        "that only one of the two classifies correctly."
     )
     return tables.as_html(rows, "mcnemar", caption, {"p": wording.p_value}, text=("mode", "split"))
 
@@ -235,14 +235,14 @@ def training(material: Material) -> str:
         by_step = part.groupby("step")[["loss", "selection_accuracy"]]
         mean, spread = by_step.mean(), by_step.std()
         # Side by side, so that the bars of one mode do not hide those of another.
-        aside = (place - (len(modes) - 1) / 2) * 0.09 * np.diff(mean.index, prepend=0).min()
+        shift = (place - (len(modes) - 1) / 2) * 0.09 * np.diff(mean.index, prepend=0).min()
         for axes, column in ((above, "loss"), (below, "selection_accuracy")):
             for _, one in part.groupby("seed"):
                 axes.plot(
                     one["step"], one[column], color=style.color(mode), alpha=0.3, linewidth=0.9
                 )
             axes.errorbar(
-                mean.index + aside, mean[column], label=mode, fmt=f"{style.marker(mode)}-",
+                mean.index + shift, mean[column], label=mode, fmt=f"{style.marker(mode)}-",
                 yerr=None if spread[column].isna().any() else spread[column],
                 color=style.color(mode), markersize=4.5, elinewidth=1, capsize=2.5,
                 markevery=max(1, len(mean) // 12), errorevery=max(1, len(mean) // 12),
@@ -254,7 +254,7 @@ def training(material: Material) -> str:
     caption = (
         f"Mean selection accuracy at the last step: "
         f"{wording.ranked(list(last.items()), wording.accuracy)}. Thick: mean over seeds, bars ± one "
-        f"standard deviation; thin: single runs. Each run keeps the checkpoint with the highest selection accuracy."
+        f"standard deviation; thin: single runs."
     )
     return style.publish(
         figure, "training", material.figures, caption, "Training loss and selection accuracy."
@@ -301,7 +301,7 @@ def confusion(material: Material) -> str:
     caption = "Errors on validation, as shares of all sentences: " + html.escape(
         wording.listing(f"{mode} {_mistaken(values, names)}" for mode, values in said)
     )
-    caption += " (means over seeds; spreads stand in the table of accuracies)."
+    caption += " (means over seeds; the table of accuracies has the standard deviations)."
     return style.publish(
         figure, "confusion", material.figures, caption, "Heat maps of labels against predictions."
     )
@@ -310,7 +310,7 @@ def confusion(material: Material) -> str:
 def _mistaken(values: np.ndarray, names: tuple[str, ...]) -> str:
     """Return what a mode gets wrong, from its shares in percent by label and prediction."""
     if len(names) == 2:
-        return f"wrongly calls {values[0, 1]:.1f}% {names[1]} and {values[1, 0]:.1f}% {names[0]}"
+        return f"wrongly predicts {values[0, 1]:.1f}% {names[1]} and {values[1, 0]:.1f}% {names[0]}"
     wrong = np.where(np.eye(len(names), dtype=bool), -1.0, values)
     label, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
     return (

@@ -1,4 +1,4 @@
-"""The section on the rules: what the tables allow, how often, and what the corpus says of it."""
+"""The chapter on the rules: what the tables allow, how often, and which tags co-occur."""
 
 import html
 
@@ -15,7 +15,7 @@ HIGHEST = 20
 COMMON = 1e-4  # of all pairs of pieces: the association of rarer ones is chance
 SHOWN_RULES = 18
 FAINTEST = 1e-4  # of the commonest pair: rarer ones share the lightest color
-SOURCE_COLOURS = dict(zip(("paper", "own tag", "added", "corpus"), style.NEUTRAL, strict=True))
+SOURCE_COLORS = dict(zip(("paper", "own tag", "added", "corpus"), style.NEUTRAL, strict=True))
 
 
 def pair_shares(material: Material) -> str:
@@ -32,7 +32,7 @@ def pair_shares(material: Material) -> str:
     figure.colorbar(image, ax=axes, label=label, shrink=0.8, format="%g", extend="min")
     met = pairs["count"] > 0
     caption = (
-        f"Of the {met.sum()} ordered tag pairs that meet in a training sentence, the hard table "
+        f"Of the {met.sum()} ordered tag pairs that occur in a training sentence, the hard table "
         f"allows {(met & allowed).sum()} (framed); these hold "
         f"{wording.percent(pairs.loc[allowed, 'share'].sum() / pairs['share'].sum())} of the pairs "
         f"of pieces between words. Empty cells never occur."
@@ -43,7 +43,7 @@ def pair_shares(material: Material) -> str:
 
 
 def association(material: Material) -> str:
-    """Return the figure of which tags keep company within five words."""
+    """Return the figure of which tags co-occur within five words."""
     pairs = material.statistic("tag_pairs")
     allowed = pairs["allowed_hard"].astype(bool)
     pairs = pairs.assign(pmi_near=pairs["pmi_near"].where(pairs["share"] >= COMMON))
@@ -66,8 +66,8 @@ def association(material: Material) -> str:
         f"Among pairs of different tags that make up at least {wording.percent(COMMON, 2)} of all "
         f"pairs of pieces, those that hard allows have a mean pointwise mutual information of "
         f"{_bits(inside.mean())} within five words, those it blocks {_bits(outside.mean())}. Of "
-        f"the {len(highest)} pairs with the highest value the hard table allows {caught}; a blind "
-        f"choice would hold {chance:.1f} such pairs. Cells of rarer pairs are empty."
+        f"the {len(highest)} pairs with the highest value the hard table allows {caught}; a "
+        f"random choice would contain {chance:.1f} such pairs. Cells of rarer pairs are empty."
     )
     return style.publish(
         figure, "tag_pair_association", material.figures, caption, "Heat map of tag association."
@@ -83,10 +83,10 @@ def rule_savings(material: Material) -> str:
     axes.barh(
         shown["rule"],
         100 * shown["saving_if_dropped"],
-        color=[SOURCE_COLOURS.get(source, style.MUTED) for source in shown["source"]],
+        color=[SOURCE_COLORS.get(source, style.MUTED) for source in shown["source"]],
     )
     handles = [
-        plt.Rectangle((0, 0), 1, 1, color=SOURCE_COLOURS.get(s, style.MUTED)) for s in sources
+        plt.Rectangle((0, 0), 1, 1, color=SOURCE_COLORS.get(s, style.MUTED)) for s in sources
     ]
     axes.legend(handles, sources, loc="lower right", title="where the rule comes from")
     axes.set(xlabel="fall of the density if this rule alone were dropped (percentage points)")
@@ -96,7 +96,7 @@ def rule_savings(material: Material) -> str:
     caption = (
         f"{top['rule']} costs most: without it the density on train would fall by "
         f"{100 * top['saving_if_dropped']:.2f} percentage points. Shown are {listed} of "
-        f"{len(rules)} rules in force. {wording.COUNTED}"
+        f"{len(rules)} active rules. {wording.COUNTED}"
     )
     return style.publish(
         figure, "rule_savings", material.figures, caption, "Bar chart of the saving of each rule."
@@ -117,7 +117,7 @@ def densities(material: Material) -> str:
 
 
 def notices(material: Material) -> str:
-    """Return which rules never fire and which tags see nothing but their own kind."""
+    """Return which rules never fire and which tags may attend only to themselves."""
     found = material.notices()
     never = [f"<code>{html.escape(rule)}</code>" for rule in found["never_fires"]]
     lonely = found["only_self"]
@@ -127,9 +127,9 @@ def notices(material: Material) -> str:
         else "Every rule is used at least once on the training sentences. "
     )
     text += (
-        f"Tags that may look at nothing but their own kind: {wording.listing(lonely)}."
+        f"Tags that may attend only to their own tag: {wording.listing(lonely)}."
         if lonely
-        else "Every tag may look at some other tag."
+        else "Every tag may attend to some other tag."
     )
     return paragraph(text)
 
@@ -150,7 +150,7 @@ def _mark_allowed(axes: plt.Axes, allowed: pd.DataFrame) -> None:
         axes.add_patch(box)
     axes.set_xticks(range(len(allowed)), allowed.columns, rotation=90)
     axes.set_yticks(range(len(allowed)), allowed.index)
-    axes.set(xlabel="key tag (is looked at)", ylabel="query tag (looks)")
+    axes.set(xlabel="key tag (attended to)", ylabel="query tag (attends)")
     style.no_grid(axes)
 
 

@@ -4,13 +4,13 @@ import argparse
 import sys
 
 from ggsa.report import verification
-from ggsa.report.verification.findings import listing
+from ggsa.report.verification.rederived import listing
 from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
 
 RESTORE = (
-    "What was committed can be had back with `git restore reports/published`; `make publish` "
-    "publishes the latest run anew, and `make study` brings a study up to date."
+    "Restore what was committed with `git restore reports/published`; publish the latest run with "
+    "`make publish`; update a study with `make study`."
 )
 
 
@@ -18,10 +18,12 @@ def check() -> None:
     """Print one line per group of checks and every difference; exit with 1 if there is one.
 
     Raises:
-        UserError: If nothing is published here, or a published file is malformed.
+        UserError: If nothing is published here.
     """
     if not (paths.PUBLISHED / "params.yaml").is_file():
-        raise UserError(f"{paths.PUBLISHED} holds no run. Run from the root of the repository.")
+        raise UserError(
+            f"{paths.PUBLISHED} holds no published run. Run from the root of the repository."
+        )
     checks = verification.verify()
     for group in checks:
         print(group, *listing(group.differences), sep="\n")
@@ -33,10 +35,7 @@ def check() -> None:
 
 def main() -> None:
     """Check, as `make verify` does."""
-    argparse.ArgumentParser(
-        prog="make verify",
-        description="Compute the published results again from the published predictions.",
-    ).parse_args()
+    argparse.ArgumentParser(prog="make verify", description=__doc__).parse_args()
     try:
         check()
     except UserError as error:

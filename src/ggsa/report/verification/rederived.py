@@ -1,81 +1,123 @@
-"""What follows from the published predictions, computed again and compared with what is published.
+"""What follows from the published cells, computed again and compared with what is published.
 
-The functions are those of `ggsa.evaluation.core` and `ggsa.evaluation.answers` that first made the tables. Text and
-integers are compared exactly, other numbers within `RELATIVE` of themselves, allowing for the
-rounding of a CSV file. How many pairs a pattern allows cannot be counted without the corpus: these
-integers of the cost table are taken as published (its hash is checked), and its shares are computed
-from them.
+The functions are those of `ggsa.evaluation` that wrote the tables. Text and integers are compared
+exactly, other numbers within `RELATIVE` of themselves, allowing for the rounding of a CSV file. The
+pairs that a pattern allows cannot be counted without the corpus: these integers of the cost table
+are taken as published (its SHA-256 is checked), and its shares are computed from them.
 """
 
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from ggsa.evaluation import answers, core, outcomes
-from ggsa.report import publish, tables
-from ggsa.report.verification import findings
-from ggsa.report.verification.findings import Check, Difference
-from ggsa.workspace import artifacts, paths
-from ggsa.workspace.config import Evaluate, Grid, Rules
+from ggsa.evaluation import cells, comparisons, core
+from ggsa.report import readme
+from ggsa.training import studies
+from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_table
 
 RELATIVE = 1e-9
-TINY = 1e-12  # two numbers as close as this are equal: around zero, rounding is no difference
-DIGITS = 8  # that `artifacts.write_table` writes of a number
-LAST_DIGIT = 10.0 ** (1 - DIGITS)  # of two numbers that are both rounded
-TABLES = ("runs", "results", "comparisons", "mcnemar", "equivalence", "confusion", "claims", "cost")
-KEYS = ("base", "claim", "question", "arm", "mode", "seed", "split", "label", "predicted")
+TINY = 1e-12  # two numbers as close as this are equal: around zero, rounding makes a difference
+DIGITS = 8  # significant digits that `write_table` writes
+KEYS = (
+    *("base", "claim", "family", "question", "subset", "baseline", "arm", "mode", "reference"),
+    *("seed", "split", "label", "predicted"),
+)
 COUNTED = (
     *("mode", "split", "pairs", "allowed_pairs", "attention_flops", "full_attention_flops"),
     *("model_flops", "full_model_flops"),
 )
+PLANNED = ("settings", "pattern_sha256", "data_sha256")  # in a plan as in its cell
 FAILURES = (UserError, KeyError, ValueError, TypeError, OSError, IndexError)
-"""What the functions that made the tables may raise on files that were tampered with."""
+"""What the functions that wrote the tables may raise on files that were tampered with."""
 
-RUNS, COMPUTED_TABLES = paths.PUBLISHED / "runs", paths.PUBLISHED / "tables"
+RUNS, TABLES = paths.PUBLISHED / "runs", paths.PUBLISHED / "tables"
 AGAIN = "the tables computed again"
 
 
-# The core run.
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not as published: the file, and what is wrong with it."""
+
+    file: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One group of checks: how many of how many files are equal, and what differs."""
+
+    name: str
+    equal: int
+    total: int
+    differences: tuple[Difference, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.equal} of {self.total} equal"
+
+
+def check(name: str, files: Iterable[object], differences: Iterable[Difference]) -> Check:
+    """Return a group of checks over files; those without a difference are equal."""
+    names, differences = [str(file) for file in files], tuple(differences)
+    unequal = {difference.file for difference in differences}
+    return Check(name, sum(file not in unequal for file in names), len(names), differences)
+
+
+def missing(file: object, source: object) -> Difference:
+    """Return that a file is missing, and what lists it."""
+    return Difference(str(file), f"is missing; {source} lists it")
+
+
+def extra(file: object, source: object) -> Difference:
+    """Return that a file exists which something should list and does not."""
+    return Difference(str(file), f"is not in {source}")
+
+
+def listing(differences: Iterable[Difference]) -> list[str]:
+    """Return differences as indented lines, those of one file under its name."""
+    by_file: dict[str, list[str]] = {}
+    for difference in differences:
+        by_file.setdefault(difference.file, []).append(difference.text)
+    lines = []
+    for file, texts in by_file.items():
+        if len(texts) == 1:
+            lines.append(f"  {file}: {texts[0]}")
+        else:
+            lines += [f"  {file}:", *(f"    {text}" for text in texts)]
+    return lines
+
+
+# Core.
 
 
 def check_core() -> list[Check]:
-    """Return the checks of tables, Markdown and metrics of the core run."""
-    name = "tables re-derived from predictions"
+    """Return the checks of the tables, Markdown and metrics of core."""
+    name = "tables of core re-derived from its cells"
     try:
-        found = rederive()
-        texts = {f"{key}.csv": as_text(found[key]) for key in TABLES}
-        return [
-            check_csv(name, COMPUTED_TABLES, texts, RELATIVE),
-            check_texts("their Markdown and the metrics", found),
-        ]
+        params = config.load(paths.PUBLISHED / "params.yaml")
     except FAILURES as error:
-        differences = [findings.missing(path, "the published grid") for path in _absent()]
-        differences = differences or [_failure(paths.PUBLISHED, error)]
-        return [Check(name, 0, len(TABLES), tuple(differences))]
-
-
-def rederive() -> dict[str, pd.DataFrame]:
-    """Return the tables of `TABLES`, computed again from the published predictions.
-
-    Raises:
-        UserError: If a published file that they rest on is missing or damaged.
-    """
-    found = core.prediction_tables(
-        outcomes.outcomes_of(_block("grid", Grid), prediction_file), _block("evaluate", Evaluate)
-    )
-    found["cost"] = with_exact_shares(read_table(COMPUTED_TABLES / "cost.csv", COUNTED))
-    return found | core.concluding_tables(found, core.setting_of(_provenance()))
-
-
-def prediction_file(mode: str, seed: int) -> Path:
-    """Return the published predictions of one cell of the core run."""
-    return RUNS / f"{mode}-{seed}.parquet"
+        return [Check(name, 0, 1, (_failure(paths.PUBLISHED / "params.yaml", error),))]
+    study = studies.core(params)
+    (corpus,) = study.corpora
+    absent = check_cells("cells of core", study, corpus, RUNS)
+    try:
+        provenance = artifacts.read_json(paths.PUBLISHED / "provenance.json")
+        results = cells.read_results(study, corpus, RUNS)
+        costs = with_exact_shares(read_table(TABLES / "cost.csv", COUNTED))
+        again = core.derived_tables(results, costs, _marks(paths.PUBLISHED), params, provenance)
+        texts = core.markdown_tables(again, params, provenance)
+        metrics = core.metrics(again["results"], provenance)
+    except FAILURES as error:
+        return [absent, Check(name, 0, 1, (_failure(paths.PUBLISHED, error),))]
+    return [
+        absent,
+        check_csv(name, TABLES, again),
+        check_texts("their Markdown and the metrics", texts, metrics),
+    ]
 
 
 def with_exact_shares(costs: pd.DataFrame) -> pd.DataFrame:
@@ -89,164 +131,170 @@ def with_exact_shares(costs: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def check_texts(name: str, found: Mapping[str, pd.DataFrame]) -> Check:
+def check_texts(name: str, texts: Mapping[str, str], metrics: Mapping[str, Any]) -> Check:
     """Return the comparison of the Markdown tables and metrics.json with those made again."""
-    provenance = _provenance()
-    notes = core.table_notes(
-        _block("grid", Grid),
-        _block("rules", Rules),
-        core.setting_of(provenance),
-        list(found["runs"]["split"].unique()),
-    )
-    files, differences = [], []
-    for key in core.IN_MARKDOWN:
-        path = COMPUTED_TABLES / f"{key}.md"
-        files.append(path)
+    differences = []
+    for file, text in texts.items():
+        path = TABLES / file
         if path.is_file():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            wanted = core.markdown(found[key], notes.get(key, [])).splitlines()
-            differences += _lines(path, lines, wanted)
+            differences += _lines(path, lines, text.splitlines())
         else:
-            differences.append(findings.missing(path, AGAIN))
+            differences.append(missing(path, AGAIN))
     path = paths.PUBLISHED / paths.METRICS.name
-    if path.is_file():
-        metrics = core.metrics(found["results"], provenance)
+    try:
         differences += _entries(path, artifacts.read_json(path), metrics)
-    else:
-        differences.append(findings.missing(path, AGAIN))
-    return findings.check(name, [*files, path], differences)
+    except FAILURES as error:
+        differences.append(_failure(path, error))
+    return check(name, [*(TABLES / file for file in texts), path], differences)
 
 
 def check_readme() -> Check:
-    """Return the comparison of the README's result table with the published one."""
+    """Return the comparison of the README's generated tables with the published ones."""
     try:
-        results = tables.read(COMPUTED_TABLES, "results")
-        wanted = publish.readme_block(results, _provenance()).splitlines()
-        shown = publish.block_of(publish.README.read_text(encoding="utf-8")).splitlines()
-        differences = _lines(publish.README, shown, wanted)
+        text = readme.README.read_text(encoding="utf-8")
+        differences = [
+            difference
+            for name, block in readme.blocks(paths.PUBLISHED).items()
+            for difference in _lines(
+                readme.README, readme.block_of(text, name).splitlines(), block.splitlines()
+            )
+        ]
     except FAILURES as error:
-        differences = [_failure(publish.README, error)]
-    return findings.check("result table of the README", [publish.README], differences)
+        differences = [_failure(readme.README, error)]
+    return check("tables of the README", [readme.README], differences)
 
 
-# The answers over all studies.
+# Studies.
 
 
-def answer_tables(corpus: str = "*") -> list[Path]:
-    """Return the published tables that `ggsa.evaluation.answers` wrote, of one corpus or of all."""
-    return sorted(paths.RESULTS.glob(f"answers/{corpus}/tables/*.csv"))
+def check_studies() -> list[Check]:
+    """Return the checks of every study with published cells in today's format."""
+    checks = []
+    for name in studies.names():
+        study = studies.load(name)
+        for corpus in study.corpora:
+            folder = studies.results(name, corpus)
+            if any(folder.glob("cells/*/cell.json")):
+                checks += check_study(study, name, corpus, folder)
+    return checks
 
 
-def check_all_answers() -> list[Check]:
-    """Return one check per corpus whose answers are published."""
-    return [check_answers(name) for name in sorted({p.parts[-3] for p in answer_tables()})]
-
-
-def check_answers(corpus: str) -> Check:
-    """Return the comparison of the published answers on a corpus with those written again.
-
-    They rest on the published cells of all studies, on the marks of the sentences, and on the
-    `evaluate` block of params.yaml.
-    """
-    name = f"answers on {corpus} re-derived from predictions"
-    published = answer_tables(corpus)
-    folder = published[0].parent
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            settings = Evaluate.model_validate(_yaml(paths.PARAMS)["evaluate"])
-            answers.write(corpus, settings, Path(temporary))
-        except FAILURES as error:
-            return Check(name, 0, len(published), (_failure(folder, error),))
-        found = {path.name: read_text(path) for path in sorted(Path(temporary).glob("*.csv"))}
-    compared = check_csv(name, folder, found, LAST_DIGIT)
-    odd = [findings.extra(path, AGAIN) for path in published if path.name not in found]
+def check_study(study: studies.Study, name: str, corpus: str, folder: Path) -> list[Check]:
+    """Return the checks of a study on one corpus: its cells, and its tables computed again."""
+    exist = check_cells(f"cells of {name} on {corpus}", study, corpus, folder / "cells")
+    label = f"tables of {name} on {corpus} re-derived from its cells"
+    try:
+        results = cells.read_results(study, corpus, folder / "cells")
+        settings = config.load().evaluate
+        again = comparisons.study_tables(results, study, corpus, settings, _marks(folder))
+    except FAILURES as error:
+        return [exist, Check(label, 0, 1, (_failure(folder, error),))]
+    compared = check_csv(label, folder / "tables", again)
+    present = sorted((folder / "tables").glob("*.csv"))
+    odd = [extra(path, AGAIN) for path in present if path.stem not in again]
     differences = (*compared.differences, *odd)
-    return Check(name, compared.equal, compared.total + len(odd), differences)
+    return [exist, Check(label, compared.equal, compared.total + len(odd), differences)]
+
+
+def check_cells(name: str, study: studies.Study, corpus: str, folder: Path) -> Check:
+    """Return whether the cells of a study are those it declares, each trained as it was planned."""
+    plan = study.corpora[corpus]
+    declared = {f"{arm}-{seed}" for arm in plan.arms for seed in plan.seeds}
+    present = {path.name for path in folder.glob("*")}
+    differences = [missing(folder / cell, "the study") for cell in sorted(declared - present)]
+    differences += [extra(folder / cell, "the study") for cell in sorted(present - declared)]
+    for cell in sorted(declared & present):
+        planned = folder.parent / "plan" / f"{cell}.json"
+        if planned.is_file():
+            try:
+                differences += _unlike_plan(folder / cell, planned)
+            except FAILURES as error:
+                differences.append(_failure(folder / cell, error))
+    return check(name, [folder / cell for cell in sorted(declared | present)], differences)
+
+
+def _unlike_plan(cell: Path, planned: Path) -> list[Difference]:
+    plan, trained = artifacts.read_json(planned), artifacts.read_json(cell / "cell.json")
+    return [
+        Difference(str(cell), f"was trained with another value of {key} than {planned} has")
+        for key in PLANNED
+        if key in plan and plan[key] != trained.get(key)
+    ]
+
+
+def _marks(folder: Path) -> pd.DataFrame | None:
+    """Return the published marks of sentences; None where a run has none."""
+    path = folder / "sentences.parquet"
+    return read_table(path, ("split", "id")) if path.is_file() else None
 
 
 # Two tables.
 
 
-def check_csv(name: str, folder: Path, found: Mapping[str, pd.DataFrame], relative: float) -> Check:
-    """Return the comparison of published CSV files with tables that were computed again.
-
-    Args:
-        name: What the group of checks is called.
-        folder: Where the published files lie.
-        found: The tables, their cells as text, by the names of their files.
-        relative: As for `agree`.
-    """
+def check_csv(name: str, folder: Path, again: Mapping[str, pd.DataFrame]) -> Check:
+    """Return the comparison of the CSV files of a folder with tables that were computed again."""
     differences = []
-    for file, table in found.items():
-        path = folder / file
+    for file, table in again.items():
+        path = folder / f"{file}.csv"
         try:
-            differences += compare(path, read_text(path), table, relative)
+            differences += compare(path, read_text(path), as_text(table))
         except FileNotFoundError:
-            differences.append(findings.missing(path, AGAIN))
+            differences.append(missing(path, AGAIN))
         except (ValueError, OSError) as error:
             differences.append(_failure(path, error))
-    return findings.check(name, [folder / file for file in found], differences)
+    return check(name, [folder / f"{file}.csv" for file in again], differences)
 
 
 def read_text(path: Path) -> pd.DataFrame:
-    """Return a CSV file with its cells as the text that stands there."""
+    """Return a CSV file with its cells as text."""
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with its cells as text: numbers with all their digits, NaN as nothing."""
+    """Return a table with its cells as text: numbers with all their digits, NaN as empty text."""
     return pd.DataFrame({column: [*map(_text, table[column])] for column in table}, dtype=object)
 
 
-def compare(
-    file: object, published: pd.DataFrame, found: pd.DataFrame, relative: float = RELATIVE
-) -> list[Difference]:
-    """Return where two tables differ, whose cells are text.
-
-    Args:
-        file: The published file.
-        published: As it was read.
-        found: Computed again.
-        relative: As for `agree`.
-    """
-    if list(published) != list(found):
-        return [findings.value(file, "columns", ", ".join(published), ", ".join(found))]
-    if len(published) != len(found):
-        return [findings.value(file, "number of rows", len(published), len(found))]
-    keys = [column for column in KEYS if column in found]
+def compare(file: object, published: pd.DataFrame, again: pd.DataFrame) -> list[Difference]:
+    """Return where two tables differ, whose cells are text."""
+    if list(published) != list(again):
+        return [_value(file, "columns", ", ".join(published), ", ".join(again))]
+    if len(published) != len(again):
+        return [_value(file, "number of rows", len(published), len(again))]
+    keys = [column for column in KEYS if column in again]
     differences = []
-    rows = zip(published.to_dict("records"), found.to_dict("records"), strict=True)
+    rows = zip(published.to_dict("records"), again.to_dict("records"), strict=True)
     for number, (old, new) in enumerate(rows, start=1):
         named = " ".join(new[key] for key in keys)
         place = f"row {number} ({named})" if named else f"row {number}"
         differences += [
-            findings.value(file, f"{place}, column {column}", old[column], new[column])
-            for column in found
-            if not agree(old[column], new[column], relative)
+            _value(file, f"{place}, column {column}", old[column], new[column])
+            for column in again
+            if not agree(old[column], new[column])
         ]
     return differences
 
 
-def agree(published: str, found: str, relative: float = RELATIVE) -> bool:
-    """Return whether a published cell is the rounding of a number that is almost the one found.
+def agree(published: str, again: str) -> bool:
+    """Return whether a published cell is the rounding of a number very close to another.
 
     Text and integers agree only when they are equal.
 
     Args:
         published: A cell of a CSV file, numbers rounded to 8 digits.
-        found: The cell computed again.
-        relative: By how much of itself a number that is no integer may differ, before rounding.
+        again: The cell computed again, with all its digits.
     """
-    if published == found:
+    if published == again:
         return True
     try:
-        old, new = float(published), float(found)
+        old, new = float(published), float(again)
     except ValueError:
         return False
-    if found.lstrip("-").isdigit():
+    if again.lstrip("-").isdigit():
         return not published.lstrip("-").isdigit() and published == f"{new:.{DIGITS}g}"
-    near = (f"{new * (1 + shift):.{DIGITS}g}" for shift in (-relative, 0, relative))
-    return abs(old - new) <= max(TINY, relative * abs(new)) or published in near
+    near = (f"{new * (1 + shift):.{DIGITS}g}" for shift in (-RELATIVE, 0, RELATIVE))
+    return abs(old - new) <= max(TINY, RELATIVE * abs(new)) or published in near
 
 
 def _text(value: Any) -> str:
@@ -255,60 +303,31 @@ def _text(value: Any) -> str:
     return f"{value:.17g}" if isinstance(value, float) else str(value)
 
 
-def _lines(file: object, published: list[str], found: list[str]) -> list[Difference]:
-    if len(published) != len(found):
-        return [findings.value(file, "number of lines", len(published), len(found))]
-    pairs = enumerate(zip(published, found, strict=True), start=1)
-    return [
-        findings.value(file, f"line {number}", old, new)
-        for number, (old, new) in pairs
-        if old != new
-    ]
+def _value(file: object, place: str, published: object, again: object) -> Difference:
+    return Difference(str(file), f"{place}: published {published}, recomputed {again}")
 
 
-def _entries(file: object, published: Any, found: Any, key: str = "") -> list[Difference]:
+def _lines(file: object, published: list[str], again: list[str]) -> list[Difference]:
+    if len(published) != len(again):
+        return [_value(file, "number of lines", len(published), len(again))]
+    pairs = enumerate(zip(published, again, strict=True), start=1)
+    return [_value(file, f"line {number}", old, new) for number, (old, new) in pairs if old != new]
+
+
+def _entries(file: object, published: Any, again: Any, key: str = "") -> list[Difference]:
     """Return where two nested mappings differ, entry by entry."""
-    if isinstance(published, dict) and isinstance(found, dict):
-        names = [*found, *(name for name in published if name not in found)]
+    if isinstance(published, dict) and isinstance(again, dict):
+        names = [*again, *(name for name in published if name not in again)]
         parts = (
-            _entries(file, published.get(name), found.get(name), f"{key}.{name}") for name in names
+            _entries(file, published.get(name), again.get(name), f"{key}.{name}") for name in names
         )
         return [difference for part in parts for difference in part]
-    numbers = isinstance(published, float) and isinstance(found, float)
-    if published == found or (numbers and abs(published - found) <= RELATIVE):
+    numbers = isinstance(published, float) and isinstance(again, float)
+    if published == again or (numbers and abs(published - again) <= RELATIVE):
         return []
-    return [findings.value(file, key.lstrip("."), published, found)]
-
-
-# What is published.
-
-
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
-
-
-def _block(name: str, kind: Any) -> Any:
-    """Return one block of the published params.yaml; others may be of an older version."""
-    return kind.model_validate(_yaml(paths.PUBLISHED / "params.yaml")[name])
-
-
-def _provenance() -> dict[str, Any]:
-    return artifacts.read_json(paths.PUBLISHED / "provenance.json")
-
-
-def _absent() -> list[Path]:
-    """Return the published predictions that are missing from the grid."""
-    try:
-        grid = _block("grid", Grid)
-    except FAILURES:
-        return []
-    files = (prediction_file(mode, seed) for mode in grid.modes for seed in grid.seeds)
-    return [path for path in files if not path.is_file()]
+    return [_value(file, key.lstrip("."), published, again)]
 
 
 def _failure(file: object, error: Exception) -> Difference:
-    said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return Difference(str(file), f"cannot be checked: {said}")
+    reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return Difference(str(file), f"cannot be checked: {reason}")

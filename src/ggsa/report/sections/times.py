@@ -1,7 +1,7 @@
-"""The section on what the theoretical saving is in seconds, from the published benchmark.
+"""The chapter on the theoretical saving in seconds, from the published benchmark.
 
-The benchmark is no part of the pipeline: `make bench` measured it on one machine and published it, and
-this report shows what it found there, whatever machine renders the report.
+`make bench` measures it on one machine and publishes it. It is not part of the pipeline, so only the
+published page shows it.
 """
 
 from pathlib import Path
@@ -24,45 +24,37 @@ WIDTHS = {
 
 
 def read(folder: str) -> pd.DataFrame:
-    """Return the lines of the published benchmark; none where nothing was measured yet.
+    """Return the lines of the published benchmark.
 
     Raises:
-        UserError: If it is unreadable.
+        UserError: If it is missing or damaged.
     """
-    there = (Path(folder) / "results.csv").is_file()
-    return tables.read(folder, "results") if there else pd.DataFrame()
+    return tables.read(folder, "results")
 
 
 def finding(rows: pd.DataFrame) -> str:
-    """Return in words what a step of this corpus gains, and from which length on attention does."""
-    if rows.empty:
-        return paragraph("Not measured yet what this is in seconds; <code>make bench</code> does.")
+    """Return the change in a training step of this corpus, and at which length attention gains."""
     return paragraph(f"<strong>{_step(rows)} {_crossing(rows)}</strong>")
 
 
 def machine(folder: str) -> str:
-    """Return on what the times were taken, and how."""
-    path = Path(folder) / "machine.json"
-    if not path.is_file():
-        return ""
-    about = artifacts.read_json(path)
+    """Return the machine on which the times were taken, and how."""
+    about = artifacts.read_json(Path(folder) / "machine.json")
     return paragraph(
         f"Measured by <code>make bench</code> on {about['processor']} ({about['cores']} cores), "
-        f"PyTorch {about['torch']}, in {about['seconds'] / 60:.0f} minutes. All contestants of a "
-        f"line take turns in random order in one process; a ratio is the median over rounds, its "
-        f"range the quartiles. Numbers of another machine differ: run it there. "
+        f"PyTorch {about['torch']}, in {about['seconds'] / 60:.0f} minutes. The variants in one "
+        f"row run in turn, in random order, in one process; a ratio is the median over rounds with "
+        f"its quartiles. Another machine gives other times. "
         + (
-            "What a GPU did stands in <code>gpu.csv</code> beside."
+            "The times on a GPU are in <code>gpu.csv</code> in the same folder."
             if (Path(folder) / "gpu.csv").is_file()
-            else "On a GPU nothing was measured yet; <code>python -m benchmarks.gpu</code> does."
+            else "Nothing was measured on a GPU; <code>python -m benchmarks.gpu</code> does it."
         )
     )
 
 
-def figure(rows: pd.DataFrame, figures: Path) -> str:
+def figure(rows: pd.DataFrame, figures: str) -> str:
     """Return the figure of grouped attention's time over full attention's, against length."""
-    if rows.empty:
-        return ""
     ours = _attention(rows, GROUPED)
     ours = ours[(ours["batch"] == 1) & (ours["threads"] == 1) & (ours["tags"] == REAL)]
     drawn, axes = plt.subplots(figsize=(style.WIDTH_INCHES, 3.8))
@@ -122,8 +114,6 @@ def figure(rows: pd.DataFrame, figures: Path) -> str:
 
 def attention(rows: pd.DataFrame) -> str:
     """Return the table of grouped attention, and of the window control, against full attention."""
-    if rows.empty:
-        return ""
     ours = pd.concat([_attention(rows, GROUPED), _attention(rows, WINDOW)])
     dense = rows[(rows["benchmark"] == "attention") & (rows["ours"] == DENSE)]
     auto = rows[(rows["benchmark"] == "attention") & (rows["ours"] == AUTO)]
@@ -164,9 +154,7 @@ def attention(rows: pd.DataFrame) -> str:
 
 
 def whole(rows: pd.DataFrame) -> str:
-    """Return the table of everything around attention: layer, step, experiment, tags, memory."""
-    if rows.empty:
-        return ""
+    """Return the table of everything else: layer, training step, experiment, tagging, memory."""
     lines = []
     for row in rows[rows["benchmark"] != "attention"].itertuples():
         spread = "" if wording.is_missing(row.ratio_low) else (
@@ -193,9 +181,9 @@ def whole(rows: pd.DataFrame) -> str:
         "Layer: one encoder layer of BERT-base’s width, forward and backward. Step: the seconds of "
         "an epoch, from training steps over batches spread evenly over the lengths of the corpus. "
         "Experiment: full, hard and soft under the recipe of the released code (batch 8, three "
-        "epochs, tagging included), extrapolated from some batches of each; the peer tags every batch anew "
+        "epochs, tagging included), extrapolated from some batches of each; the peer tags every batch again "
         "and builds masks by Python loops in every layer. Tagging: the ratio is of seconds a word. "
-        "Memory: by how much it rises, forward and backward, beside the bytes of a dense mask "
+        "Memory: its increase in a forward and backward pass, beside the bytes of a dense mask "
         "alone (computed, not measured)."
     )
     text = ("what", "ours", "peer", "unit")

@@ -1,0 +1,101 @@
+"""The README's two generated tables: the results, and the verdicts of the core study."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ggsa.report import page, tables, wording
+from ggsa.workspace import artifacts
+from ggsa.workspace.errors import UserError
+
+README = Path("README.md")
+BLOCKS = ("results", "verdicts")
+
+
+def read() -> str:
+    """Return the README.
+
+    Raises:
+        UserError: If it lacks a mark, has one twice, or has them in the wrong order.
+    """
+    text = README.read_text(encoding="utf-8") if README.is_file() else ""
+    for name in BLOCKS:
+        begin, end = marks(name)
+        if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+            raise UserError(
+                f"{README}: expected the marks {begin} and {end} once each, in this order. A table "
+                f"is written between them: restore them. Nothing was published."
+            )
+    return text
+
+
+def marks(name: str) -> tuple[str, str]:
+    """Return the comments before and after a generated table."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+
+
+def with_blocks(text: str, folder: Path) -> str:
+    """Return the README with its generated tables replaced by those of a published run."""
+    for name, block in blocks(folder).items():
+        begin, end = marks(name)
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}\n\n{block}\n\n{end}{after}"
+    return text
+
+
+def block_of(text: str, name: str) -> str:
+    """Return what is between the marks, without the blank lines around it."""
+    begin, end = marks(name)
+    return text.partition(begin)[2].partition(end)[0].strip()
+
+
+def blocks(folder: Path) -> dict[str, str]:
+    """Return the generated tables of a published run as Markdown, by name."""
+    provenance = artifacts.read_json(folder / "provenance.json")
+    return {
+        "results": results_block(tables.read(folder / "tables", "results"), provenance),
+        "verdicts": verdicts_block(tables.read(folder / "tables", "verdicts")),
+    }
+
+
+def results_block(results: pd.DataFrame, provenance: dict[str, Any]) -> str:
+    """Return the published results beside the paper's, and on which data they are."""
+    density = results[results["split"] == "validation"]["density"]
+    rows = pd.DataFrame(
+        [
+            {
+                "mode": row["mode"],
+                "paper (95% interval)": row["paper"]
+                if row["paper"] == wording.NONE
+                else f"{row['paper']} ({row['paper_interval']})",
+                "ours (mean ± SD)": row["ours"],
+                "difference (pp)": row["difference"],
+                "95% interval, a new seed": row["interval"],
+                "theoretical attention work": wording.percent(share),
+                "verdict": row["verdict"],
+            }
+            for row, share in zip(page.verdict_rows(results), density, strict=True)
+        ]
+    )
+    first = results[results["split"] == "validation"].iloc[0]
+    about = (
+        f"Accuracy on {wording.count(first['n'])} validation sentences of "
+        f"{wording.corpus_name(provenance)}, {wording.seeds(int(first['seeds']))}; "
+        f"{wording.encoder_name(provenance)}. {wording.few_seeds(int(first['seeds']))}"
+    ).strip()
+    warning = (
+        ""
+        if provenance["is_sst2"]
+        else f"**{wording.alarm(provenance)}.** {wording.banner(provenance)[0]}\n\n"
+    )
+    return f"{warning}{rows.to_markdown(index=False, disable_numparse=True)}\n\n{about}"
+
+
+def verdicts_block(verdicts: pd.DataFrame) -> str:
+    """Return the verdicts on the declared questions of the core study."""
+    if verdicts.empty:
+        return "The grid of this run answers no declared question."
+    rows = tables.verdict_rows(verdicts)
+    return rows.to_markdown(index=False, disable_numparse=True)
