@@ -275,7 +275,7 @@ def test_an_export_has_a_card_that_says_which_checkpoint_it_holds(
 ) -> None:
     summary = {
         "recipe": "probe", "train_sentences": 4000, "steps": 1250, "checkpoint": checkpoint,
-        "best_step": 1000, "selection_accuracy": 0.875, "parameters": 12345,
+        "checkpoint_step": 1000, "selection_accuracy": 0.875, "parameters": 12345,
     }  # fmt: skip
     artifacts.write_json(
         folder / "cell.json", {"arm": "hard", "mode": "hard", "seed": 13, "summary": summary}
