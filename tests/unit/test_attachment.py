@@ -146,5 +146,5 @@ def test_what_cannot_be_attached_raises_an_error_that_names_it(inputs) -> None:
     with pytest.raises(UserError, match=r"from 0 to 99"):
         attached(**{**inputs, "tags": inputs["tags"].clone().index_fill_(1, torch.tensor(1), 99)})
     assert classifier.carried(attached) is None
-    with pytest.raises(UserError, match=r"unknown implementation flex"):
-        ggsa.attach(kind(MODELS[kind]), FULL, "flex")
+    with pytest.raises(UserError, match=r"unknown implementation sparse"):
+        ggsa.attach(kind(MODELS[kind]), FULL, "sparse")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import gpu, naive, texts, timing
+from benchmarks import naive, texts, timing
 from benchmarks.timing import interleaved
 from ggsa.model import attention
 from ggsa.patterns.pattern import Pattern
@@ -80,6 +80,8 @@ def test_every_contestant_runs_once_a_round() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_the_gpu_benchmark_needs_cuda(monkeypatch) -> None:
+    from benchmarks import gpu
+
     monkeypatch.setattr("sys.argv", ["benchmarks.gpu"])
     with pytest.raises(SystemExit, match="finds no CUDA device"):
         gpu.main()

@@ -198,17 +198,20 @@ def test_predictions_are_printed_where_no_file_is_named(folder, sentences, capsy
 
 
 BAD = {
-    "nothing.csv": ("", "has no rows"),
+    "nothing.csv": ("", "is empty"),
     "header.csv": ("words,tags\n", "has no rows"),
-    "other.csv": ("review,id\nbad,1\n", "no column words, text or sentence"),
-    "ragged.csv": ("words,tags\nbad,ADJ,more\n", "row 1: cannot be read"),
-    "empty.csv": ("words,tags\nbad,ADJ\n,\n", "row 2: words holds no words"),
+    "other.csv": ("review,id\nbad,1\n", "expected a column words, text or sentence"),
+    "ragged.csv": ("words,tags\nbad,ADJ,more\n", "row 1: expected 2 fields"),
+    "empty.csv": ("words,tags\nbad,ADJ\n,\n", "row 2: the column words is empty"),
     "tag.csv": ("words,tags\nbad,ADJX\n", "row 1: unknown tag ADJX. Did you mean ADJ?"),
-    "count.csv": ("words,tags\nnot bad,ADJ\n", "2 tags were wanted"),
+    "count.csv": ("words,tags\nnot bad,ADJ\n", "row 1: expected 2 tags in the column tags"),
     "long.csv": (f"words,tags\n{'bad ' * 10_000},{'ADJ ' * 10_000}\n", "row 1: 10,000 words"),
-    "broken.jsonl": ('{"words": ["bad"], "tags": ["ADJ"]}\n{"wor', "row 2: cannot be read"),
-    "list.jsonl": ("[1]\n", "row 1: cannot be read (it is no JSON object)"),
-    "ending.txt": ("bad", "its ending has to be one of"),
+    "broken.jsonl": (
+        '{"words": ["bad"], "tags": ["ADJ"]}\n{"wor',
+        "row 2: '{\"wor' is not valid JSON",
+    ),
+    "list.jsonl": ("[1]\n", "row 1: '[1]' is not an object"),
+    "ending.txt": ("bad", "expected a file that ends in"),
 }
 
 
@@ -222,7 +225,7 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_the_row(name, folder, tm
 def test_predict_refuses_a_missing_run_file_or_column_and_a_binary_file(folder, sentences) -> None:
     source = sentences / "a.csv"
     assert "nowhere does not exist" in refused(["predict", "--run", "nowhere", source])
-    assert "is no file" in refused(["predict", "--run", folder, sentences / "none.csv"])
+    assert "does not exist" in refused(["predict", "--run", folder, sentences / "none.csv"])
     said = refused(["predict", "--run", folder, source, "--words", "wrods"])
     assert "unknown column wrods. Did you mean words?" in said
     (sentences / "binary.csv").write_bytes(bytes(range(256)) * 20)
@@ -275,7 +278,7 @@ def test_an_export_has_a_card_that_says_which_checkpoint_it_holds(
 ) -> None:
     summary = {
         "recipe": "probe", "train_sentences": 4000, "steps": 1250, "checkpoint": checkpoint,
-        "best_step": 1000, "selection_accuracy": 0.875, "parameters": 12345,
+        "checkpoint_step": 1000, "selection_accuracy": 0.875, "parameters": 12345,
     }  # fmt: skip
     artifacts.write_json(
         folder / "cell.json", {"arm": "hard", "mode": "hard", "seed": 13, "summary": summary}
@@ -323,5 +326,5 @@ def test_a_taggers_own_tags_are_mapped_as_the_tag_stage_maps_them(monkeypatch) -
         ["DET", "NOUN"],
         ["DET", "NOUN"],
     ]
-    with pytest.raises(UserError, match=r"not all universal: ART .2 words.*tagger\.mapping"):
+    with pytest.raises(UserError, match=r"tagger\.mapping: .*not all universal: ART .2 words"):
         tagger.tag_texts(None, [("the", "film"), ("a", "plot")], {"NN": "NOUN"})

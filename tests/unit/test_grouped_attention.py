@@ -230,8 +230,8 @@ def test_what_grouped_attention_cannot_compute_raises_an_error_that_names_it() -
         attention.Mask(soft, CPU, "grouped")
     with pytest.raises(UserError, match="grouped runs on a CPU, and the device is meta"):
         attention.Mask(pattern_of(np.eye(SIZE, dtype=bool)), torch.device("meta"), "grouped")
-    with pytest.raises(UserError, match=r"unknown implementation flex.*auto, dense, grouped"):
-        attention.Mask(soft, CPU, "flex")
+    with pytest.raises(UserError, match=r"unknown implementation sparse.*auto, dense, grouped"):
+        attention.Mask(soft, CPU, "sparse")
     attended = torch.nn.Linear(1, 1)  # in training
     with pytest.raises(ValueError, match="grouped attention has no dropout"):
         attention.interface.attention(

@@ -2,4 +2,7 @@
 
 from ggsa._lazy import exports
 
-__getattr__, __dir__, __all__ = exports(__name__, {"Architecture": "cost", "evaluate": "core"})
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {"Architecture": "cost", "Results": "cells", "evaluate": "core", "read_results": "cells"},
+)

@@ -213,7 +213,7 @@ def find(run: str | Path) -> Path:
     """
     name, folder = os.fspath(run), Path(run)
     if os.sep not in name and (os.altsep or os.sep) not in name and not folder.is_dir():
-        folder = paths.RUNS / "core" / name
+        folder = paths.RUNS / paths.CORE / name
     if not folder.is_dir():
         trained = sorted(path.parent.as_posix() for path in paths.RUNS.glob("*/*/config.json"))
         hint = f"Trained here: {', '.join(trained)}." if trained else "`make repro` trains some."
@@ -226,7 +226,7 @@ def find(run: str | Path) -> Path:
     if absent:
         raise UserError(
             f"{folder} has no {' and no '.join(absent)}. Expected the folder of a trained run, such "
-            f"as {paths.RUNS / 'core' / 'hard-42'}, or one that `ggsa export` wrote."
+            f"as {paths.RUNS / paths.CORE / 'hard-42'}, or one that `ggsa export` wrote."
         )
     return folder
 

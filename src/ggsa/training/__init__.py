@@ -2,4 +2,4 @@
 
 from ggsa._lazy import exports
 
-__getattr__, __dir__, __all__ = exports(__name__, {"Study": "studies", "train_cell": "loop"})
+__getattr__, __dir__, __all__ = exports(__name__, {"Study": "studies", "train_core_cell": "cell"})
