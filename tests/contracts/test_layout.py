@@ -74,10 +74,15 @@ def imports(package: Path) -> dict[str, set[str]]:
 
 
 def backward_imports(package: Path) -> list[str]:
-    """Return the imports of a later package, or of ggsa itself, by a module of a package."""
+    """Return the imports of a later package, or of ggsa itself, by a module of a package.
+
+    `ggsa._lazy` imports nothing and belongs to no package.
+    """
 
     def place(module: str) -> int:
         name = module.partition(".")[2].partition(".")[0]
+        if name == "_lazy":
+            return -1
         return ROW.index(name) if name in ROW else len(ROW)  # ggsa itself and its files: last
 
     return sorted(

@@ -22,7 +22,6 @@ from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-import ggsa
 from ggsa.report import page
 from ggsa.training import studies
 from ggsa.workspace import paths
@@ -237,7 +236,7 @@ def as_fragment(notebook: nbformat.NotebookNode) -> str:
 @contextmanager
 def _kernel_environment() -> Iterator[None]:
     """Make kernels come from this environment and import this copy of the package."""
-    source = str(Path(ggsa.__file__).resolve().parents[1])
+    source = str(Path(__file__).resolve().parents[2])
     before = dict(os.environ)
     # The name of a socket must be short; the system's temporary folder may have a long name.
     short = "/tmp" if TRANSPORT == "ipc" and Path("/tmp").is_dir() else None
