@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ggsa.patterns import controls, rules, tag_tables
+from ggsa.patterns.density import CHUNK
+from ggsa.patterns.density import density as density_of
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern
 from ggsa.patterns.positional import Positional
@@ -158,13 +160,13 @@ def separator_density(base: np.ndarray, reach: int, tagged: TaggedPieces) -> flo
     return allowed / total
 
 
-@pytest.mark.parametrize("number", [1, controls.CHUNK, controls.CHUNK + 1])
+@pytest.mark.parametrize("number", [1, CHUNK, CHUNK + 1])
 def test_density_counts_every_sentence_once_whatever_chunk_it_falls_into(number: int) -> None:
     tagged, base = sentences(9, number), np.zeros((SIZE, SIZE), bool)
     pattern = Pattern(
         "separator", TAGS, tag_tables.blocked_outside(base), Positional("separator", reach=2)
     )
-    assert controls.density(pattern, tagged) == pytest.approx(separator_density(base, 2, tagged))
+    assert density_of(pattern, tagged) == pytest.approx(separator_density(base, 2, tagged))
 
 
 @pytest.mark.parametrize("mode", ["random", "window"])
@@ -172,7 +174,7 @@ def test_random_and_window_are_as_dense_as_hard_to_the_last_pair(mode: str) -> N
     block, tagged = params().rules, sentences(11, 60)
     hard = hard_table(block)
     pattern = pattern_for(mode, block, 42, PatternData(params()))
-    assert controls.density(pattern, tagged) == density(hard, counts(tagged))
+    assert density_of(pattern, tagged) == density(hard, counts(tagged))
 
 
 @pytest.mark.parametrize("changes", [{}, {"self": False}])

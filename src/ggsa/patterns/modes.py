@@ -30,7 +30,7 @@ Bias = np.ndarray
 """float32 `[tag, tag]`, query tag by key tag: 0 is allowed, a number favored, -inf blocked."""
 
 Need = Literal["counts", "sentences", "attention"]
-"""Data besides the rules that a mode is built from.
+"""Data that a mode is built from in addition to the rules.
 
 `counts`: how many pieces of each tag every sentence has. `sentences`: the tags in their order.
 `attention`: the attention weights of a trained full model.
@@ -39,7 +39,7 @@ Need = Literal["counts", "sentences", "attention"]
 
 @dataclass(frozen=True)
 class PatternData:
-    """Data that patterns are built from besides the rules; the corpus is read on first use.
+    """Data that patterns are built from in addition to the rules; the corpus is read on first use.
 
     Attributes:
         params: Of the run or study: `train.max_pieces` truncates the sentences.
@@ -81,7 +81,7 @@ class ModeInputs:
         rules: The block `rules`.
         hard: The tag pairs that the hard table allows, bool `[tag, tag]`.
         seed: For what is drawn at random.
-        data: What the mode needs besides; see `Mode.needs`.
+        data: Everything else that the mode needs; see `Mode.needs`.
     """
 
     rules: Rules
@@ -155,7 +155,7 @@ def names() -> tuple[str, ...]:
     return tuple(name for name, known in MODES.items() if set(known.needs) <= {"counts"})
 
 
-def find(name: str) -> Mode:
+def get(name: str) -> Mode:
     """Return the mode of a name.
 
     Raises:
@@ -178,7 +178,7 @@ def pattern_for(name: str, rules: Rules, seed: int, data: PatternData) -> Patter
     Raises:
         UserError: If the mode is unknown, or something that it needs is missing.
     """
-    known = find(name)
+    known = get(name)
     if "attention" in known.needs and data.attention is None:
         raise UserError(
             f"The mode {name} is fitted to the attention weights of full attention, which were not "

@@ -23,7 +23,7 @@ import pandas as pd
 import stanza
 import torch
 
-from ggsa.assets import probe
+from ggsa.assets import corpora
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Params, Tagger
 from ggsa.workspace.errors import UserError
@@ -127,19 +127,19 @@ def _text_tags(store: sqlite3.Connection, words: Words) -> list[str]:
 
 
 def gold_tags(params: Params) -> dict[Words, list[str]]:
-    """Return the gold tags of the probe corpus, which follow from its grammar, by sentence.
+    """Return the gold tags of the corpus by sentence; `corpus.examples` have none.
 
     Raises:
-        UserError: If the corpus is not the probe.
+        UserError: If the corpus has no gold tags.
     """
     name = read_provenance()["corpus"]["name"]
-    if name != "probe":
+    known = corpora.get(name).gold_tags
+    if known is None:
         raise UserError(
-            f"tagger.gold is true, but only the probe corpus has gold tags, and the corpus is "
-            f"{name}. Set tagger.gold to false, or corpus.name to probe."
+            f"tagger.gold is true, but the corpus {name} has no gold tags. Set tagger.gold to "
+            f"false, or corpus.name to a corpus that has them, such as probe."
         )
-    corpus = probe.generate(params.corpus.seed)
-    return {sentence.words: list(sentence.tags) for split in corpus.values() for sentence in split}
+    return {words: list(tags) for words, tags in known(params.corpus.seed).items()}
 
 
 def load_tagger(folder: Path, batch_size: int) -> stanza.Pipeline:
