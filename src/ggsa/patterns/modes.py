@@ -162,7 +162,7 @@ def get(name: str) -> Mode:
         UserError: If it is not registered.
     """
     if name not in MODES:
-        raise UserError(unknown(name, "mode", list(MODES)))
+        raise UserError(f"No pattern can be built: {unknown(name, 'mode', list(MODES))}")
     return MODES[name]
 
 
