@@ -15,6 +15,7 @@ from ggsa.model import batches, build
 from ggsa.model.attention import Mask
 from ggsa.patterns.pattern import pattern_from_json
 from ggsa.training import loop, optimization, studies
+from ggsa.training.identity import recipe_for
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import track
@@ -36,9 +37,9 @@ def losses(implementation: str, steps: int, batch_size: int) -> np.ndarray:
     """
     params = studies.load(STUDY).params(ARM)
     plain = {"dropout": 0.0, "attention_dropout": 0.0, "batch_size": batch_size}
-    plain |= {"warmup_steps": steps // 10}  # so that something is learned
-    recipe = params.train.recipes[loop.recipe_for(params)].model_copy(update=plain)
-    split = loop.read_splits(params, ("train",))["train"]
+    plain |= {"warmup": 0.1}  # of the few steps, so that something is learned
+    recipe = params.train.recipes[recipe_for(params)].model_copy(update=plain)
+    split = loop.read_splits(params, ("train",), SEED)["train"]
     model = build.build(paths.ENCODER, recipe, SEED, False)
     planned = studies.plan_file(STUDY, CORPUS, ARM, SEED)
     pattern = pattern_from_json(artifacts.read_json(planned)["pattern"], planned)
@@ -46,11 +47,11 @@ def losses(implementation: str, steps: int, batch_size: int) -> np.ndarray:
     optimizer = optimization.optimizer_for(model, recipe)
     order = batches.training_order(split.lengths, batch_size, SEED, 0)[:steps]
     found = []
-    for step, rows in enumerate(track(order, len(order), implementation, "step")):
-        for group in optimizer.param_groups:
-            group["lr"] = optimization.learning_rate(step, steps, recipe)
+    schedule = optimization.schedule_for(optimizer, steps, recipe)
+    for rows in track(order, len(order), implementation, "step"):
         batch = batches.collate(split.sentences, split.labels, rows)
         found.append(loop.train_step(model, mask, optimizer, batch, params, recipe))
+        schedule.step()
     return torch.stack(found).numpy()
 
 

@@ -17,10 +17,12 @@ from benchmarks.timing import interleaved, peak_mib, ratio
 from ggsa.model import batches, build, classifier
 from ggsa.model.attention import Mask
 from ggsa.model.batches import Batch
+from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import TaggedPieces
 from ggsa.tagging.splits import Split
-from ggsa.training import loop, optimization
+from ggsa.training import loop, optimization, studies
+from ggsa.training.identity import recipe_for
 from ggsa.workspace import paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
@@ -38,6 +40,8 @@ FEWEST = {TRAINING: 5, INFERENCE: 5, WHOLE: 3}
 """Rounds at least."""
 
 PEER = "full"
+STUDY = "long"
+SEED = 13
 
 
 def measure(params: Params, patterns: dict[str, Pattern]) -> pd.DataFrame:
@@ -56,7 +60,7 @@ def measure(params: Params, patterns: dict[str, Pattern]) -> pd.DataFrame:
     """
     torch.set_num_threads(1)
     params = _on_cpu(params)
-    split = loop.read_splits(params, ("train",))["train"]
+    split = loop.read_splits(params, ("train",), SEED)["train"]
     passes = [(WHOLE, typical(split, params))]
     for length in LENGTHS:
         batch = documents(split, length)
@@ -88,7 +92,7 @@ def measure(params: Params, patterns: dict[str, Pattern]) -> pd.DataFrame:
 
 def typical(split: Split, params: Params) -> list[Batch]:
     """Return some batches of an epoch, spread evenly over its lengths: what a whole run is made of."""
-    size = params.train.recipes[loop.recipe_for(params)].batch_size
+    size = params.train.recipes[recipe_for(params)].batch_size
     chosen = spread(split.lengths, size, WHOLE_BATCHES)
     return [batches.collate(split.sentences, split.labels, rows) for rows in chosen]
 
@@ -132,12 +136,10 @@ def documents(split: Split, length: int) -> Batch:
 
 def _call(params: Params, pattern: Pattern, made: Sequence[Batch], what: str) -> Callable[[], Any]:
     """Return a pass over some batches, by fresh weights."""
-    name, device = loop.recipe_for(params), torch.device("cpu")
+    name, device = recipe_for(params), torch.device("cpu")
     recipe = params.train.recipes[name]
     model = build.build(paths.ENCODER, recipe, 13, False)
-    mask = Mask(
-        pattern, device, loop.implementation_for(params, recipe, name, device), model.config
-    )
+    mask = Mask(pattern, device, loop.implementation_for(params, recipe, name), model.config)
     if what == INFERENCE:
         model.eval()
 
@@ -183,3 +185,19 @@ def _peak_of_a_step(params: Params, pattern: Pattern, batch: Batch) -> float:
     rest = {name: getattr(batch, name)[:1] for name in ("labels", "identities", "rows")}
     _call(params, pattern, [Batch(**short, **rest)], TRAINING)()
     return peak_mib(_call(params, pattern, [batch], TRAINING))
+
+
+def main() -> None:
+    """Print the times of the arms of the study `long`; needs its data in $GGSA_DATA."""
+    study = studies.load(STUDY)
+    params = study.params(PEER)
+    data = PatternData(params)
+    patterns = {
+        arm: pattern_for(declared.mode, params.rules, SEED, data)
+        for arm, declared in study.arms.items()
+    }
+    print(measure(params, patterns).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -78,7 +78,7 @@ def _pass(
     mask = Mask(
         pattern,
         torch.device("cpu"),
-        implementation_for(params, recipe, "", torch.device("cpu")),
+        implementation_for(params, recipe, ""),
         model.config,
     )
     subset = VocabularySubset(split.sentences.pieces, tokenizer.pad_token_id, [])

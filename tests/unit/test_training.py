@@ -20,7 +20,7 @@ RECIPE = Recipe(
     batch_size=4,
     learning_rate=1e-3,
     epochs=1,
-    warmup_steps=10,
+    warmup=10,
     weight_decay=0.01,
     clip_norm=1.0,
     dropout=0.3,
@@ -47,12 +47,24 @@ def test_another_epoch_or_seed_gives_another_order() -> None:
     assert np.array_equal(first, np.concatenate(batches.training_order(lengths, 4, 0, 0)))
 
 
-def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
-    rates = [optimization.learning_rate(step, 100, RECIPE) for step in range(101)]
-    assert rates[9] == rates[10] == max(rates) == RECIPE.learning_rate
-    assert all(a < b for a, b in itertools.pairwise(rates[:10]))
+@pytest.mark.parametrize("warmup", [10, 0.1])
+def test_the_rate_rises_from_zero_to_its_peak_and_falls_to_zero(warmup: float) -> None:
+    recipe = RECIPE.model_copy(update={"warmup": warmup})
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=recipe.learning_rate)
+    schedule, rates = optimization.schedule_for(optimizer, 100, recipe), []
+    for _ in range(101):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == rates[100] == 0
+    assert rates[10] == max(rates) == RECIPE.learning_rate
+    assert all(a < b for a, b in itertools.pairwise(rates[:11]))
     assert all(a > b for a, b in itertools.pairwise(rates[10:]))
-    assert rates[100] == 0
+
+
+def test_warm_up_takes_at_most_half_of_the_steps() -> None:
+    assert RECIPE.model_copy(update={"warmup": 500}).warmup_steps(100) == 50
+    assert RECIPE.model_copy(update={"warmup": 0.1}).warmup_steps(1954) == 195
 
 
 @pytest.mark.parametrize(
@@ -151,8 +163,10 @@ def test_a_subset_of_the_vocabulary_trains_as_the_whole_does() -> None:
 def test_dropout_with_grouped_attention_raises_an_error() -> None:
     dropping = RECIPE.model_copy(update={"attention_dropout": 0.1})
     params = config.load(overrides={"attention.implementation": "grouped"})
-    with pytest.raises(UserError, match=r"grouped, which has no dropout.*train\.recipes\.x\."):
-        loop.implementation_for(params, dropping, "x", torch.device("cpu"))
+    with pytest.raises(
+        UserError, match=r"grouped, which has no attention dropout.*train\.recipes\.x\."
+    ):
+        loop.implementation_for(params, dropping, "x")
     auto = config.load()
-    assert loop.implementation_for(auto, dropping, "x", torch.device("cpu")) == "dense"
-    assert loop.implementation_for(auto, RECIPE, "x", torch.device("cpu")) == "auto"
+    assert loop.implementation_for(auto, dropping, "x") == "dense"
+    assert loop.implementation_for(auto, RECIPE, "x") == "auto"

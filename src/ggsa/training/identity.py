@@ -16,7 +16,7 @@ from ggsa.workspace import paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.provenance import read_provenance
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever a change of the code changes what a cell predicts."""
 
 NOT_SETTINGS = ("device", "threads", "recipes", "recipe", "select_on")

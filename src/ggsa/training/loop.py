@@ -220,10 +220,11 @@ def _optimize(
     judge = splits[params.train.select_on if params.train.checkpoint == "best" else "selection"]
     lengths = train.lengths
     optimizer = optimization.optimizer_for(model, recipe)
-    torch.manual_seed(seed)
-    progress = _resume(checkpoint, model, optimizer) or Progress()
     epoch_steps = -(-len(lengths) // recipe.batch_size)
     total_steps = epoch_steps * recipe.epochs
+    schedule = optimization.schedule_for(optimizer, total_steps, recipe)
+    torch.manual_seed(seed)
+    progress = _resume(checkpoint, model, optimizer, schedule) or Progress()
     require_open_rows(_shortest_bias(train, mask))
     bar = progress_bar(f"train {name}", total_steps, "step", progress.step)
     note_kept(_saved(name, progress.step, total_steps))
@@ -233,9 +234,8 @@ def _optimize(
             batch = batches.collate(train.sentences, train.labels, rows)
             if params.train.token_masking:
                 batch = batches.with_masked_tokens(batch, params.train.token_masking, mask_piece)
-            for group in optimizer.param_groups:
-                group["lr"] = optimization.learning_rate(progress.step, total_steps, recipe)
             loss = train_step(model, mask, optimizer, batch, params, recipe)
+            schedule.step()
             progress.step += 1
             progress.losses.append(loss)
             bar.update()
@@ -246,7 +246,7 @@ def _optimize(
                     f"loss {last['loss']:.3f}, selection {last['selection_accuracy']:.4f}"
                 )
                 if progress.step < total_steps:
-                    _save(checkpoint, model, optimizer, progress)
+                    _save(checkpoint, model, optimizer, schedule, progress)
                     note_kept(_saved(name, progress.step, total_steps))
     bar.close()
     return progress
@@ -314,11 +314,16 @@ def _shortest_bias(train: Split, mask: Mask) -> Tensor:
 
 
 def _save(
-    checkpoint: Path, model: PreTrainedModel, optimizer: torch.optim.Optimizer, progress: Progress
+    checkpoint: Path,
+    model: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    progress: Progress,
 ) -> None:
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
         "progress": vars(progress),
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -328,7 +333,10 @@ def _save(
 
 
 def _resume(
-    checkpoint: Path, model: PreTrainedModel, optimizer: torch.optim.Optimizer
+    checkpoint: Path,
+    model: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
 ) -> Progress | None:
     """Restore model, optimizer and random state from a checkpoint; return its progress."""
     for stale in checkpoint.parent.glob(f"{checkpoint.stem.rsplit('-', 1)[0]}-*.pt"):
@@ -347,6 +355,7 @@ def _resume(
         return None
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
     torch.set_rng_state(state["random"])
     if state["cuda_random"]:
         torch.cuda.set_rng_state_all(state["cuda_random"])

@@ -1,9 +1,9 @@
-"""How weights are changed: the device, the optimizer and its learning rate, the same for all modes."""
+"""How weights are changed: the device, the optimizer and its schedule, the same for all modes."""
 
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
 from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
@@ -43,12 +43,12 @@ def optimizer_for(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
 
 
-def learning_rate(step: int, total_steps: int, recipe: Recipe) -> float:
-    """Return the rate of a step (from 0): linear warm-up, then linear decay to zero."""
+def schedule_for(
+    optimizer: torch.optim.Optimizer, total_steps: int, recipe: Recipe
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Return transformers' linear warm-up from zero and linear decay to zero, over all steps."""
     warmup = recipe.warmup_steps(total_steps)
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / warmup
-    return recipe.learning_rate * (total_steps - step) / max(1, total_steps - warmup)
+    return get_linear_schedule_with_warmup(optimizer, warmup, total_steps)
 
 
 def _weight_decay_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:

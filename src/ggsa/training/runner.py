@@ -170,11 +170,11 @@ def _drop_cells_of_other_machines(study: Study, corpus: str, here: Mapping[str, 
 def _has_equal(study: Study, corpus: str, arm: str, seed: int, here: Mapping[str, Any]) -> bool:
     """Return whether a finished cell of any study is equal to a planned one."""
     planned = artifacts.read_json(studies.plan_file(study.name, corpus, arm, seed))
-    if planned["pattern"] is None or study.arms[arm].weights_of or arm in study.sources(corpus):
+    if planned["pattern"] is None or study.arms[arm].weights_of:
         return False
     decides = {key: planned[key] for key in ("settings", "data_sha256", "seed")}
     decides |= {"pattern_sha256": digest(planned["pattern"]), "machine": dict(here)}
-    return equal_cell(decides) is not None
+    return equal_cell(decides, with_weights=arm in study.sources(corpus)) is not None
 
 
 def _known_seconds(study: Study, corpus: str) -> pd.Series:

@@ -94,8 +94,11 @@ def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
     pattern = _pattern(study, corpus, arm, seed, params, planned)
     device = loop.prepare(params)
     keeps_weights = arm in study.sources(corpus)
-    equal = None if keeps_weights else equal_cell(identity(params, pattern, seed, device))
+    equal = equal_cell(identity(params, pattern, seed, device), with_weights=keeps_weights)
     if equal:
+        if keeps_weights:
+            target = studies.weights_folder(name, corpus, arm, seed)
+            shutil.copytree(_weights_of(equal), target, dirs_exist_ok=True)
         _take_up(equal, folder, arm)
         return
     started = time.monotonic()
@@ -195,15 +198,30 @@ def _evaluate(
     artifacts.write_json(folder / CELL, content)
 
 
-def equal_cell(decides: dict[str, Any]) -> Path | None:
-    """Return the directory of a finished cell with this identity, from any study, or None."""
+def equal_cell(decides: dict[str, Any], with_weights: bool = False) -> Path | None:
+    """Return the directory of a finished cell with this identity, from any study, or None.
+
+    Args:
+        decides: See `ggsa.training.identity`.
+        with_weights: Only a cell whose weights were kept.
+    """
     wanted = json.loads(json.dumps(decides))
     for folder in studies.finished_cells():
         content = artifacts.read_json(folder / CELL)
         whole = all((folder / file).is_file() for file in FILES)
+        if with_weights and not (_weights_of(folder) / classifier.WEIGHTS).is_file():
+            continue
         if whole and not content["weights_of"] and content.items() >= wanted.items():
             return folder
     return None
+
+
+def _weights_of(folder: Path) -> Path:
+    """Return where the weights of a finished cell are if they were kept."""
+    if paths.RUNS in folder.parents:
+        return folder
+    study, corpus, _, cell = folder.relative_to(paths.RESULTS).parts
+    return paths.RUNS / f"{study}-{corpus}" / cell
 
 
 def _take_up(source: Path, folder: Path, arm: str) -> None:
