@@ -198,7 +198,7 @@ def test_predictions_are_printed_where_no_file_is_named(folder, sentences, capsy
 
 
 BAD = {
-    "nothing.csv": ("", "is empty"),
+    "nothing.csv": ("", "has no rows"),
     "header.csv": ("words,tags\n", "has no rows"),
     "other.csv": ("review,id\nbad,1\n", "expected a column words, text or sentence"),
     "ragged.csv": ("words,tags\nbad,ADJ,more\n", "row 1: expected 2 fields"),

@@ -145,7 +145,8 @@ def test_a_missing_file_is_named_with_what_lies_beside_it() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is empty"),
+        (b"", "has no rows"),
+        (b'""\n\n', "has no rows"),
         (b"text,label\n", "has no rows"),
         ("text,label\nschön,1\n".encode("latin-1"), "byte 14 is 0xf6"),
         (b"text,label\n\0\0,1\n", "is a binary file"),

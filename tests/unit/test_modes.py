@@ -132,7 +132,6 @@ def extended(tmp_path: Path) -> Path:
 
 def test_the_documented_mode_and_corpus_work_as_they_are_printed(extended: Path) -> None:
     code = """
-from ggsa.assets import corpus
 from ggsa.patterns.modes import MODES, PatternData, pattern_for
 from ggsa.workspace import config
 from ggsa.assets import sentences
@@ -141,7 +140,7 @@ new = [mode for mode in params.grid.modes if mode not in ("full", "hard")]
 for name in new:
     pattern = pattern_for(name, params.rules, 0, PatternData(params))
     print(name, pattern.bias.shape, MODES[name].allows)
-about = sentences.obtain(params, corpus.SST2).provenance
+about = sentences.obtain(params).provenance
 print(about["name"], about["classes"], about["rows"])
 """
     done = subprocess.run(
