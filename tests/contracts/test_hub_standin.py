@@ -352,7 +352,7 @@ def test_the_three_assets_come_from_the_hub_and_can_be_loaded(workspace, rows, e
     provenance = workspace.provenance()
     assert [provenance[asset]["source"] for asset in ("corpus", "tagger", "encoder")] == ["hub"] * 3
     assert provenance["substitutes"] == []
-    assert provenance["is_sst2"] is False, "generated sentences are not SST-2"
+    assert provenance["is_sst2"] is True, "every split has the expected checksum"
     assert provenance["corpus"]["revision"] == COMMIT
     assert provenance["encoder"]["is_paper_checkpoint"] is False
 
@@ -494,11 +494,11 @@ def closed_port():
         return taken.getsockname()[1]
 
 
-def test_a_refused_connection_is_an_error_where_the_hub_is_demanded(workspace):
+def test_a_refused_connection_is_an_error_where_the_hub_is_required(workspace):
     url = f"http://127.0.0.1:{closed_port()}"
     message = workspace.refuse_at(url)
     assert message.startswith("The corpus is unavailable: not from the Hub")
-    assert url in message and "assets.source: auto" in message
+    assert url in message and "set assets.source to auto" in message
 
 
 def test_a_refused_connection_leads_to_the_next_source_with_a_warning(
@@ -516,6 +516,7 @@ def test_a_refused_connection_leads_to_the_next_source_with_a_warning(
     provenance = workspace.provenance()
     sources = [provenance[asset]["source"] for asset in ("corpus", "tagger", "encoder")]
     assert sources == ["embedded", "mirror", "from_scratch"]
+    assert provenance["is_sst2"] is False
     assert len(provenance["substitutes"]) == 3
     for sentence in provenance["substitutes"]:
         assert sentence in printed

@@ -198,7 +198,7 @@ def test_predictions_are_printed_where_no_file_is_named(folder, sentences, capsy
 
 
 BAD = {
-    "nothing.csv": ("", "is empty"),
+    "nothing.csv": ("", "has no rows"),
     "header.csv": ("words,tags\n", "has no rows"),
     "other.csv": ("review,id\nbad,1\n", "expected a column words, text or sentence"),
     "ragged.csv": ("words,tags\nbad,ADJ,more\n", "row 1: expected 2 fields"),
@@ -230,6 +230,17 @@ def test_predict_refuses_a_missing_run_file_or_column_and_a_binary_file(folder, 
     assert "unknown column wrods. Did you mean words?" in said
     (sentences / "binary.csv").write_bytes(bytes(range(256)) * 20)
     assert "not UTF-8 text" in refused(["predict", "--run", folder, sentences / "binary.csv"])
+
+
+def test_a_csv_cannot_hold_a_column_that_the_first_row_lacks(folder, tmp_path) -> None:
+    source = tmp_path / "a.jsonl"
+    rows = [{"words": ["bad"], "tags": ["ADJ"]}, {"words": ["bad"], "tags": ["ADJ"], "id": 1}]
+    source.write_text("\n".join(json.dumps(row) for row in rows))
+    refusal = refused(["predict", "--run", folder, source, "--out", tmp_path / "b.csv"])
+    assert "row 2: the row has columns that the first row lacks" in refusal
+    command = ["predict", "--run", folder, source, "--out", tmp_path / "b.jsonl"]
+    cli.main([str(argument) for argument in command])
+    assert len((tmp_path / "b.jsonl").read_text().splitlines()) == 2
 
 
 def test_what_was_predicted_before_a_wrong_row_is_kept(folder, tmp_path, monkeypatch) -> None:

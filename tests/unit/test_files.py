@@ -145,7 +145,8 @@ def test_a_missing_file_is_named_with_what_lies_beside_it() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is empty"),
+        (b"", "has no rows"),
+        (b'""\n\n', "has no rows"),
         (b"text,label\n", "has no rows"),
         ("text,label\nschön,1\n".encode("latin-1"), "byte 14 is 0xf6"),
         (b"text,label\n\0\0,1\n", "is a binary file"),
@@ -327,13 +328,13 @@ def test_a_large_file_is_read_in_little_memory() -> None:
     path = Path("corpora/large.csv")
     with path.open("w") as file:
         file.write("text,label\n")
-        for n in range(100_000):
+        for n in range(50_000):
             file.write(f"{'word ' * 40}{n},{n % 2}\n")
     tracemalloc.start()
-    assert sum(1 for _ in rows.read_rows(path)) == 100_000
+    assert sum(1 for _ in rows.read_rows(path)) == 50_000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 8e6 < path.stat().st_size
+    assert peak < path.stat().st_size / 2
 
 
 def test_a_byte_that_is_not_utf8_is_named_by_its_position_in_a_large_file() -> None:

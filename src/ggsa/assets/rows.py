@@ -74,22 +74,20 @@ def check_ending(path: Path) -> None:
 
 
 def _check_text(path: Path) -> None:
-    """Check that a file is not empty and is UTF-8 text.
+    """Check that a file is UTF-8 text.
 
     Raises:
         UserError: If it is not.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    start, blank, block = 0, True, b"-"
+    start, block = 0, b"-"
     try:
         with path.open("rb") as file:
             while block:
                 block = file.read(BLOCK)
                 start = file.tell() - len(block) - len(decoder.getstate()[0])
-                text = decoder.decode(block, final=not block)
-                if "\0" in text:
+                if "\0" in decoder.decode(block, final=not block):
                     raise UserError(f"{path} is a binary file. Name a CSV, TSV or JSON lines file.")
-                blank = blank and not text.strip("\ufeff \t\r\n")
     except FileNotFoundError as error:
         files = sorted(str(other) for other in path.parent.glob("*") if other.is_file())
         beside = f"Files beside it: {', '.join(files[:8])}. " if files else ""
@@ -101,8 +99,6 @@ def _check_text(path: Path) -> None:
             f"{path} is not UTF-8 text: byte {start + error.start} is "
             f"0x{error.object[error.start]:02x}. Save it as UTF-8."
         ) from error
-    if blank:
-        raise UserError(f"{path} is empty. Add some rows, or name another file.")
 
 
 def _separated(path: Path, separator: str) -> Iterator[dict[str, str]]:
@@ -136,6 +132,8 @@ def _separated(path: Path, separator: str) -> Iterator[dict[str, str]]:
                             f"quotation marks."
                         )
                     yield dict(zip(header, fields, strict=True))
+    except pd.errors.EmptyDataError:
+        return
     except csv.Error as error:
         raise UserError(
             f"{path}, line {_line_of_error(path, separator)}: {error}. Fix the quotation marks: a "
