@@ -89,18 +89,34 @@ def expected_pairs(length: int, tag_counts: Counts, pattern: Pattern) -> float:
     """
     if length < len(SPECIAL_TAGS) + 1:
         raise UserError(
-            f"params.yaml: evaluate.cost_lengths holds {length}, but the shortest text has three "
+            f"evaluate.cost_lengths holds {length}, but the shortest text has three "
             f"pieces ([CLS], a word, [SEP]). Remove it or name a larger length."
         )
     special = np.array([tag in SPECIAL_TAGS for tag in pattern.tags], dtype=np.float64)
     words = np.where(special == 1, 0, np.asarray(tag_counts).sum(axis=0)).astype(np.float64)
     shares = words / words.sum()
     number = length - len(SPECIAL_TAGS)
-    table = pattern.allowed.astype(np.float64)
+    table = _counted_table(pattern).astype(np.float64)
     between_words = number * (number - 1) * (shares @ table @ shares)
     with_special = number * (special @ table @ shares + shares @ table @ special)
     between_special = special @ table @ special - special @ np.diagonal(table)
     return float(between_words + with_special + between_special + length)  # + each with itself
+
+
+def _counted_table(pattern: Pattern) -> npt.NDArray[np.bool_]:
+    """Return the table of tag pairs that allows as many pairs as a pattern, bool `[tag, tag]`.
+
+    Raises:
+        UserError: If the pattern depends on position and matches no table.
+    """
+    if pattern.positional is None:
+        return pattern.allowed
+    if pattern.positional.match is None:
+        raise UserError(
+            f"The cost by length of the mode {pattern.mode} is not defined: its pairs depend on the "
+            f"position of words. Remove it from grid.modes."
+        )
+    return pattern.positional.match
 
 
 def score_flops(pairs: Any, sizes: Architecture) -> Any:
@@ -141,7 +157,7 @@ def split_cost(tag_counts: Counts, pattern: Pattern, sizes: Architecture) -> dic
 
     Args:
         tag_counts: Pieces of each tag, array [sentence, tag], padding excluded.
-        pattern: Who may attend whom.
+        pattern: Which tokens may attend to which.
         sizes: The encoder's.
     """
     sentences, pieces = len(tag_counts), int(tag_counts.sum())
