@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from stanza.models.common.doc import Document
 
 from ggsa.assets.probe.sentences import ProbeSentence, sentences
 from ggsa.workspace import artifacts
@@ -60,7 +61,8 @@ def treebank(seed: int) -> dict[str, str]:
     texts = {}
     for split, size in SIZES.items():
         source = sentences(random.Random(f"treebank {split} {seed}"), terse_share=0.3)
-        texts[split] = "".join(_conllu(next(source), f"{split}-{i}") for i in range(size))
+        document = Document([_words(next(source)) for _ in range(size)])
+        texts[split] = f"{document:C}\n\n"
     return texts
 
 
@@ -165,11 +167,15 @@ def _quietly(handler: logging.Handler):
         random.setstate(state[1])
 
 
-def _conllu(sentence: ProbeSentence, identifier: str) -> str:
-    """Return one sentence as CoNLL-U; heads form a flat tree, which a tagger never reads."""
-    # Not Stanza's writer: it adds columns of character offsets that this treebank does not have.
-    lines = [f"# sent_id = {identifier}", f"# text = {' '.join(sentence.words)}"]
-    for i, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True), start=1):
-        head, relation = ("0", "root") if i == 1 else ("1", "dep")
-        lines.append("\t".join((str(i), word, "_", tag, "_", "_", head, relation, "_", "_")))
-    return "\n".join(lines) + "\n\n"
+def _words(sentence: ProbeSentence) -> list[dict[str, Any]]:
+    """Return the words of a sentence; heads form a flat tree, which a tagger never reads."""
+    return [
+        {
+            "id": i,
+            "text": word,
+            "upos": tag,
+            "head": int(i > 1),
+            "deprel": "dep" if i > 1 else "root",
+        }
+        for i, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True), start=1)
+    ]
