@@ -1,5 +1,8 @@
 """The cost formula against counted operations, and pair counts against plain loops."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,10 +19,14 @@ from transformers import (
 )
 
 from ggsa.evaluation import cost
+from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern
+from ggsa.patterns.positional import Positional
+from ggsa.workspace import config
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import TAGS
 
+PARAMS = config.load(Path(__file__).resolve().parents[2] / "params.yaml")
 SMALL = cost.Architecture(layers=2, hidden=16, feed_forward=48)
 tables = npst.arrays(np.bool_, (len(TAGS), len(TAGS)))
 sentences = st.lists(st.integers(0, len(TAGS) - 3), min_size=1, max_size=12)  # inner tags
@@ -146,6 +153,24 @@ def test_expected_pairs_equal_the_mean_over_sentences_of_drawn_tags():
     drawn[:, :17] = generator.multinomial(28, shares, 4000)
     mean = some.allowed_pairs(drawn).mean()
     assert cost.expected_pairs(30, seen, some) == pytest.approx(mean, rel=0.005)
+
+
+def test_a_control_at_hards_density_costs_at_every_length_what_hard_costs():
+    counts = counts_of([0, 1, 2], [5, 5, 7, 9])
+    for mode in ("random", "window"):
+        control = pattern_for(mode, PARAMS.rules, 13, PatternData(PARAMS))
+        hard = pattern_for("hard", PARAMS.rules, 13, PatternData(PARAMS))
+        for length in (25, 512):
+            expected = cost.expected_pairs(length, counts, hard)
+            assert cost.expected_pairs(length, counts, control) == pytest.approx(expected)
+
+
+def test_a_pattern_that_matches_no_table_has_no_cost_by_length():
+    places = dataclasses.replace(
+        pattern(np.eye(len(TAGS), dtype=bool)), positional=Positional("separator", reach=2)
+    )
+    with pytest.raises(UserError, match="mode some is not defined"):
+        cost.expected_pairs(25, counts_of([0, 1]), places)
 
 
 def test_the_share_of_attention_grows_with_length():
