@@ -10,8 +10,9 @@ import yaml
 from transformers import BertConfig, BertTokenizerFast
 
 from ggsa.evaluation import core
-from ggsa.evaluation.outcomes import read_outcomes
+from ggsa.evaluation.cells import read_results
 from ggsa.patterns.pattern import Pattern, write_pattern
+from ggsa.training import studies
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import write_table
@@ -19,31 +20,35 @@ from ggsa.workspace.vocabulary import TAGS
 
 ROOT = Path(__file__).parents[2]
 SEEDS = [1, 2, 3]
+MODES = ("full", "hard", "soft", "diagonal")
 ROWS = {"selection": 6, "validation": 40, "test": 60, "examples": 2}
+MACHINE = {"cpu_vendor": "Maker", "threads": 1, "torch": "2", "device": "cpu"}
 COLUMNS = {
-    "results": "mode split seeds n accuracy_mean accuracy_sd accuracy_min accuracy_max "
-    "prediction_low prediction_high f1_mean f1_sd density paper paper_low paper_high "
-    "difference_points verdict",
-    "runs": "mode seed split n correct accuracy wilson_low wilson_high f1",
-    "comparisons": "mode split seeds difference_points low_points high_points p p_holm "
-    "descriptive discordant_share",
+    "arms": "arm mode split seeds n accuracy_mean accuracy_sd accuracy_min accuracy_max "
+    "prediction_low prediction_high f1_mean f1_sd density",
+    "runs": "arm mode seed split n correct accuracy wilson_low wilson_high f1",
+    "differences": "arm reference split seeds n difference_points low_points high_points p "
+    "bootstrap_low_points bootstrap_high_points smallest_points discordant_share",
+    "verdicts": "family question kind arm reference seeds n margin_points difference_points "
+    "low_points high_points level p p_holm p_worse p_worse_holm p_two_sided p_two_sided_holm "
+    "smallest_points test_difference_points verdict",
+    "baselines": "baseline split n accuracy wilson_low wilson_high",
     "mcnemar": "mode seed split only_full_right only_mode_right p",
-    "equivalence": "mode split n margin_points difference_points low90_points high90_points "
-    "p_lower p_upper p p_holm equivalent smallest_margin_points",
     "cost": "mode split sentences pieces_mean pairs allowed_pairs density attention_flops "
     "full_attention_flops model_flops full_model_flops attention_share saving_attention "
     "saving_model key_value_bytes",
     "cost_by_length": "mode length density attention_flops model_flops full_attention_flops "
     "full_model_flops attention_share saving_model encoder",
     "density_by_length": "mode split length_from length_to sentences density",
-    "cells": "mode seed recipe best_step",
-    "history": "mode seed step epoch loss selection_accuracy",
+    "cells": "arm mode seed recipe checkpoint_step",
+    "history": "step epoch loss selection_accuracy arm mode seed",
     "confusion": "mode split label predicted share",
     "claims": "claim statement paper ours interval verdict evidence",
 }
+COLUMNS["results"] = COLUMNS["arms"] + " paper paper_low paper_high difference_points verdict"
 
 
-def parameters(modes=("full", "hard", "soft"), seeds=SEEDS, **rules):
+def parameters(modes=MODES, seeds=SEEDS, **rules):
     content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     content["grid"] = {"modes": list(modes), "seeds": list(seeds)}
     content["evaluate"]["bootstrap_samples"] = 200
@@ -51,7 +56,7 @@ def parameters(modes=("full", "hard", "soft"), seeds=SEEDS, **rules):
     return config.parse(content)
 
 
-def write_cell(mode, seed, accuracy=0.8, test_labels=True, ids_from=0):
+def write_cell(mode, seed, accuracy=0.8, test_labels=True, ids_from=0, machine=MACHINE):
     generator = np.random.default_rng([seed, *mode.encode()])
     parts = []
     for split, rows in ROWS.items():
@@ -68,13 +73,17 @@ def write_cell(mode, seed, accuracy=0.8, test_labels=True, ids_from=0):
     history = {"step": [10, 20], "epoch": [0.5, 1.0], "loss": [0.7, 0.4]}
     history["selection_accuracy"] = [0.5, accuracy]
     write_table(folder / "history.csv", pd.DataFrame(history))
-    training = {"mode": mode, "seed": seed, "recipe": "from_scratch", "best_step": 20}
-    artifacts.write_json(folder / "training.json", training)
+    content = {
+        "arm": mode, "mode": mode, "seed": seed, "machine": machine, "weights_of": None,
+        "density": {split: 0.5 for split in ROWS},
+        "summary": {"recipe": "from_scratch", "checkpoint_step": 20},
+    }  # fmt: skip
+    artifacts.write_json(folder / "cell.json", content)
 
 
 def write_mode(mode):
     bias = np.zeros((len(TAGS), len(TAGS)), np.float32)
-    if mode == "hard":
+    if mode in ("hard", "diagonal"):
         bias[:] = np.where(np.eye(len(TAGS)), 0, -np.inf)
         bias[TAGS.index("[CLS]")] = 0
     if mode == "soft":
@@ -92,13 +101,16 @@ def write_provenance(is_sst2, is_paper_checkpoint):
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
-    """A finished grid of three modes and three seeds, with the files that evaluate reads."""
+    """A finished grid of four modes and three seeds, with the files that evaluate reads."""
     monkeypatch.chdir(tmp_path)
     words, tags = ["a", "dog", "barks", "."], ["DET", "NOUN", "VERB", "PUNCT"]
-    for split in ("validation", "test"):
-        sentences = [words[: 2 + i % 3] for i in range(ROWS[split])]
-        ids = range(ROWS[split])
-        corpus = pd.DataFrame({"id": ids, "words": sentences, "label": 0})
+    for split in ("train", "selection", "validation", "test"):
+        rows = ROWS.get(split, 50)
+        sentences = [words[: 2 + i % 3] for i in range(rows)]
+        ids = range(rows)
+        labels = np.arange(rows) % 2
+        corpus = pd.DataFrame({"id": ids, "words": sentences, "label": labels})
+        corpus["leaks_selection"] = False
         tagged = pd.DataFrame({"id": ids, "tags": [tags[: len(s)] for s in sentences]})
         write_table(paths.corpus_split(split), corpus)
         write_table(paths.tags_split(split), tagged)
@@ -107,7 +119,7 @@ def workspace(tmp_path, monkeypatch):
     BertTokenizerFast(vocab=vocabulary).save_pretrained(paths.ENCODER)
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     BertConfig(**sizes, intermediate_size=32, vocab_size=10).save_pretrained(paths.ENCODER)
-    for mode in ("full", "hard", "soft"):
+    for mode in MODES:
         write_mode(mode)
         for seed in SEEDS:
             write_cell(mode, seed)
@@ -129,7 +141,7 @@ def test_every_table_has_the_columns_of_the_contract_and_some_rows():
         written = table(name)
         assert list(written.columns) == columns.split(), name
         assert len(written), name
-    for name in ("results", "runs", "comparisons", "equivalence", "cost", "claims"):
+    for name in ("results", "runs", "differences", "verdicts", "cost", "claims"):
         assert (paths.TABLES / f"{name}.md").read_text(encoding="utf-8").count("|") > 10
 
 
@@ -142,7 +154,7 @@ def test_an_accuracy_is_the_share_of_rows_whose_larger_logit_is_the_label():
         (logits[1] > logits[0]) == label
         for logits, label in zip(rows["logits"], rows["label"], strict=True)
     )
-    found = table("runs").set_index(["mode", "seed", "split"]).loc[("hard", 2, "validation")]
+    found = table("runs").set_index(["arm", "seed", "split"]).loc[("hard", 2, "validation")]
     assert (found["correct"], found["n"]) == (correct, 40)
     assert metrics()["hard"]["accuracy"] == pytest.approx(
         table("runs").query("mode == 'hard' and split == 'validation'")["accuracy"].mean(), abs=1e-6
@@ -152,10 +164,9 @@ def test_an_accuracy_is_the_share_of_rows_whose_larger_logit_is_the_label():
 @pytest.mark.usefixtures("workspace")
 def test_pooled_rows_are_those_of_validation_and_test_together():
     core.evaluate(parameters())
-    correct = table("runs").pivot(index=["mode", "seed"], columns="split", values="correct")
+    correct = table("runs").pivot(index=["arm", "seed"], columns="split", values="correct")
     assert (correct["pooled"] == correct["validation"] + correct["test"]).all()
-    assert set(table("equivalence")["split"]) == {"pooled"}
-    assert set(table("equivalence")["n"]) == {100}
+    assert set(table("verdicts")["n"]) == {100}
 
 
 @pytest.mark.usefixtures("workspace")
@@ -166,39 +177,6 @@ def test_a_cell_outside_the_grid_changes_nothing():
     write_cell("soft_released", 1, accuracy=0.1)
     core.evaluate(parameters())
     assert {path.name: path.read_bytes() for path in paths.TABLES.iterdir()} == before
-
-
-@pytest.mark.usefixtures("workspace")
-def test_holm_is_over_the_modes_on_the_pooled_split_alone():
-    core.evaluate(parameters())
-    comparisons = table("comparisons")
-    family = comparisons[comparisons["split"] == "pooled"]
-    low, high = sorted(family["p"])
-    expected = sorted([min(1, 2 * low), max(min(1, 2 * low), high)])
-    assert high < 1  # else nothing is adjusted
-    assert sorted(family["p_holm"]) == pytest.approx(expected)
-    assert comparisons[comparisons["split"] != "pooled"]["p_holm"].isna().all()
-    assert comparisons["descriptive"].all()
-
-
-@pytest.mark.usefixtures("workspace")
-def test_five_seeds_are_not_called_descriptive():
-    for mode in ("full", "hard"):
-        for seed in (4, 5):
-            write_cell(mode, seed)
-    core.evaluate(parameters(modes=["full", "hard"], seeds=[1, 2, 3, 4, 5]))
-    assert not table("comparisons")["descriptive"].any()
-
-
-@pytest.mark.usefixtures("workspace")
-def test_a_mode_that_predicts_as_full_does_is_equivalent_to_it():
-    for seed in SEEDS:
-        source = paths.cell("core", "full", seed) / "predictions.parquet"
-        (paths.cell("core", "hard", seed) / "predictions.parquet").write_bytes(source.read_bytes())
-    core.evaluate(parameters(modes=["full", "hard"]))
-    assert table("equivalence")["equivalent"].all()
-    assert (table("comparisons")[["difference_points", "discordant_share"]] == 0).all(axis=None)
-    assert (table("mcnemar")["p"] == 1).all()
 
 
 @pytest.mark.usefixtures("workspace")
@@ -245,14 +223,17 @@ def test_the_soft_mode_saves_nothing_and_the_hard_mode_the_pairs_it_blocks():
 
 @pytest.mark.usefixtures("workspace")
 def test_a_hidden_test_split_leaves_scores_on_validation_and_its_cost():
-    for mode in ("full", "hard", "soft"):
+    for mode in MODES:
         for seed in SEEDS:
             write_cell(mode, seed, test_labels=False)
+    test = pd.read_parquet(paths.corpus_split("test")).assign(label=-1)
+    write_table(paths.corpus_split("test"), test)
     core.evaluate(parameters())
     assert set(table("runs")["split"]) == {"validation"}
-    assert set(table("equivalence")["split"]) == {"validation"}
-    assert table("comparisons")["p_holm"].notna().all()
+    assert set(table("verdicts")["n"]) == {40}
+    assert table("verdicts")["test_difference_points"].isna().all()
     assert set(table("cost")["split"]) == {"validation", "test"}
+    assert set(table("baselines")["split"]) == {"validation"}
     assert metrics()["full"]["test_accuracy"] is None
 
 
@@ -260,45 +241,71 @@ def test_a_hidden_test_split_leaves_scores_on_validation_and_its_cost():
 def test_one_seed_gives_accuracies_without_intervals_over_seeds_and_says_so():
     core.evaluate(parameters(seeds=[2]))
     assert table("results")[["accuracy_sd", "prediction_low"]].isna().all(axis=None)
-    assert table("comparisons")[["low_points", "high_points", "p"]].isna().all(axis=None)
-    assert not table("equivalence")["equivalent"].any()
+    assert table("differences")[["low_points", "high_points", "p"]].isna().all(axis=None)
+    assert set(table("verdicts")["verdict"]) == {"no verdict: fewer than 3 seeds"}
     assert table("mcnemar")["p"].notna().all()
     assert metrics()["full"]["sd"] is None
-    assert "One seed" in (paths.TABLES / "comparisons.md").read_text(encoding="utf-8")
+    assert "One seed" in (paths.TABLES / "differences.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("workspace")
-def test_without_full_the_comparisons_are_empty_and_say_why():
+def test_without_full_there_are_no_verdicts_and_the_table_says_why():
     core.evaluate(parameters(modes=["hard", "soft"]))
-    for name in ("comparisons", "mcnemar", "equivalence"):
+    for name in ("mcnemar", "verdicts"):
         assert table(name).empty
         assert list(table(name).columns) == COLUMNS[name].split()
-    assert "full is not in grid.modes" in (paths.TABLES / "comparisons.md").read_text("utf-8")
+    assert "full is not in grid.modes" in (paths.TABLES / "differences.md").read_text("utf-8")
     assert table("claims").set_index("claim").loc["C1", "verdict"] == "not run"
 
 
 @pytest.mark.usefixtures("workspace")
 def test_a_missing_cell_is_named():
-    with pytest.raises(UserError, match="core/hard-7/predictions"):
+    with pytest.raises(UserError, match=r"core/hard-7 holds no finished cell.*train@hard-7"):
         core.evaluate(parameters(seeds=[1, 7], modes=["hard"]))
     assert not paths.METRICS.exists()
+
+
+def read(**grid):
+    params = parameters(**grid)
+    return read_results(studies.core(params, "sst2"), "sst2")
 
 
 @pytest.mark.usefixtures("workspace")
 def test_cells_that_hold_other_sentences_are_not_compared():
     write_cell("soft", 3, ids_from=1)
-    with pytest.raises(UserError, match=r"core/soft-3/.*older corpus"):
-        read_outcomes(parameters())
+    with pytest.raises(UserError, match=r"core/soft-3 and .*core/full-1 .*older corpus"):
+        read()
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize("key", MACHINE)
+def test_cells_of_different_machines_are_not_compared_and_the_difference_is_named(key):
+    write_cell("soft", 3, machine={**MACHINE, key: "other"})
+    with pytest.raises(UserError) as caught:
+        read()
+    message = str(caught.value)
+    assert "full-1 and soft-3" in message
+    assert f"{key} {MACHINE[key]} and other" in message
+    assert "`dvc repro -f train@soft-3`" in message
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_seed_counts_once_every_arm_is_finished_with_it():
+    (paths.cell("core", "soft", 2) / "cell.json").unlink()
+    assert read().seeds == (1, 3)
+    for seed in SEEDS:
+        (paths.cell("core", "hard", seed) / "cell.json").unlink()
+    assert read() is None
 
 
 @pytest.mark.usefixtures("workspace")
 def test_predictions_that_are_not_numbers_are_refused():
     path = paths.cell("core", "hard", 1) / "predictions.parquet"
     predictions = pd.read_parquet(path)
-    predictions.at[3, "logits"] = [np.nan, 1.0]
+    predictions.at[10, "logits"] = [np.nan, 1.0]
     write_table(path, predictions)
     with pytest.raises(UserError, match=r"core/hard-1/.*finite"):
-        read_outcomes(parameters())
+        read()
 
 
 @pytest.mark.usefixtures("workspace")
@@ -308,7 +315,7 @@ def test_validation_without_labels_is_refused():
         predictions = pd.read_parquet(path).assign(label=-1)
         write_table(path, predictions)
     with pytest.raises(UserError, match="validation split has no labels"):
-        read_outcomes(parameters(modes=["full"]))
+        read(modes=["full"])
 
 
 @pytest.mark.usefixtures("workspace")

@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from ggsa.evaluation import plots
-from ggsa.evaluation.outcomes import Outcome
+from ggsa.evaluation.cells import Results
 
 ROOT = Path(__file__).resolve().parents[2]
 PLOTS = {
@@ -42,13 +42,10 @@ def test_every_cell_is_a_point_at_the_density_of_its_mode() -> None:
 
 
 def test_the_confusion_pairs_every_label_with_what_each_mode_predicted() -> None:
-    outcome = Outcome(
-        "validation",
-        (1, 2),
-        np.array([0, 1]),
-        {"full": np.array([[0, 1], [1, 1]]), "hard": np.array([[0, 0], [0, 1]])},
-    )
-    assert plots.confusion(outcome, ("negative", "positive")).to_dict("list") == {
+    sentences = {"split": ["validation", "validation", "test"], "id": [0, 1, 0], "label": [0, 1, 0]}
+    predicted = {"full": np.array([[0, 1, 1], [1, 1, 1]]), "hard": np.array([[0, 0, 1], [0, 1, 1]])}
+    results = Results(pd.DataFrame(sentences), (1, 2), predicted, {}, pd.DataFrame(), {}, classes=2)
+    assert plots.confusion(results, ("negative", "positive")).to_dict("list") == {
         "seed": [1, 1, 2, 2],
         "label": ["negative", "positive", "negative", "positive"],
         "full": ["negative", "positive", "positive", "positive"],

@@ -36,7 +36,7 @@ class Results:
         machine: What trained all of the cells.
         classes: Number of classes.
         summaries: Columns of cell.json's summary, one row per cell.
-        history: The training histories, one below the other, with columns `arm, seed`.
+        history: The training histories, one below the other, with columns `arm, mode, seed`.
     """
 
     sentences: pd.DataFrame
@@ -135,7 +135,7 @@ def read_results(study: Study, corpus: str, folder: Folder | None = None) -> Res
                 for (arm, seed), cell in about.items()
             ]
         ),
-        history=_histories(folders),
+        history=_histories(folders, study),
     )
 
 
@@ -237,9 +237,11 @@ def _densities(about: dict[tuple[str, int], dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "seed", "split", "density"])
 
 
-def _histories(folders: dict[tuple[str, int], Path]) -> pd.DataFrame:
+def _histories(folders: dict[tuple[str, int], Path], study: Study) -> pd.DataFrame:
     parts = [
-        read_table(path / "history.csv", ("step", "loss")).assign(arm=arm, seed=seed)
+        read_table(path / "history.csv", ("step", "loss")).assign(
+            arm=arm, mode=study.arms[arm].mode, seed=seed
+        )
         for (arm, seed), path in folders.items()
     ]
     return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,167 @@
+"""Verdicts: each rule of the plan on results that are planted to meet it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ggsa.evaluation import comparisons, statistics
+from ggsa.evaluation.cells import Results
+from ggsa.training.studies import Family, Question
+
+N = 3000
+LABELS = np.arange(N) % 2
+
+
+def results(seeds=5, **losses):
+    """Arms that lose so many points against `full` on the same sentences, with little noise."""
+    generator = np.random.default_rng(7)
+    hard_sentences = generator.random(N) < 0.2
+    predicted = {}
+    for arm, loss in {"full": 0.0, **losses}.items():
+        right = np.repeat(~hard_sentences[None], seeds, axis=0)
+        flipped = round(abs(loss) / 100 * N)
+        for row in right:
+            noise = generator.choice(N, 20, replace=False)
+            row[noise] = ~row[noise]
+            pool = np.flatnonzero(row if loss > 0 else ~row)
+            row[generator.choice(pool, flipped, replace=False)] = loss < 0
+        predicted[arm] = np.where(right, LABELS, 1 - LABELS)
+    split = np.where(np.arange(N) < N // 3, "validation", "test")
+    sentences = pd.DataFrame({"split": split, "id": np.arange(N), "label": LABELS})
+    modes = {arm: arm for arm in predicted}
+    densities = pd.DataFrame(columns=["arm", "seed", "split", "density"])
+    return Results(sentences, tuple(range(seeds)), predicted, modes, densities, {}, classes=2)
+
+
+def question(kind, arm, reference="full"):
+    return Question(kind=kind, arm=arm, reference=reference, text=f"{arm}?")
+
+
+GATE = Family(name="headroom", questions=(question("gate", "full", "diagonal"),))
+
+
+def verdicts(found, *families, margin=1.5):
+    table = comparisons.verdicts_table(found, families, margin)
+    return table.set_index(["family", "arm"])["verdict"], table
+
+
+def kept(*arms, kind="equivalence", name="kept"):
+    return Family(name=name, questions=tuple(question(kind, arm) for arm in arms))
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (0.0, "equivalent within 1.5 pp"),
+        (0.7, "equivalent within 1.5 pp"),  # significant, and within the margin all the same
+        (4.0, "worse by more than 1.5 pp"),
+        (1.6, "worse, size uncertain"),
+        (-4.0, "better"),
+    ],
+)
+def test_the_first_word_that_applies_is_the_verdict_on_equivalence(loss, expected):
+    found, table = verdicts(results(diagonal=6.0, hard=loss), GATE, kept("hard"))
+    assert found["kept", "hard"] == expected
+    if loss == 0.7:
+        assert table.set_index("arm").loc["hard", "p_two_sided_holm"] < 0.05
+
+
+def test_without_shown_headroom_no_equivalence_is_called():
+    found, _ = verdicts(results(diagonal=0.0, hard=0.0), GATE, kept("hard"))
+    assert found["headroom", "full"] == "no headroom shown"
+    assert found["kept", "hard"] == "inconclusive: no headroom"
+    found, _ = verdicts(results(diagonal=-5.0, hard=0.0), GATE, kept("hard"))
+    assert found["headroom", "full"] == "no headroom shown"  # diagonal is better: no headroom
+
+
+def test_headroom_of_another_family_or_a_missing_gate_gives_no_equivalence():
+    found, _ = verdicts(results(diagonal=6.0, hard=0.0), kept("hard"))
+    assert found["kept", "hard"] == "inconclusive: no headroom"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "gate", "equal", "differs"),
+    [
+        (1, "no verdict: fewer than 3 seeds", "no verdict: fewer than 3 seeds", 5),
+        (2, "no verdict: fewer than 3 seeds", "no verdict: fewer than 3 seeds", 5),
+        (3, "headroom shown", "equivalent within 1.5 pp", 5),
+        (4, "headroom shown", "equivalent within 1.5 pp", 5),
+        (5, "headroom shown", "equivalent within 1.5 pp", 0),
+    ],
+)
+def test_few_seeds_allow_few_verdicts(seeds, gate, equal, differs):
+    found, _ = verdicts(
+        results(seeds, diagonal=6.0, hard=0.0, bad=5.0),
+        GATE,
+        kept("hard"),
+        kept("bad", kind="difference", name="differs"),
+    )
+    assert (found["headroom", "full"], found["kept", "hard"]) == (gate, equal)
+    expected = f"no verdict: fewer than {differs} seeds" if differs else "worse by more than 1.5 pp"
+    assert found["differs", "bad"] == expected
+
+
+def test_with_three_seeds_a_loss_is_inconclusive():
+    found, _ = verdicts(results(3, diagonal=6.0, hard=4.0), GATE, kept("hard"))
+    assert found["kept", "hard"] == "inconclusive"
+
+
+def test_holm_is_over_the_declared_family_and_corrects_losses_too():
+    many = {f"arm{n}": 0.05 * n for n in range(6)}
+    _, table = verdicts(results(diagonal=6.0, **many), GATE, kept(*many))
+    family = table[table["family"] == "kept"]
+    for column in ("p", "p_worse", "p_two_sided"):
+        expected = statistics.holm(family[column].to_numpy(float))
+        assert family[f"{column}_holm"].to_numpy() == pytest.approx(expected)
+    gate = table[table["family"] == "headroom"]
+    assert gate["p_holm"].to_numpy() == pytest.approx(gate["p"].to_numpy())
+    alone = comparisons.verdicts_table(results(diagonal=6.0, **many), [kept("arm5")], 1.5)
+    assert alone["smallest_points"].iloc[0] < family["smallest_points"].iloc[-1]
+
+
+def test_a_difference_that_holds_alone_may_not_hold_in_its_family():
+    losses = {"a": 0.45, **{f"nothing{n}": 0.0 for n in range(20)}}
+    found = results(diagonal=6.0, **losses)
+    alone, _ = verdicts(found, kept("a", kind="difference"))
+    together, table = verdicts(found, kept(*losses, kind="difference"))
+    p = table.set_index("arm").loc["a", "p"]
+    assert p < 0.05 < 21 * p  # else the case tests nothing
+    assert alone["kept", "a"] == "worse, size uncertain"
+    assert together["kept", "a"] == "inconclusive"
+
+
+def test_every_question_shows_its_numbers():
+    _, table = verdicts(results(diagonal=6.0, hard=1.0), GATE, kept("hard"))
+    row = table.set_index("arm").loc["hard"]
+    assert (row["n"], row["seeds"], row["level"], row["margin_points"]) == (N, 5, 0.90, 1.5)
+    assert row["low_points"] < row["difference_points"] < row["high_points"]
+    assert row["difference_points"] == pytest.approx(-1.0, abs=0.3)
+    assert row["test_difference_points"] == pytest.approx(-1.0, abs=0.6)
+    assert 0 < row["smallest_points"] < 2
+
+
+def test_the_pooled_difference_is_the_mean_over_all_sentences():
+    settings = type("Settings", (), {"bootstrap_samples": 200, "seed": 1})
+    table = comparisons.differences_table(results(hard=3.0), "full", settings)
+    by_split = table.set_index("split")
+    weighted = (by_split["difference_points"] * by_split["n"]).drop("pooled").sum() / N
+    assert by_split.loc["pooled", "difference_points"] == pytest.approx(weighted)
+    assert list(table["arm"].unique()) == ["hard"]
+
+
+def test_small_subsets_are_left_out():
+    marks = pd.DataFrame({"label": LABELS, "few": np.arange(N) < 199, "enough": np.arange(N) < 200})
+    table = comparisons.subsets_table(results(hard=3.0), "full", marks)
+    assert set(table["subset"]) == {"all", "enough"}
+    assert table[table["arm"] == "full"]["difference_points"].isna().all()
+
+
+def test_baselines_count_their_right_guesses():
+    marks = pd.DataFrame(
+        {"split": ["validation"] * 3 + ["test"], "label": [0, 1, 2, 2], "bag": [0, 1, 1, 2],
+         "majority": 2}
+    )  # fmt: skip
+    table = comparisons.baselines_table(marks).set_index(["baseline", "split"])["accuracy"]
+    assert table["bag of words", "validation"] == pytest.approx(2 / 3)
+    assert table["bag of words", "pooled"] == pytest.approx(3 / 4)
+    assert table["majority", "pooled"] == pytest.approx(2 / 4)
