@@ -501,7 +501,9 @@ def test_a_refused_connection_is_an_error_where_the_hub_is_demanded(workspace):
     assert url in message and "assets.source: auto" in message
 
 
-def test_a_refused_connection_leads_to_the_next_source_with_a_warning(workspace, tmp_path, tagger_files):
+def test_a_refused_connection_leads_to_the_next_source_with_a_warning(
+    workspace, tmp_path, tagger_files
+):
     mirror = tmp_path / "mirror"
     (mirror / "stanza/en/pos").mkdir(parents=True)
     (mirror / "stanza/en/pos/ewt.pt").write_bytes(tagger_files["pos.pt"])
