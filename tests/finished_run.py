@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ggsa.training.identity import digest
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.tables import write_table
 
@@ -14,6 +15,7 @@ ROWS = {"validation": 872, "test": 1821, "pooled": 2693}
 TAGS = ("ADJ", "ADP", "ADV", "CCONJ", "DET", "NOUN", "PART", "PRON", "PUNCT", "VERB")
 PIECES = (("[CLS]", "[CLS]"), ("the", "DET"), ("act", "NOUN"), ("##ing", "NOUN"), ("is", "VERB"),
           ("not", "PART"), ("bad", "ADJ"), (".", "PUNCT"), ("[SEP]", "[SEP]"))  # fmt: skip
+PATTERN = {"mode": "any", "tags": [], "bias": []}
 MACHINE = {"vendor": "Example", "model": "1", "threads": 1, "device": "cpu"}
 PAPER = {"full": 715 / 872, "hard": 715 / 872, "soft": 712 / 872}
 
@@ -172,14 +174,14 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
     for mode in modes:
         artifacts.write_json(root / paths.rule_table(mode), {"mode": mode, "tags": [], "bias": []})
         for seed in seeds:
-            write_cell(root / paths.cell("core", mode, seed), mode, seed)
+            write_cell(root / paths.cell(paths.CORE, mode, seed), mode, seed)
 
 
 def write_cell(folder: Path, arm: str, seed: int, mode: str = "", rows: dict | None = None) -> None:
     """Write the files of one finished cell, with predictions drawn from its name and seed."""
     random = np.random.default_rng(seed + sum(arm.encode()))
-    parts = []
-    for split, count in (rows or {"validation": 30, "test": 40}).items():
+    rows, parts = rows or {"validation": 30, "test": 40}, []
+    for split, count in rows.items():
         logits = [list(row) for row in random.normal(size=(count, 2))]
         labels = np.arange(count) % 2
         parts.append(
@@ -193,9 +195,19 @@ def write_cell(folder: Path, arm: str, seed: int, mode: str = "", rows: dict | N
     summary = {"recipe": "from_scratch", "train_sentences": 9, "steps": 1, "checkpoint": "last",
                "best_step": 1, "selection_accuracy": 0.5, "parameters": 10}  # fmt: skip
     about = {"arm": arm, "mode": mode or arm, "seed": seed, "settings": {"max_pieces": 128},
-             "pattern_sha256": "ab" * 32, "data_sha256": "cd" * 32, "machine": MACHINE,
-             "summary": summary, "taken_from": None}  # fmt: skip
+             "pattern_sha256": digest(PATTERN), "data_sha256": "cd" * 32, "machine": MACHINE,
+             "summary": summary, "weights_of": None, "taken_from": None,
+             "density": dict.fromkeys(("selection", *rows), 0.34)}  # fmt: skip
     artifacts.write_json(folder / "cell.json", about)
+
+
+def sentence_marks(rows: dict | None = None) -> pd.DataFrame:
+    """Return the marks of the sentences that `write_cell` predicts."""
+    parts = []
+    for split, count in (rows or {"validation": 30, "test": 40}).items():
+        part = pd.DataFrame({"split": split, "id": range(count), "label": np.arange(count) % 2})
+        parts.append(part.assign(bag=1, bag_probability=0.7, majority=0, negated=True))
+    return pd.concat(parts, ignore_index=True)
 
 
 def difference_rows(arms: dict[str, str], seeds: tuple, random: np.random.Generator) -> list[dict]:
@@ -215,7 +227,9 @@ def verdict_rows(arms: dict[str, str], seeds: tuple) -> list[dict]:
         {"family": "accuracy is kept", "question": f"{arm} keeps full's accuracy",
          "kind": "equivalence", "arm": arm, "reference": "full", "seeds": len(seeds), "n": 2693,
          "margin_points": 1.5, "difference_points": -0.2, "low_points": -1.1, "high_points": 0.7,
-         "level": 0.9, "p": 0.02, "p_holm": 0.04, "smallest_points": 1.31,
+         "level": 0.9, "p": 0.02, "p_holm": 0.04, "p_worse": 0.9, "p_worse_holm": 1.0,
+         "p_two_sided": 0.5, "p_two_sided_holm": 0.6, "smallest_points": 1.31,
+         "test_difference_points": -0.1,
          "verdict": "equivalent within 1.5 pp" if arm == "hard" else "inconclusive"}
         for arm in arms
     ]  # fmt: skip

@@ -10,8 +10,8 @@ import nbformat
 import pandas as pd
 import pytest
 import yaml
-from conftest import run_here
 from finished_run import MODES, SEEDS, write_archive, write_run, write_study
+from in_process import run_here
 
 from ggsa import report
 from ggsa.report import publish, readme, rendering, summary, wording
@@ -172,7 +172,7 @@ def publish_everything() -> None:
     """Write what other commands publish: the benchmark, a study and an archived study."""
     study = studies.load(CONTROLS[0])
     plan = study.corpora[CONTROLS[1]]
-    arms = {arm: study.mode(arm) for arm in ("full", *plan.arms)}
+    arms = {arm: study.arms[arm].mode for arm in plan.arms}
     write_study(Path(), *CONTROLS, arms, plan.seeds)
     write_archive(Path(), "long", "imdb", ("full", "hard", "window"))
     shutil.copytree(ROOT / paths.BENCHMARK, paths.BENCHMARK)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from finished_run import write_cell
+from finished_run import PATTERN, sentence_marks, write_cell
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -22,13 +22,26 @@ from ggsa.workspace import artifacts, checksums, config, paths
 from ggsa.workspace.tables import write_table
 
 ROOT = Path(__file__).parents[2]
-MODES, SEEDS, ROWS = ("full", "hard", "soft"), (1, 2), {"validation": 30, "test": 40}
-STUDY, CORPUS = "controls", "probe"
+MODES, SEEDS, ROWS = ("full", "hard", "soft", "diagonal"), (1, 2, 3), {"validation": 30, "test": 40}
+STUDY, CORPUS = "tiny", "probe"
+GATE = {"kind": "gate", "arm": "full", "reference": "diagonal", "text": "Is there headroom?"}
+KEPT = {"kind": "equivalence", "arm": "hard", "reference": "full", "text": "Does hard keep it?"}
+DECLARATION = {
+    "title": "A tiny study",
+    "question": "Does anything happen?",
+    "reference": "full",
+    "arms": {"hard": None, "full": None, "diagonal": None},
+    "corpora": {CORPUS: {"base": CORPUS, "seeds": [1, 2, 3]}},
+    "families": [{"name": "all", "questions": [GATE, KEPT]}],
+}
 FOLDER = paths.RESULTS / STUDY / CORPUS
 RUNS, TABLES = paths.PUBLISHED / "runs", paths.PUBLISHED / "tables"
-DERIVED = ("runs", "arms", "differences", "verdicts", "mcnemar", "confusion", "results")
+DERIVED = (
+    *("runs", "arms", "differences", "verdicts", "subsets", "baselines"),
+    *("mcnemar", "confusion", "results", "claims"),
+)
 in_a_fresh_copy = settings(
-    max_examples=12,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -59,13 +72,18 @@ def write_core():
         for split in (*ROWS, "pooled") for mode in MODES
     ]  # fmt: skip
     costs = rederived.with_exact_shares(pd.DataFrame(costs))
-    study = studies.core(params)
-    results = cells.read_results(study, *study.corpora, RUNS)
-    made = core.derived_tables(results, costs, None, params, provenance)
+    study, setting = studies.core(params, "sst2"), core.setting_of(provenance)
+    results = cells.read_results(study, "sst2", lambda arm, seed: RUNS / f"{arm}-{seed}")
+    made = comparisons.study_tables(results, study, params.evaluate, sentence_marks(ROWS))
+    made |= {**core.own_tables(results), "cost": costs}
+    made |= core.concluding_tables(made, setting)
+    notes = core.table_notes(params.grid, params.rules, setting, results.splits)
     for name, table in made.items():
         write_table(TABLES / f"{name}.csv", table)
-    for name, text in core.markdown_tables(made, params, provenance).items():
-        artifacts.write_text(TABLES / name, text)
+        if name in core.IN_MARKDOWN:
+            text = core.markdown(table, notes.get(name, []))
+            artifacts.write_text(TABLES / f"{name}.md", text)
+    write_table(TABLES / "sentences.parquet", sentence_marks(ROWS))
     artifacts.write_json(
         paths.PUBLISHED / "metrics.json", core.metrics(made["results"], provenance)
     )
@@ -79,26 +97,22 @@ def write_core():
 
 def write_study():
     """Publish a study with invented predictions: its cells, their plans and its tables."""
-    shutil.copytree(ROOT / "studies" / STUDY, paths.STUDIES / STUDY)
+    artifacts.write_text(studies.declaration(STUDY), yaml.safe_dump(DECLARATION))
     study = studies.load(STUDY)
     plan = study.corpora[CORPUS]
-    planned = {"settings": {"max_pieces": 128}, "pattern_sha256": "ab" * 32}
+    planned = {"settings": {"max_pieces": 128}, "data_sha256": "cd" * 32, "pattern": PATTERN}
     for arm in plan.arms:
         for seed in plan.seeds:
-            write_cell(FOLDER / "cells" / f"{arm}-{seed}", arm, seed, study.mode(arm), ROWS)
-            artifacts.write_json(FOLDER / "plan" / f"{arm}-{seed}.json", planned)
-    results = cells.read_results(study, CORPUS, FOLDER / "cells")
-    made = comparisons.study_tables(results, study, CORPUS, config.load().evaluate, None)
+            mode = study.arms[arm].mode
+            write_cell(FOLDER / "cells" / f"{arm}-{seed}", arm, seed, mode, ROWS)
+            content = {"arm": arm, "mode": mode, "seed": seed, **planned}
+            artifacts.write_json(FOLDER / "plan" / f"{arm}-{seed}.json", content)
+    results = cells.read_results(study, CORPUS)
+    made = comparisons.study_tables(results, study, config.load().evaluate, sentence_marks(ROWS))
     for name, table in made.items():
         write_table(FOLDER / "tables" / f"{name}.csv", table)
+    write_table(FOLDER / "sentences.parquet", sentence_marks(ROWS))
     write_table(FOLDER / "seconds.csv", pd.DataFrame({"cell": ["full-1"], "seconds": [60.0]}))
-
-
-def write_manifests():
-    """Record every published file as it is now."""
-    checksums.write_manifest(paths.MANIFEST, publish.hashed_files())
-    listed = checksums.listed_files(paths.STUDIES_MANIFEST)
-    checksums.write_manifest(paths.STUDIES_MANIFEST, listed)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +123,7 @@ def published(tmp_path_factory):
         patch.chdir(root)
         write_core()
         write_study()
-        write_manifests()
+        publish.write_manifests()
     return root
 
 
@@ -158,8 +172,8 @@ def test_an_untouched_copy_passes_and_says_how_much_was_checked(fresh, monkeypat
         "tables of core re-derived from its cells",
         "their Markdown and the metrics",
         "tables of the README",
-        "cells of controls on probe",
-        "tables of controls on probe re-derived from its cells",
+        "cells of tiny on probe",
+        "tables of tiny on probe re-derived from its cells",
         "files of the published run by SHA-256",
         "files of the studies by SHA-256",
         "Everything published is as it was computed.",
@@ -189,7 +203,7 @@ def test_one_altered_prediction_is_found_even_if_its_hash_is_updated(fresh, mode
     path = RUNS / f"{mode}-{seed}" / "predictions.parquet"
     flip(path, row)
     assert str(path) in {d.file for c in recorded.check_manifests() for d in c.differences}
-    write_manifests()
+    publish.write_manifests()
     split = "validation" if row < ROWS["validation"] else "test"
     checks = rederived.check_core()
     texts = [d.text for c in checks for d in c.differences if d.file == str(TABLES / "runs.csv")]
@@ -201,7 +215,7 @@ def test_an_altered_prediction_of_a_study_is_found_in_its_tables(fresh):
     plan = study.corpora[CORPUS]
     path = FOLDER / "cells" / f"{plan.arms[0]}-{plan.seeds[0]}" / "predictions.parquet"
     flip(path, 3)
-    write_manifests()
+    publish.write_manifests()
     assert str(FOLDER / "tables" / "runs.csv") in named()
 
 
@@ -227,7 +241,7 @@ def test_an_altered_cell_of_a_table_is_found_with_its_row_and_column(fresh, fold
     column = data.draw(st.sampled_from(list(table)))
     old = table.loc[row, column]
     change(path, row, column, f"9{old}")
-    write_manifests()
+    publish.write_manifests()
     texts = [d.text for d in differences() if d.file == str(path)]
     assert len(texts) == 1
     assert texts[0].startswith(f"row {row + 1}")
@@ -237,7 +251,7 @@ def test_an_altered_cell_of_a_table_is_found_with_its_row_and_column(fresh, fold
 def test_an_altered_share_of_the_cost_table_is_computed_again(fresh):
     path = TABLES / "cost.csv"
     change(path, 1, "saving_model", "0.5")
-    write_manifests()
+    publish.write_manifests()
     texts = [d.text for d in differences() if d.file == str(path)]
     assert [text.split(":")[0] for text in texts] == [
         "row 2 (hard validation), column saving_model"
@@ -274,7 +288,7 @@ def test_a_declared_cell_of_a_study_that_is_missing_is_named(fresh):
     plan = study.corpora[CORPUS]
     cell = FOLDER / "cells" / f"{plan.arms[-1]}-{plan.seeds[-1]}"
     shutil.rmtree(cell)
-    write_manifests()
+    publish.write_manifests()
     assert str(cell) in named()
 
 
@@ -295,14 +309,14 @@ def test_a_file_that_nothing_records_is_found(fresh, file):
     assert str(file) in named()
 
 
-@pytest.mark.parametrize("key", ["settings", "pattern_sha256"])
+@pytest.mark.parametrize("key", ["settings", "pattern"])
 def test_a_plan_that_was_changed_after_its_cell_was_trained_is_found(fresh, key):
     study = studies.load(STUDY)
     plan = study.corpora[CORPUS]
     cell = f"{plan.arms[0]}-{plan.seeds[0]}"
     planned = FOLDER / "plan" / f"{cell}.json"
     artifacts.write_json(planned, {**artifacts.read_json(planned), key: "another"})
-    write_manifests()
+    publish.write_manifests()
     (difference,) = differences()
     assert difference.file == str(FOLDER / "cells" / cell)
     assert key in difference.text and str(planned) in difference.text
@@ -311,7 +325,7 @@ def test_a_plan_that_was_changed_after_its_cell_was_trained_is_found(fresh, key)
 def test_cells_of_different_machines_are_found(fresh):
     path = RUNS / "hard-1" / "cell.json"
     artifacts.write_json(path, {**artifacts.read_json(path), "machine": {"vendor": "Other"}})
-    write_manifests()
+    publish.write_manifests()
     assert any("machine" in difference.text for difference in differences())
 
 
@@ -343,10 +357,10 @@ def test_an_archived_study_is_compared_with_its_own_manifest_only(fresh):
     artifacts.write_text(table, "arm,accuracy\nfull,0.88\n")
     manifest = paths.RESULTS / "long" / paths.MANIFEST.name
     checksums.write_manifest(manifest, checksums.listed_files(manifest))
-    write_manifests()
+    publish.write_manifests()
     assert not differences()
     artifacts.write_text(table, "arm,accuracy\nfull,0.89\n")
-    write_manifests()  # as the next study would
+    publish.write_manifests()  # as the next study would
     assert [d.file for d in differences()] == [str(table)]
 
 

@@ -23,7 +23,6 @@ import numpy.typing as npt
 from scipy import optimize, stats
 from sklearn.metrics import f1_score
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 Booleans = npt.NDArray[np.bool_]
@@ -239,11 +238,15 @@ def crossed_standard_error(difference: Integers) -> tuple[float, float]:
 
 
 def holm(p_values: Floats) -> Floats:
-    """Return Holm's adjusted p values in the order given; NaN stays NaN and is not counted."""
+    """Return Holm's adjusted p values in the order given; NaN stays NaN and is not counted.
+
+    statsmodels has it, but collects garbage in every call: that took nine tenths of a verification.
+    """
     adjusted = np.array(p_values, dtype=np.float64)
-    known = ~np.isnan(adjusted)
-    if known.any():
-        adjusted[known] = multipletests(adjusted[known], alpha=LEVEL, method="holm")[1]
+    known = np.flatnonzero(~np.isnan(adjusted))
+    order = known[np.argsort(adjusted[known])]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * adjusted[order]), 1.0)
     return adjusted
 
 

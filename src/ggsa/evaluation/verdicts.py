@@ -183,4 +183,5 @@ def _if_sst2(decision: str, setting: Setting) -> str:
 
 
 def _each(rows: pd.DataFrame, describe: Callable[[pd.Series], str]) -> str:
-    return "; ".join(f"{row['mode']} {describe(row)}" for _, row in rows.iterrows())
+    name = "arm" if "arm" in rows else "mode"
+    return "; ".join(f"{row[name]} {describe(row)}" for _, row in rows.iterrows())

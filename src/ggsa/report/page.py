@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from nbconvert.filters import markdown2html_mistune
 
+from ggsa.assets import corpora
 from ggsa.report import tables, wording
 from ggsa.training import studies
 from ggsa.workspace import artifacts
@@ -199,7 +200,7 @@ def methods(params: Params, provenance: dict, recipe_name: str) -> list[str]:
     """Return the protocol as sentences, each with the numbers of this run's parameters."""
     train, evaluate = params.train, params.evaluate
     recipe = train.recipes[recipe_name]
-    phrases = provenance["corpus"]["name"] in ("sst2", "probe")  # elsewhere every row is a whole
+    phrases = corpora.get(provenance["corpus"]["name"]).phrases
     warmup = (
         f"{recipe.warmup} warm-up steps"
         if isinstance(recipe.warmup, int)
@@ -274,7 +275,7 @@ def studies_table(published: Iterable[tuple[str, str]]) -> str:
     rows = []
     for name, corpus in published:
         study, folder = studies.load(name), studies.results(name, corpus)
-        plan, seconds = study.corpora[corpus], folder / "seconds.csv"
+        plan, seconds = study.plan(corpus), studies.seconds_file(name, corpus)
         taken = pd.read_csv(seconds).groupby("cell")["seconds"].last() if seconds.is_file() else []
         rows.append(
             {

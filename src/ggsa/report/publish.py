@@ -3,7 +3,7 @@
 `python -m ggsa.report.publish`, called by `make publish`; no stage reads what it writes. The page is
 rendered from everything published: the run, the benchmark, and one chapter per published study.
 Nothing published holds text of the corpus: predictions carry identifiers. `SHA256SUMS` lists the
-files of the run; studies and benchmark have manifests of their own.
+files of the run, another manifest those of the studies; the benchmark writes its own.
 """
 
 import argparse
@@ -17,7 +17,6 @@ from ggsa.workspace import artifacts, checksums, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table, write_table
 
-STUDY = "core"
 CELL_FILES = ("cell.json", "history.csv")  # beside the predictions; weights are not published
 
 
@@ -55,7 +54,7 @@ def publish(params: config.Params, any_corpus: bool = False) -> None:
             if target.is_dir():
                 shutil.rmtree(target)
             item.replace(target)
-    checksums.write_manifest(paths.MANIFEST, hashed_files())
+    write_manifests()
     artifacts.write_text(readme.README, text)
 
 
@@ -82,6 +81,14 @@ def hashed_files() -> list[Path]:
     return checksums.listed_files(paths.MANIFEST, (paths.RESULTS, paths.BENCHMARK))
 
 
+def write_manifests() -> None:
+    """Record the published run and the published studies as they are now."""
+    checksums.write_manifest(paths.MANIFEST, hashed_files())
+    if paths.RESULTS.is_dir():
+        studies = checksums.listed_files(paths.STUDIES_MANIFEST)
+        checksums.write_manifest(paths.STUDIES_MANIFEST, studies)
+
+
 def _gather(params: config.Params, folder: Path) -> None:
     """Copy the files of the latest run."""
     statistics = paths.RULES / "statistics"
@@ -104,7 +111,7 @@ def _gather(params: config.Params, folder: Path) -> None:
         shutil.copyfile(path, folder / "rules" / path.name)
     for mode in params.grid.modes:
         for seed in params.grid.seeds:
-            cell = paths.cell(STUDY, mode, seed)
+            cell = paths.cell(paths.CORE, mode, seed)
             target = folder / "runs" / cell.name
             predictions = read_table(cell / "predictions.parquet", PREDICTION_COLUMNS)
             columns = list(PREDICTION_COLUMNS)

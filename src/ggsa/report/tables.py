@@ -91,6 +91,7 @@ def verdict_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
                 for row in verdicts.itertuples()
             ],
             "p (Holm)": verdicts["p_holm"].map(wording.p_value),
+            "p of no difference (Holm)": verdicts["p_two_sided_holm"].map(wording.p_value),
             "detectable (pp)": verdicts["smallest_points"].map(wording.size),
             "verdict": verdicts["verdict"],
         }

@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from ggsa.assets import corpora
+
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 FEWEST_SEEDS, FEWEST_SEEDS_FOR_EQUIVALENCE = 5, 3
 SMALL_SHARE = 0.10
-CORPUS_NAMES = {"sst2": "SST-2", "probe": "probe corpus", "imdb": "IMDB"}
 SPLIT_NAMES = {"pooled": "validation and test together"}
 COUNTED = "Counted over all sentences, not sampled: there are no error bars."
 
@@ -112,18 +113,7 @@ def few_seeds(number: int) -> str:
 
 def corpus_name(provenance: dict) -> str:
     """Return the corpus of a run; plain SST-2 only where its checksum is verified."""
-    if provenance["is_sst2"]:
-        return "SST-2 (every row verified by checksum)"
-    if provenance["corpus"]["name"] == "probe":
-        return "the probe corpus (generated sentences, not SST-2)"
-    if provenance["corpus"]["name"] == "imdb":
-        return "IMDB’s film reviews (rows not verified by a checksum; not SST-2)"
-    if provenance["corpus"]["name"] == "files":
-        named = [file["name"] for file in provenance["corpus"]["files"].values()]
-        return f"the user’s own {'file' if len(named) == 1 else 'files'} {listing(named)}"
-    if provenance["corpus"]["name"] != "sst2":
-        return f"the corpus {provenance['corpus']['name']} (not SST-2)"
-    return "an altered corpus that is not SST-2 by checksum"
+    return corpora.get(provenance["corpus"]["name"]).about(provenance)
 
 
 def encoder_name(provenance: dict) -> str:

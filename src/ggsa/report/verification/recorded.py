@@ -1,8 +1,8 @@
 """Published files against the manifests that were written with them.
 
-`make publish` writes the manifest of the run, `make bench` that of the benchmark, and `make study`
-that of all studies. An archived study has its own manifest as well, which nothing writes again. A
-file that no manifest lists is a difference too.
+`make publish` writes the manifest of the run and that of all studies, `make bench` that of the
+benchmark. An archived study has its own manifest as well, which nothing writes again. A file that no
+manifest lists is a difference too.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ def check_manifests() -> list[Check]:
         check_manifest("published run", paths.MANIFEST, publish.hashed_files(), "make publish")
     ]
     folders = [("benchmark", BENCHMARK_MANIFEST, "make bench")]
-    folders += [("studies", paths.STUDIES_MANIFEST, "make study")]
+    folders += [("studies", paths.STUDIES_MANIFEST, "make publish")]
     for manifest in sorted(paths.RESULTS.glob(f"*/{paths.MANIFEST.name}")):
         folders.append((f"archived study {manifest.parent.name}", manifest, "git restore"))
     for name, manifest, command in folders:

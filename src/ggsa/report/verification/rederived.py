@@ -16,7 +16,9 @@ import pandas as pd
 from ggsa.evaluation import cells, comparisons, core
 from ggsa.report import readme
 from ggsa.training import studies
+from ggsa.training.identity import digest
 from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace.config import Evaluate
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_table
 
@@ -31,7 +33,6 @@ COUNTED = (
     *("mode", "split", "pairs", "allowed_pairs", "attention_flops", "full_attention_flops"),
     *("model_flops", "full_model_flops"),
 )
-PLANNED = ("settings", "pattern_sha256", "data_sha256")  # in a plan as in its cell
 FAILURES = (UserError, KeyError, ValueError, TypeError, OSError, IndexError)
 """What the functions that wrote the tables may raise on files that were tampered with."""
 
@@ -101,15 +102,24 @@ def check_core() -> list[Check]:
         params = config.load(paths.PUBLISHED / "params.yaml")
     except FAILURES as error:
         return [Check(name, 0, 1, (_failure(paths.PUBLISHED / "params.yaml", error),))]
-    study = studies.core(params)
-    (corpus,) = study.corpora
-    absent = check_cells("cells of core", study, corpus, RUNS)
     try:
         provenance = artifacts.read_json(paths.PUBLISHED / "provenance.json")
-        results = cells.read_results(study, corpus, RUNS)
-        costs = with_exact_shares(read_table(TABLES / "cost.csv", COUNTED))
-        again = core.derived_tables(results, costs, _marks(paths.PUBLISHED), params, provenance)
-        texts = core.markdown_tables(again, params, provenance)
+        corpus = provenance["corpus"]["name"]
+    except FAILURES as error:
+        return [Check(name, 0, 1, (_failure(paths.PUBLISHED / "provenance.json", error),))]
+    study, setting = studies.core(params, corpus), core.setting_of(provenance)
+    absent = check_cells("cells of core", study, corpus, RUNS)
+    try:
+        results = _results(study, corpus, RUNS)
+        again = _tables(results, study, params.evaluate, TABLES)
+        again |= core.own_tables(results)
+        again["cost"] = with_exact_shares(read_table(TABLES / "cost.csv", COUNTED))
+        again |= core.concluding_tables(again, setting)
+        notes = core.table_notes(params.grid, params.rules, setting, results.splits)
+        texts = {
+            f"{table}.md": core.markdown(again[table], notes.get(table, []))
+            for table in core.IN_MARKDOWN
+        }
         metrics = core.metrics(again["results"], provenance)
     except FAILURES as error:
         return [absent, Check(name, 0, 1, (_failure(paths.PUBLISHED, error),))]
@@ -174,20 +184,19 @@ def check_studies() -> list[Check]:
     for name in studies.names():
         study = studies.load(name)
         for corpus in study.corpora:
-            folder = studies.results(name, corpus)
-            if any(folder.glob("cells/*/cell.json")):
-                checks += check_study(study, name, corpus, folder)
+            if any((studies.results(name, corpus) / "cells").glob("*/cell.json")):
+                checks += check_study(study, corpus)
     return checks
 
 
-def check_study(study: studies.Study, name: str, corpus: str, folder: Path) -> list[Check]:
+def check_study(study: studies.Study, corpus: str) -> list[Check]:
     """Return the checks of a study on one corpus: its cells, and its tables computed again."""
-    exist = check_cells(f"cells of {name} on {corpus}", study, corpus, folder / "cells")
-    label = f"tables of {name} on {corpus} re-derived from its cells"
+    folder, where = studies.results(study.name, corpus), f"{study.name} on {corpus}"
+    exist = check_cells(f"cells of {where}", study, corpus, folder / "cells")
+    label = f"tables of {where} re-derived from its cells"
     try:
-        results = cells.read_results(study, corpus, folder / "cells")
-        settings = config.load().evaluate
-        again = comparisons.study_tables(results, study, corpus, settings, _marks(folder))
+        results = _results(study, corpus, folder / "cells")
+        again = _tables(results, study, config.load().evaluate, folder)
     except FAILURES as error:
         return [exist, Check(label, 0, 1, (_failure(folder, error),))]
     compared = check_csv(label, folder / "tables", again)
@@ -199,8 +208,7 @@ def check_study(study: studies.Study, name: str, corpus: str, folder: Path) -> l
 
 def check_cells(name: str, study: studies.Study, corpus: str, folder: Path) -> Check:
     """Return whether the cells of a study are those it declares, each trained as it was planned."""
-    plan = study.corpora[corpus]
-    declared = {f"{arm}-{seed}" for arm in plan.arms for seed in plan.seeds}
+    declared = {f"{arm}-{seed}" for arm, seed in study.cells(corpus)}
     present = {path.name for path in folder.glob("*")}
     differences = [missing(folder / cell, "the study") for cell in sorted(declared - present)]
     differences += [extra(folder / cell, "the study") for cell in sorted(present - declared)]
@@ -215,18 +223,39 @@ def check_cells(name: str, study: studies.Study, corpus: str, folder: Path) -> C
 
 
 def _unlike_plan(cell: Path, planned: Path) -> list[Difference]:
+    """Return what a cell was trained with that its plan does not have.
+
+    A pattern that is fitted to another cell is not in the plan.
+    """
     plan, trained = artifacts.read_json(planned), artifacts.read_json(cell / "cell.json")
+    pairs = {key: (plan[key], trained[key]) for key in ("mode", "seed", "settings", "data_sha256")}
+    if plan["pattern"] is not None:
+        pairs["pattern"] = digest(plan["pattern"]), trained["pattern_sha256"]
     return [
-        Difference(str(cell), f"was trained with another value of {key} than {planned} has")
-        for key in PLANNED
-        if key in plan and plan[key] != trained.get(key)
+        Difference(str(cell), f"was trained with another {key} than {planned} has")
+        for key, (expected, value) in pairs.items()
+        if expected != value
     ]
 
 
-def _marks(folder: Path) -> pd.DataFrame | None:
-    """Return the published marks of sentences; None where a run has none."""
-    path = folder / "sentences.parquet"
-    return read_table(path, ("split", "id")) if path.is_file() else None
+def _results(study: studies.Study, corpus: str, folder: Path) -> cells.Results:
+    """Return the published cells of a study.
+
+    Raises:
+        UserError: If no seed is finished with every arm.
+    """
+    results = cells.read_results(study, corpus, lambda arm, seed: folder / f"{arm}-{seed}")
+    if results is None:
+        raise UserError(f"{folder} holds no seed that is finished with every arm.")
+    return results
+
+
+def _tables(
+    results: cells.Results, study: studies.Study, settings: Evaluate, folder: Path
+) -> dict[str, pd.DataFrame]:
+    """Return a study's tables computed again, with the published marks of its sentences."""
+    marks = read_table(folder / "sentences.parquet", ("split", "id", "label"))
+    return comparisons.study_tables(results, study, settings, marks)
 
 
 # Two tables.
