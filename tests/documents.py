@@ -24,6 +24,12 @@ def all_commands() -> list[str]:
     return list(dict.fromkeys(line for page in PAGES for line in commands(page)))
 
 
+def first_column(page: Path, heading: str) -> list[str]:
+    """The names in the first column of the table whose first heading is this."""
+    table = page.read_text().partition(f"\n| {heading} |")[2].partition("\n\n")[0]
+    return re.findall(r"^\| `([^`]+)` \|", table, flags=re.M)
+
+
 EXECUTED = re.compile(
     r"ggsa (?!verify)|make compare|make experiment SET='rules.drop=\[\"VERB->NOUN\"\]'$"
     r"|dvc (plots|exp (branch|remove))"

@@ -4,17 +4,18 @@ import re
 import shlex
 
 import pytest
-from documents import EXECUTED, LINK, PAGES, ROOT, all_commands
+import yaml
+from documents import EXECUTED, LINK, PAGES, ROOT, all_commands, first_column
 
 from ggsa import cli
-from ggsa.training import experiments, studies
-from ggsa.workspace import config
-from ggsa.workspace.errors import unknown
+from ggsa.training import experiments, graph, studies
+from ggsa.workspace import config, paths
 
 ELSEWHERE = {
     r"make repro$": "tests/pipeline/conftest.py::clone",
     r"source \.venv/bin/activate$": ".ci/run::make lint",
     r"make test$": ".ci/run::make test",
+    r"make publish$": "tests/unit/test_report.py::test_publishing_copies_the_run",
     r"(make|ggsa) verify$": "tests/unit/test_verification.py::test_an_untouched_copy_passes",
     r"make bench$": "tests/unit/test_benchmarks.py::test_every_contestant_runs_once_a_round",
     r"make study NAME=\w+( \w+=\w+)*$": "tests/unit/test_studies.py::test_the_runner_prepares",
@@ -77,6 +78,26 @@ def test_what_an_experiment_is_told_is_a_parameter(command: str, monkeypatch) ->
 def test_every_study_that_is_named_has_cells_there(command: str, monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
     given = dict(part.split("=") for part in shlex.split(command)[2:])
+    if given["NAME"] not in studies.names():  # it trains nothing
+        assert graph.graph_file(given["NAME"]).is_file()
+        return
     study = studies.load(given["NAME"])
-    assert study.cells(given.get("CORPUS", "sst2")), unknown(given["NAME"], "study", ())
-    assert int(given.get("SEEDS", 13)) in study.side(given.get("CORPUS", "sst2")).seeds
+    assert not study.archived
+    for corpus in [given["CORPUS"]] if "CORPUS" in given else study.corpora:
+        assert study.cells(corpus)
+        assert int(given.get("SEEDS", 13)) in study.plan(corpus).seeds
+
+
+@pytest.mark.parametrize("command", [c for c in all_commands() if "/dvc.yaml:" in c])
+def test_every_stage_of_a_study_that_is_named_exists(command: str) -> None:
+    file, _, target = shlex.split(command)[-1].partition(":")
+    name, _, cell = target.partition("@")
+    stage = yaml.safe_load((ROOT / file).read_text())["stages"][name]
+    matrix = stage.get("matrix", {"arm": [""], "seed": [""]})
+    assert cell in {f"{arm}-{seed}".strip("-") for arm in matrix["arm"] for seed in matrix["seed"]}
+
+
+def test_the_readme_lists_every_study(monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    untrained = {path.parent.name for path in paths.STUDIES.glob("*/dvc.yaml")} - {"assets"}
+    assert set(first_column(PAGES[0], "study")) == {"core", *studies.names(), *untrained}

@@ -7,10 +7,12 @@ import sys
 import types
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from finished_run import write_study
 
 from ggsa.patterns import modes
 from ggsa.patterns.modes import MODES, PatternData, pattern_for
@@ -103,34 +105,51 @@ def test_a_mode_that_is_not_registered_can_be_drawn() -> None:
 
 # The documents.
 
+DOCUMENT = (ROOT / "docs/extending.md").read_text()
+FILES = dict(re.findall(r"`([\w/.]+)`:\n\n```(?:python|yaml)\n(.*?)```", DOCUMENT, re.DOTALL))
+MODE, STUDY, FIGURE, CORPUS = (
+    "src/ggsa/patterns/modes.py",
+    "studies/nouns/params.yaml",
+    "notebooks/study.ipynb",
+    "src/ggsa/assets/corpora/toy.py",
+)
+FILES["params.yaml"] = re.findall(r"`params.yaml`:\n\n```yaml\n(.*?)```", DOCUMENT, re.DOTALL)[0]
+
 
 @pytest.fixture
 def extended(tmp_path: Path) -> Path:
     """A copy of the package with the examples of docs/extending.md added where it says."""
-    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    text = (ROOT / "docs/extending.md").read_text()
-    blocks = re.findall(r"`([\w/.]+)`:\n\n```python\n(.*?)```", text, re.DOTALL)
-    assert [path for path, _ in blocks] == [
-        "src/ggsa/patterns/modes.py",
-        "src/ggsa/assets/corpora/toy.py",
-    ]
-    for path, code in blocks:
-        assert len(code.strip().splitlines()) <= 20, "it is short"
+    for name in ("src", "notebooks", "studies"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (MODE, STUDY, CORPUS):
         file = tmp_path / path
-        file.write_text(f"{file.read_text()}\n\n{code}" if file.exists() else code)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"{file.read_text()}\n\n{FILES[path]}" if file.exists() else FILES[path])
+    notebook = nbformat.read(tmp_path / FIGURE, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(FILES[FIGURE]))
+    nbformat.write(notebook, tmp_path / FIGURE)
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for change in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+    for change in re.findall(
+        r"(?:`params.yaml`|name it):\n\n```yaml\n(.*?)```", DOCUMENT, re.DOTALL
+    ):
         for block, values in yaml.safe_load(change).items():
             content[block] |= values
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     return tmp_path
 
 
-def test_the_documented_mode_and_corpus_work_as_they_are_printed(extended: Path) -> None:
+def test_each_documented_extension_is_one_short_file() -> None:
+    assert set(FILES) == {MODE, STUDY, FIGURE, CORPUS, "params.yaml"}
+    for path in (MODE, FIGURE, CORPUS):
+        assert len(FILES[path].strip().splitlines()) <= 20
+
+
+def test_the_documented_mode_corpus_and_study_work_as_they_are_printed(extended: Path) -> None:
     code = """
 from ggsa.patterns.modes import MODES, PatternData, pattern_for
 from ggsa.workspace import config
 from ggsa.assets import sentences
+from ggsa.training import graph, studies
 params = config.load()
 new = [mode for mode in params.grid.modes if mode not in ("full", "hard")]
 for name in new:
@@ -138,6 +157,10 @@ for name in new:
     print(name, pattern.bias.shape, MODES[name].allows)
 about = sentences.obtain(params).provenance
 print(about["name"], about["classes"], about["rows"])
+study = studies.load("nouns")
+assert all(study.params(arm) for arm in study.arms)
+print(study.params("nouns-masking").train.token_masking, len(study.cells("probe")))
+print(graph.graph(study))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=extended, capture_output=True, text=True,
@@ -146,6 +169,25 @@ print(about["name"], about["classes"], about["rows"])
     assert done.returncode == 0, done.stderr
     assert "nouns (19, 19)" in done.stdout
     assert "toy ['rain', 'sun']" in done.stdout
+    assert "0.15 20\n" in done.stdout
+    stages = yaml.safe_load(done.stdout.partition("0.15 20\n")[2])["stages"]
+    assert set(stages) == {"plan_probe", "train_probe", "compare_probe"}
+    assert stages["train_probe"]["matrix"]["arm"] == ["full", "diagonal", "nouns", "nouns-masking"]
+
+
+def test_the_documented_figure_is_drawn_in_the_chapter_of_a_study(
+    extended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(extended)
+    write_study(extended, "controls", "probe", {"full": "full", "hard": "hard"}, (7, 13, 42))
+    given = {"study": "controls", "corpus": "probe", "figures": "figures", "figure_dpi": 60}
+    given["folder"] = str(paths.RESULTS / "controls" / "probe")
+    names: dict[str, object] = {}
+    for cell in nbformat.read(extended / FIGURE, as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source, names)
+            names |= given if "parameters" in cell.metadata.get("tags", []) else {}
+    assert (extended / "figures/density_controls_probe.png").is_file()
 
 
 def test_the_documented_mode_lets_every_word_attend_only_to_nouns(extended: Path) -> None:
