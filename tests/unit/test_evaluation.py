@@ -11,7 +11,9 @@ from transformers import BertConfig, BertTokenizerFast
 
 from ggsa.evaluation import core
 from ggsa.evaluation.cells import read_results
-from ggsa.patterns.pattern import Pattern, write_pattern
+from ggsa.patterns.density import density
+from ggsa.patterns.pattern import Pattern, read_pattern, write_pattern
+from ggsa.tagging.splits import tagged_splits
 from ggsa.training import studies
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
@@ -56,6 +58,12 @@ def parameters(modes=MODES, seeds=SEEDS, **rules):
     return config.parse(content)
 
 
+def densities(mode):
+    """The density of a mode's pattern on every split, as training records it."""
+    pattern = read_pattern(paths.rule_table(mode))
+    return {split: density(pattern, tagged) for split, tagged in tagged_splits(128).items()}
+
+
 def write_cell(mode, seed, accuracy=0.8, test_labels=True, ids_from=0, machine=MACHINE):
     generator = np.random.default_rng([seed, *mode.encode()])
     parts = []
@@ -75,7 +83,7 @@ def write_cell(mode, seed, accuracy=0.8, test_labels=True, ids_from=0, machine=M
     write_table(folder / "history.csv", pd.DataFrame(history))
     content = {
         "arm": mode, "mode": mode, "seed": seed, "machine": machine, "weights_of": None,
-        "density": {split: 0.5 for split in ROWS},
+        "density": densities(mode),
         "summary": {"recipe": "from_scratch", "checkpoint_step": 20},
     }  # fmt: skip
     artifacts.write_json(folder / "cell.json", content)
@@ -94,7 +102,7 @@ def write_mode(mode):
 def write_provenance(is_sst2, is_paper_checkpoint):
     about = {"checkpoint": "some/encoder", "pretrained": is_paper_checkpoint}
     about["is_paper_checkpoint"] = is_paper_checkpoint
-    name = "sst2" if is_sst2 else "probe"
+    name = "sst2" if is_sst2 else "imdb"
     content = {"is_sst2": is_sst2, "corpus": {"name": name}, "encoder": about, "substitutes": []}
     artifacts.write_json(paths.provenance(), content)
 
@@ -119,11 +127,11 @@ def workspace(tmp_path, monkeypatch):
     BertTokenizerFast(vocab=vocabulary).save_pretrained(paths.ENCODER)
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     BertConfig(**sizes, intermediate_size=32, vocab_size=10).save_pretrained(paths.ENCODER)
+    write_provenance(is_sst2=True, is_paper_checkpoint=True)
     for mode in MODES:
         write_mode(mode)
         for seed in SEEDS:
             write_cell(mode, seed)
-    write_provenance(is_sst2=True, is_paper_checkpoint=True)
 
 
 def table(name):
@@ -174,6 +182,7 @@ def test_a_cell_outside_the_grid_changes_nothing():
     core.evaluate(parameters())
     before = {path.name: path.read_bytes() for path in paths.TABLES.iterdir()}
     write_cell("full", 99, accuracy=0.1)
+    write_mode("soft_released")
     write_cell("soft_released", 1, accuracy=0.1)
     core.evaluate(parameters())
     assert {path.name: path.read_bytes() for path in paths.TABLES.iterdir()} == before
@@ -195,7 +204,7 @@ def test_on_other_data_nothing_is_compared_with_the_paper():
     validation = table("results").query("split == 'validation'")
     assert set(validation["verdict"].dropna()) == {"not comparable"}
     assert validation["difference_points"].isna().all()
-    assert (metrics()["corpus"], metrics()["encoder"]) == ("probe", "from scratch")
+    assert (metrics()["corpus"], metrics()["encoder"]) == ("imdb", "from scratch")
     assert "Not SST-2" in (paths.TABLES / "results.md").read_text(encoding="utf-8")
 
 
@@ -268,6 +277,16 @@ def test_a_missing_cell_is_named():
 def read(**grid):
     params = parameters(**grid)
     return read_results(studies.core(params, "sst2"), "sst2")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_cells_of_another_pattern_than_the_one_whose_cost_is_stated_are_refused():
+    write_pattern(
+        paths.rule_table("hard"),
+        Pattern("hard", TAGS, np.zeros((len(TAGS), len(TAGS)), np.float32)),
+    )
+    with pytest.raises(UserError, match=r"hard.json allows 1.0000 of the pairs.*stale"):
+        core.evaluate(parameters())
 
 
 @pytest.mark.usefixtures("workspace")

@@ -33,6 +33,7 @@ LENGTH_COLUMNS = [
     *("mode", "length", "density", "attention_flops", "model_flops", "full_attention_flops"),
     *("full_model_flops", "attention_share", "saving_model", "encoder"),
 ]
+SAME_DENSITY = 1e-9
 IN_MARKDOWN = ("results", "runs", "differences", "verdicts", "cost", "claims")
 
 
@@ -67,6 +68,7 @@ def evaluate(params: Params) -> Results:
         "cells": results.summaries,
         "history": results.history,
     }
+    _require_same_patterns(results, tables["cost"])
     tables |= concluding_tables(tables, setting)
     notes = table_notes(params.grid, params.rules, setting, results.splits)
     for name, table in tables.items():
@@ -93,6 +95,22 @@ def read_core(study: studies.Study, params: Params) -> Results:
     results = read_results(study, corpus)
     assert results is not None  # every cell is there
     return results
+
+
+def _require_same_patterns(results: Results, costs: pd.DataFrame) -> None:
+    """Check that the cells were trained under the patterns whose cost is stated.
+
+    Raises:
+        UserError: If the densities of the two differ.
+    """
+    for row in costs[costs["split"].isin(SCORED_SPLITS)].to_dict("records"):
+        trained = results.density(row["mode"], row["split"])
+        if abs(trained - row["density"]) > SAME_DENSITY:
+            raise UserError(
+                f"{paths.rule_table(row['mode'])} allows {row['density']:.4f} of the pairs of "
+                f"{row['split']}, and the cells of {row['mode']} were trained with {trained:.4f}. "
+                f"One of them is stale: run `dvc repro`."
+            )
 
 
 def own_tables(results: Results) -> dict[str, pd.DataFrame]:
