@@ -54,6 +54,8 @@ def plan(name: str, corpus: str) -> None:
             "data_sha256": data,
             "pattern": pattern,
         }
+        if pattern is None:  # it will be fitted to another cell, by these rules
+            content["rules"] = params.rules.model_dump(mode="json")
         path = studies.plan_file(name, corpus, arm, seed)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         artifacts.write_text(path, text + "\n")
@@ -120,7 +122,9 @@ def _read_plan(study: Study, corpus: str, arm: str, seed: int, params: Params) -
     path = studies.plan_file(study.name, corpus, arm, seed)
     planned = artifacts.read_json(path)
     now = {"settings": json.loads(json.dumps(settings(params))), "data_sha256": data_sha256()}
-    stale = [key for key, value in now.items() if planned[key] != value]
+    if planned["pattern"] is None:
+        now["rules"] = params.rules.model_dump(mode="json")
+    stale = [key for key, value in now.items() if planned.get(key) != value]
     if stale:
         raise UserError(
             f"{path} was planned with other {' and '.join(stale)}. Run `make study "
