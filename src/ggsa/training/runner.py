@@ -108,8 +108,8 @@ def _run_corpus(study: Study, corpus: str, jobs: int | None, seeds: Sequence[int
         missing = _missing(study, corpus, seeds)
     equal = sum(_has_equal(study, corpus, arm, seed, here) for arm, seed in missing)
     evaluated = sum(bool(study.arms[arm].weights_of) for arm, _ in missing)
-    notes = [f"{equal} equal cells of other studies are taken up"] if equal else []
-    notes += [f"{evaluated} cells evaluate the weights of another arm"] if evaluated else []
+    notes = [f"{_cells(equal)} to take up from equal ones"] if equal else []
+    notes += [f"{_cells(evaluated)} to evaluate with the weights of another"] if evaluated else []
     trained = len(missing) - equal - evaluated
     _announce(study.name, trained, notes, _known_seconds(study, corpus), jobs)
     sources = study.sources(corpus)
@@ -180,10 +180,9 @@ def _drop_cells_of_other_machines(study: Study, corpus: str, here: Mapping[str, 
     ]
     if not other:
         return False
-    count = f"{len(other)} cells were" if len(other) > 1 else "1 cell was"
     print(
-        f"{study.name} on {corpus} is unfinished, and {count} trained on another machine. Cells "
-        f"of two machines cannot be compared, so they are trained again here.",
+        f"{study.name} on {corpus} is unfinished and has {_cells(len(other))} of another machine. "
+        f"Cells of two machines cannot be compared, so these are trained again here.",
         file=sys.stderr,
     )
     for folder in other:
@@ -219,12 +218,16 @@ def _seconds(path: Path) -> pd.Series:
 
 def _announce(name: str, trained: int, notes: Sequence[str], seconds: pd.Series, jobs: int) -> None:
     """Say what will be trained, and how long it will take where that is known."""
-    parts = [f"{trained} cells to train, {jobs} at a time"] if trained else []
+    parts = [f"{_cells(trained)} to train, {jobs} at a time"] if trained else []
     if trained and len(seconds):
         total = float(seconds.median()) * -(-trained // jobs)
         parts[0] += f", about {duration(total)}"
     parts += notes
     print(f"{name}: {'; '.join(parts) or 'every cell is finished'}.", file=sys.stderr)
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell{'' if count == 1 else 's'}"
 
 
 def _make(name: str, targets: Sequence[Target], jobs: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ggsa.model import classifier
+from ggsa.model import build, classifier
 from ggsa.model.attention import Mask
 from ggsa.model.attention_weights import mean_attention_by_tag_pair
 from ggsa.patterns.modes import PatternData, pattern_for
@@ -158,7 +158,7 @@ def _load_source(
     """
     source = str(study.source_of(arm))
     folder = studies.weights_folder(study.name, corpus, source, seed)
-    if not (folder / classifier.WEIGHTS).is_file():
+    if not (folder / build.WEIGHTS).is_file():
         raise UserError(
             f"The arm {arm} needs the weights of {source}-{seed}, and {folder} does not hold them. "
             f"Run `make study NAME={study.name}`, which trains {source} first."
@@ -213,7 +213,7 @@ def equal_cell(decides: dict[str, Any], with_weights: bool = False) -> Path | No
     for folder in studies.finished_cells():
         content = artifacts.read_json(folder / CELL)
         whole = all((folder / file).is_file() for file in FILES)
-        if with_weights and not (_weights_of(folder) / classifier.WEIGHTS).is_file():
+        if with_weights and not (_weights_of(folder) / build.WEIGHTS).is_file():
             continue
         if whole and not content["weights_of"] and content.items() >= wanted.items():
             return folder
