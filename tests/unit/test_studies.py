@@ -885,7 +885,7 @@ def test_two_cells_at_a_time_are_each_run_once(dvc: Path) -> None:
     assert sorted(target for target in targets(dvc) if "@" in target) == sorted(TRAINED)
 
 
-def test_every_call_waits_for_the_lock_of_dvc(dvc: Path) -> None:
+def test_cells_at_a_time_wait_for_the_lock_of_dvc(dvc: Path) -> None:
     runner.run_study("tiny", "sst2", jobs=2, seeds=None)
     assert all(line.startswith("--wait-for-lock ") for line in dvc.read_text().splitlines())
 
