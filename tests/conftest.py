@@ -1,4 +1,4 @@
-"""What tiers share: the repository's root, the mirror of assets where found, and a whole report."""
+"""What the tiers share: the repository's root, the mirror of assets if there is one, and a page."""
 
 import contextlib
 import os
@@ -11,14 +11,18 @@ from in_process import run_here
 ROOT = Path(__file__).resolve().parents[1]
 
 
-TOGETHER = {"test_whole_graph": "clone", "test_documented_commands": "clone"}
-"""Files that share what is costly to make, and so a worker, in the order in which they run; any
-other file has a worker to itself."""
+TOGETHER = {
+    "test_whole_graph": "clone",
+    "test_study_run": "clone",
+    "test_documented_commands": "clone",
+}
+"""Test files that share a costly fixture, and therefore a worker, in the order in which they run.
+Every other file has a worker of its own."""
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests together where several run at a time, those that take longest first."""
+    """Keep the tests of a file on one worker, and start those that take longest first."""
     for item in items:
         name = item.path.stem
         item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name, name)))
@@ -41,7 +45,7 @@ def mirror() -> Path:
     folder = Path(os.environ.get("GGSA_MIRROR") or ROOT.parent / "shared" / "mirror")
     if not folder.is_dir():
         pytest.skip(
-            "wants real SST-2: no mirror folder beside the repository, none in $GGSA_MIRROR"
+            "needs real SST-2: no mirror beside the repository, and none in $GGSA_MIRROR"
         )
     return folder
 

@@ -1,6 +1,5 @@
-"""Every study that is committed: its parameters are sound, and its stages are those of the rest."""
+"""Every committed study: its declaration is sound, and its stages are those of the declaration."""
 
-import itertools
 import json
 import re
 from pathlib import Path
@@ -8,32 +7,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ggsa.patterns.modes import MODES
-from ggsa.patterns.tag_tables import INDEX, open_cls, pairs
-from ggsa.training import studies
-from ggsa.workspace import config
+from ggsa.patterns.modes import MODES, names
+from ggsa.patterns.rules import hard_table
+from ggsa.patterns.tag_tables import INDEX
+from ggsa.training import graph, studies
+from ggsa.workspace import checksums, config, paths
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = sorted(path.parent for path in (ROOT / "studies").glob("*/dvc.yaml"))
-
-
-def content(path: Path) -> dict:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def content_or_nothing(path: Path) -> dict:
-    return content(path) if path.is_file() else {}
-
-
-def trains(folder: Path) -> bool:
-    """Whether a study trains cells; others bring assets, or read what cells left."""
-    return any(stage.startswith("train_") for stage in content(folder / "dvc.yaml")["stages"])
-
-
-TRAINING = [folder.name for folder in FOLDERS if trains(folder)]
-
-ON_SENTENCES = [name for name in TRAINING if "train_sst2" in studies.stages_of(name)]
-ON_DOCUMENTS = [name for name in TRAINING if "train_imdb" in studies.stages_of(name)]
+ASSETS, DECLARED = "assets", studies.names()
+ARCHIVED = [name for name in DECLARED if studies.load(name).archived]
+RUN = [name for name in DECLARED if name not in ARCHIVED]
+STATING = [name for name in RUN if studies.load(name).families]
+GRAPHS = sorted(path.parent.name for path in (ROOT / "studies").glob("*/dvc.yaml"))
 
 
 @pytest.fixture(autouse=True)
@@ -41,51 +26,60 @@ def in_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def test_the_studies_that_train_are_those_that_the_package_knows() -> None:
-    assert [name for name in studies.names() if studies.trains(name)] == TRAINING
-    with_arms = {f.name for f in FOLDERS if "arms" in content_or_nothing(f / "params.yaml")}
-    assert set(studies.names()) == with_arms
+def content(path: Path) -> dict:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", TRAINING)
-def test_a_study_bears_the_name_of_its_folder_and_asks_a_question(name: str) -> None:
+def bases() -> dict:
+    return content(studies.declaration(ASSETS))["bases"]
+
+
+# Declarations.
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_study_has_the_name_of_its_folder_a_title_and_a_question(name: str) -> None:
     study = studies.load(name)
-    assert study.study == name
-    assert study.question.endswith((".", "?"))
-    first = (ROOT / "studies" / name / "params.yaml").read_text().splitlines()[0]
-    assert first == f"# {study.question}"
+    assert study.name == name
+    assert study.title[0].isupper() and not study.title.endswith(".")
+    assert study.question.endswith("?")
+    assert not study.note or study.note.endswith(".")
+    assert "name" not in content(studies.declaration(name))
 
 
-@pytest.mark.parametrize("name", TRAINING)
-def test_all_arms_of_a_study_give_sound_parameters(name: str) -> None:
+def test_titles_and_questions_are_unique() -> None:
+    for key in ("title", "question"):
+        texts = [getattr(studies.load(name), key) for name in DECLARED]
+        assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_every_arm_has_valid_parameters_and_leaves_the_assets_alone(name: str) -> None:
     study = studies.load(name)
     root = config.load().model_dump()
-    study.params()
-    for arm in study.arms:
+    for arm, declared in study.arms.items():
         params = study.params(arm).model_dump()
-        assert study.mode(arm) in MODES
-        # A study changes how cells are trained and what is compared, never the assets under it.
+        assert declared.mode in MODES
         for block in ("assets", "corpus", "tagger"):
             assert params[block] == root[block]
 
 
-@pytest.mark.parametrize("name", TRAINING)
+@pytest.mark.parametrize("name", DECLARED)
 def test_no_two_arms_of_a_study_are_the_same_experiment(name: str) -> None:
     study = studies.load(name)
     seen: dict[str, str] = {}
-    for arm in study.arms:
+    for arm, declared in study.arms.items():
         params = study.params(arm)
         blocks = [params.encoder.model_dump(), params.rules.model_dump(), params.train.model_dump()]
-        what = json.dumps([study.mode(arm), *blocks], sort_keys=True)
+        what = json.dumps([declared.mode, declared.weights_of, *blocks], sort_keys=True)
         assert what not in seen, f"{arm} is {seen[what]} under another name"
         seen[what] = arm
 
 
-@pytest.mark.parametrize("name", TRAINING)
-def test_every_arm_is_run_somewhere_and_no_cell_twice(name: str) -> None:
+@pytest.mark.parametrize("name", DECLARED)
+def test_every_arm_runs_on_a_corpus_and_no_cell_runs_twice(name: str) -> None:
     study = studies.load(name)
     run = set()
-    assert study.corpora
     for corpus in study.corpora:
         cells = study.cells(corpus)
         assert len(cells) == len(set(cells))
@@ -93,95 +87,201 @@ def test_every_arm_is_run_somewhere_and_no_cell_twice(name: str) -> None:
     assert run == set(study.arms)
 
 
-@pytest.mark.parametrize("name", TRAINING)
-def test_an_arm_has_a_name_that_files_and_dvc_can_bear(name: str) -> None:
+@pytest.mark.parametrize("name", DECLARED)
+def test_the_name_of_an_arm_is_valid_in_files_and_in_dvc(name: str) -> None:
     for arm in studies.load(name).arms:
         assert re.fullmatch(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*", arm)
 
 
-@pytest.mark.parametrize("name", TRAINING)
-def test_the_data_of_a_study_are_those_of_the_core_or_of_declared_assets(name: str) -> None:
-    study = studies.load(name)
-    bases = content(ROOT / "studies/assets/params.yaml")["bases"]
+@pytest.mark.parametrize("name", DECLARED)
+def test_two_cells_of_a_study_have_different_names(name: str) -> None:
+    study = studies.load(name)  # soft-1 with seed 3 is no cell soft with seed 1-3
     for corpus in study.corpora:
-        if corpus == "sst2":
-            assert study.sst2.data in {"data", *(f"data/{base}" for base in bases)}
-        else:
-            assert study.side(corpus).data == f"data/{corpus}"
+        cells = [f"{arm}-{seed}" for arm, seed in study.cells(corpus)]
+        assert len(cells) == len(set(cells))
 
 
-def test_every_base_of_the_assets_gives_sound_parameters_and_is_a_cell_of_each_stage() -> None:
-    bases = content(ROOT / "studies/assets/params.yaml")["bases"]
-    for base in bases:
-        config.load(overrides=config.base_overrides(base))
-    for stage in content(ROOT / "studies/assets/dvc.yaml")["stages"].values():
-        assert stage["matrix"]["base"] == list(bases)
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_study_runs_on_the_assets_of_core_or_on_declared_ones(name: str) -> None:
+    for plan in studies.load(name).corpora.values():
+        assert plan.base is None or plan.base in bases()
 
 
-def test_the_stages_of_all_studies_that_train_are_the_same_text() -> None:
-    texts = {name: (ROOT / "studies" / name / "dvc.yaml").read_bytes() for name in ON_SENTENCES}
-    for one, other in itertools.pairwise(ON_SENTENCES):
-        assert texts[one] == texts[other], f"studies/{one} and studies/{other} differ in dvc.yaml"
+@pytest.mark.parametrize("name", DECLARED)
+def test_an_arm_that_needs_another_runs_where_that_one_runs(name: str) -> None:
+    study = studies.load(name)
+    for plan in study.corpora.values():
+        assert {study.source_of(arm) for arm in plan.arms} - {None} <= set(plan.arms)
+        assert study.reference in plan.arms
+        for family in study.families:
+            for question in family.questions:
+                assert {question.arm, question.reference} <= set(plan.arms)
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("name", DECLARED)
+def test_an_arm_that_evaluates_another_has_its_mode_and_its_way_of_training(name: str) -> None:
+    study = studies.load(name)
+    for declared in study.arms.values():
+        if declared.weights_of:
+            assert declared.mode == study.arms[declared.weights_of].mode
+            assert set(declared.overrides) == {"train.corrupted_tags"}
+
+
+@pytest.mark.parametrize("name", STATING)
+def test_a_study_that_states_a_verdict_has_full_and_diagonal_and_five_seeds(name: str) -> None:
+    study = studies.load(name)
+    modes = {study.arms[arm].mode for arm in study.arms}
+    assert {"full", "diagonal"} <= modes
+    for plan in study.corpora.values():
+        assert {"full", "diagonal"} <= {study.arms[arm].mode for arm in plan.arms}
+        assert len(plan.seeds) >= 5
+    gates = [q for family in study.families for q in family.questions if q.kind == "gate"]
+    pairs = {(study.arms[q.arm].mode, study.arms[q.reference].mode) for q in gates}
+    assert pairs == {("full", "diagonal")}
+
+
+def test_core_states_verdicts_under_the_same_conditions() -> None:
+    study = studies.core(config.load(), "sst2")
+    assert study.families and len(study.plan("sst2").seeds) >= 5
+    assert {"full", "hard", "soft", "diagonal"} <= set(study.arms)
+
+
+def test_the_studies_on_sst2_from_scratch_are_core_and_controls() -> None:
+    on_sst2 = [name for name in RUN if "sst2" in studies.load(name).corpora]
+    from_scratch = [n for n in on_sst2 if studies.load(n).plan("sst2").base is None]
+    assert from_scratch == ["controls"]
+
+
+def test_controls_compare_every_mode_that_allows_as_many_pairs_as_hard() -> None:
+    assert set(studies.load("controls").arms) == set(MODES) - {"soft_released"}
+    assert set(names()) < set(MODES)  # learned and separator need a study
+
+
+def test_the_ablation_leaves_out_each_rule_of_the_paper_once_and_asks_nothing() -> None:
+    study, root = studies.load("ablation"), config.load().rules
+    assert not study.families
+    assert {len(plan.seeds) for plan in study.corpora.values()} == {3}
+    listed = {f"{query}->{key}" for query, row in root.hard.items() for key in row}
+    dropped = {arm: study.params(arm).rules.drop for arm in study.arms}
+    left_out = {arm: rules for arm, rules in dropped.items() if rules}
+    assert sorted(left_out.values()) == sorted((rule,) for rule in listed)
+    assert set(study.arms) - set(left_out) == {"full", "diagonal", "hard"}
+    for arm, (rule,) in left_out.items():
+        query, key = rule.split("->")
+        assert arm == f"without-{query}-{key}"
+        table, without = hard_table(root), hard_table(study.params(arm).rules)
+        assert (table & ~without).sum() == 1 and (table & ~without)[INDEX[query], INDEX[key]]
+
+
+def test_long_is_archived_and_says_why() -> None:
+    assert ARCHIVED == ["long"]
+    study = studies.load("long")
+    assert study.archived and study.archived.strip().endswith(".")
+    assert not study.families  # it states no verdict
+
+
+@pytest.mark.parametrize("name", ARCHIVED)
+def test_the_files_of_an_archived_study_are_as_they_were(name: str) -> None:
+    manifest = paths.RESULTS / name / paths.MANIFEST.name
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    recorded = dict(reversed(line.split("  ", 1)) for line in lines)
+    files = checksums.listed_files(manifest)
+    found = {p.relative_to(manifest.parent).as_posix(): checksums.sha256(p) for p in files}
+    assert found == recorded
+
+
+# Stages.
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_the_stages_of_a_study_are_those_of_its_declaration(name: str) -> None:
+    written = graph.graph_file(name).read_text(encoding="utf-8")
+    assert written == graph.graph(studies.load(name)), f"run `make study NAME={name}`"
+
+
+def test_an_archived_study_has_no_stages() -> None:
+    assert not [name for name in ARCHIVED if graph.graph_file(name).exists()]
+    assert set(RUN) == set(GRAPHS) - {ASSETS, "interpretability"}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
 def test_every_stage_says_what_it_does_and_runs_from_the_root_with_the_package_of_its_copy(
-    folder: Path,
+    name: str,
 ) -> None:
-    for stage in content(folder / "dvc.yaml")["stages"].values():
+    for stage in content(graph.graph_file(name))["stages"].values():
         assert stage["desc"].endswith(".")
         assert stage["wdir"] == "../.."
         assert "PYTHONPATH=src python3 -m " in stage["cmd"]
 
 
-@pytest.mark.parametrize("stage", ["plan", "train"])
-def test_the_stages_on_all_corpora_differ_by_the_corpus_alone(stage: str) -> None:
-    texts = set()
-    for name, corpus, words in (
-        (ON_SENTENCES[0], "sst2", "SST-2"),
-        (ON_SENTENCES[0], "probe", "the probe corpus"),
-        *((name, "imdb", "IMDB") for name in ON_DOCUMENTS),
-    ):
-        found = content(ROOT / "studies" / name / "dvc.yaml")["stages"][f"{stage}_{corpus}"]
-        texts.add(json.dumps(found).replace(words, "?").replace(corpus, "@"))
-    assert len(texts) == 1
+def test_every_base_of_the_assets_has_valid_parameters_and_runs_in_each_stage() -> None:
+    for base in bases():
+        config.load(overrides=config.base_overrides(base))
+    for stage in content(graph.graph_file(ASSETS))["stages"].values():
+        assert stage["matrix"]["base"] == list(bases())
 
 
-def test_a_cell_depends_on_its_plan_and_its_data_and_its_results_are_kept_by_git() -> None:
-    for name in TRAINING:
-        stages = content(ROOT / "studies" / name / "dvc.yaml")["stages"]
-        for corpus in studies.load(name).corpora:
-            stage = stages[f"train_{corpus}"]
-            assert not stage.get("params")
-            plan = studies.plan_file("${study}", corpus, "${item.arm}", "${item.seed}")
-            assert set(stage["deps"]) == {f"${{{corpus}.data}}/corpus/provenance.json", str(plan)}
-            cell = studies.cell_file("${study}", corpus, "${item.arm}", "${item.seed}")
-            outs = {path: how for out in stage["outs"] for path, how in out.items()}
-            assert set(outs) == {str(cell), str(cell.with_suffix(".json"))}
-            assert all(how == {"cache": False} for how in outs.values())
+def stages_of(name: str, kinds: tuple[str, ...]) -> dict[str, tuple[str, dict]]:
+    """The stages of a study of these kinds, each with its corpus."""
+    stages = content(graph.graph_file(name))["stages"]
+    parts = {stage: stage.partition("_") for stage in stages}
+    return {
+        stage: (corpus, stages[stage])
+        for stage, (kind, _, corpus) in parts.items()
+        if kind in kinds
+    }
 
 
-def test_the_ablation_leaves_out_each_rule_of_the_paper_and_keeps_each_alone() -> None:
-    study, rules = studies.load("ablation"), config.load().rules
-    listed = {f"{query}->{key}" for query, row in rules.hard.items() for key in row}
-    dropped = [study.params(arm).rules.drop for arm in study.arms if arm.startswith("without-")]
-    assert sorted(dropped) == sorted((rule,) for rule in listed)
-    alone = [pairs(study.params(a).rules.hard) for a in study.arms if a.startswith("only-")]
-    assert all(table.sum() == 1 for table in alone)
-    assert (sum(alone) == pairs(rules.hard)).all()
-    for arm in study.arms:
-        kind, *rule = arm.split("-")
-        params = study.params(arm).rules
-        if kind == "without":
-            assert params.drop == ("->".join(rule),)
-        else:
-            assert pairs(params.hard)[INDEX[rule[0]], INDEX[rule[1]]]
-        assert open_cls(params).any()
+@pytest.mark.parametrize("name", RUN)
+def test_every_cell_is_made_by_one_stage_and_depends_on_its_plan_alone(name: str) -> None:
+    study = studies.load(name)
+    made = []
+    for corpus, stage in stages_of(name, ("train", "source", "derive")).values():
+        assert not stage.get("params")
+        plan = str(studies.plan_file(name, corpus, "${item.arm}", 0)).replace("0.", "${item.seed}.")
+        weights = [dep for dep in stage["deps"] if dep != plan]
+        needed = {study.source_of(arm) for arm in stage["matrix"]["arm"]} - {None}
+        assert weights == [f"runs/{name}-{corpus}/{arm}-${{item.seed}}" for arm in sorted(needed)]
+        assert plan in stage["deps"]
+        made += [
+            (corpus, arm, seed)
+            for arm in stage["matrix"]["arm"]
+            for seed in stage["matrix"]["seed"]
+        ]
+    expected = [(c, arm, seed) for c in study.corpora for arm, seed in study.cells(c)]
+    assert sorted(made) == sorted(expected)
 
 
-@pytest.mark.parametrize("corpus", studies.CORPORA)
-def test_the_answers_depend_on_the_cells_of_every_study_that_published_some(corpus: str) -> None:
-    stages = content(ROOT / "studies/answers/dvc.yaml")["stages"]
-    for name in studies.names():
-        cells = studies.results(name, corpus) / "cells"
-        assert not cells.is_dir() or str(cells) in stages[f"tables_{corpus}"]["deps"]
+@pytest.mark.parametrize("name", RUN)
+def test_git_keeps_what_a_study_measures_and_dvc_the_weights_that_others_need(name: str) -> None:
+    for stage in stages_of(name, ("plan", "train", "source", "derive", "compare")).values():
+        outs = [out for out in stage[1]["outs"] if isinstance(out, str)]
+        kept = {
+            path: how for out in stage[1]["outs"] if out not in outs for path, how in out.items()
+        }
+        assert kept and all(how == {"cache": False} for how in kept.values())
+        assert all(Path(path).is_relative_to(f"reports/published/studies/{name}") for path in kept)
+        assert all(path.startswith("runs/") for path in outs)
+        assert not any("seconds" in path for path in [*kept, *outs])
+    for _, stage in stages_of(name, ("source",)).values():
+        assert any(isinstance(out, str) for out in stage["outs"])
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_plan_depends_on_everything_that_decides_it(name: str) -> None:
+    for corpus, stage in stages_of(name, ("plan",)).values():
+        data = studies.load(name).plan(corpus).data
+        deps = {str(data / part) for part in ("corpus", "encoder", "tags")}
+        deps |= {str(studies.declaration(name)), "src/ggsa/patterns", "stages/plan.py"}
+        deps |= {"src/ggsa/training/identity.py", "src/ggsa/training/study_cells.py"}
+        assert set(stage["deps"]) == deps
+        assert {"protocol", "protocols", "rules", "train"} < set(stage["params"])
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_comparison_depends_on_the_cells_of_its_study_and_on_no_other(name: str) -> None:
+    for corpus, stage in stages_of(name, ("compare",)).values():
+        folder = studies.results(name, corpus)
+        assert str(folder / "cells") in stage["deps"]
+        published = [dep for dep in stage["deps"] if dep.startswith("reports/")]
+        assert published == [str(folder / "cells")]

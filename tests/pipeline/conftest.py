@@ -20,23 +20,24 @@ def own_tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of the embedded substitutes, two short trainings for each mode."""
+    """A finished `make repro` of the embedded substitutes: two short trainings per mode."""
     folder = tmp_path_factory.mktemp("clone")
     copy_to(folder)
     content = yaml.safe_load((folder / "params.yaml").read_text())
-    content["train"]["recipes"]["probe"] |= {"epochs": 1, "warmup_steps": 4}
+    content["train"]["recipes"]["probe"]["epochs"] = 1
     content["train"]["evaluate_every"] = 5
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     edit(
         folder,
         assets__source="embedded",
         corpus__limit=600,
+        grid__modes=["full", "hard", "soft"],
         grid__seeds=[13, 42],
         evaluate__bootstrap_samples=200,
         report__figure_dpi=60,
     )
     commit(folder)
-    make(folder, "repro")
+    (folder / "repro.log").write_text(make(folder, "repro", "JOBS=2"))
     keep(folder)
     return folder
 

@@ -1,18 +1,20 @@
-"""A copy of the repository in which the whole graph runs, as a user's clone would be."""
+"""A copy of the repository in which the whole graph runs, as in a user's clone."""
 
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-import pandas as pd
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+# Nothing that is published: no stage reads it.
 COPIED = (
-    "Makefile","dvc.yaml", "params.yaml", "DEVIATIONS.md", "corpora/README.md", ".dvcignore", ".gitignore", "stages", "src",
-          "notebooks", "studies", "reports/published/benchmark", "reports/published/studies")  # fmt: skip
+    *("Makefile", "dvc.yaml", "params.yaml", "DEVIATIONS.md", "corpora/README.md"),
+    *(".dvcignore", ".gitignore", "stages", "src", "notebooks", "studies"),
+)
 
 
 def environment() -> dict[str, str]:
@@ -40,13 +42,22 @@ def edit(folder: Path, **changes: object) -> None:
 
 
 def make(folder: Path, *arguments: str, ok: bool = True) -> str:
-    """Run a target as the README has it; the environment is this interpreter's."""
+    """Run a target of the Makefile; the environment is this interpreter's."""
     return run(folder, "make", "-o", ".venv/bin/.ready", *arguments, ok=ok)
 
 
-def predictions(folder: Path, cell: str) -> str:
-    table = pd.read_parquet(folder / "runs/core" / cell / "predictions.parquet")
-    return table.to_json()
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def await_file(process: subprocess.Popen, folder: Path, pattern: str) -> None:
+    """Return as soon as a running process has written a file."""
+    end = time.monotonic() + 120
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, f"the process ended before it wrote {pattern}"
+        assert time.monotonic() < end, f"{pattern} was not written"
+        time.sleep(0.005)
 
 
 def copy_to(folder: Path) -> None:

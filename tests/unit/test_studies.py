@@ -1,249 +1,420 @@
-"""Studies: what an arm is, what a plan fixes, and how the runner goes through the cells."""
+"""Studies: what is declared, what a plan fixes, when a cell is taken up, how the runner proceeds."""
 
 import json
 import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
-from transformers import BertConfig, BertTokenizerFast
+from small_corpus import write_corpus
+from small_models import PIECES
+from transformers import BertConfig
 
-from ggsa.training import cells, loop, runner, studies
+from ggsa.model import classifier
+from ggsa.patterns.modes import PatternData, pattern_for
+from ggsa.patterns.pattern import pattern_from_json, write_pattern
+from ggsa.training import cell, graph, identity, loop, machine, runner, studies, study_cells
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.tables import write_table
 
 ROOT = Path(__file__).resolve().parents[2]
-ARMS = {"hard": {}, "strong": {"mode": "soft", "rules.soft_strength": 9.0}, "random": {}}
-STUDY = {
-    "study": "tiny",
+RECIPE = "train.recipes.from_scratch"
+GATE = {"kind": "gate", "arm": "full", "reference": "hard", "text": "Is there headroom?"}
+EQUAL = {"kind": "equivalence", "arm": "soft", "reference": "full", "text": "Is soft equal?"}
+ARMS = ("hard", "strong", "random")
+DERIVED = ("full", "hard", "learned", "misread")
+STUDY: dict[str, Any] = {
+    "title": "A tiny study",
     "question": "Does anything happen?",
-    "overrides": {"train.max_pieces": 12},
-    "arms": {"full": {}, **ARMS},
-    "sst2": {"data": "data", "arms": list(ARMS), "seeds": [42, 7]},
-    "probe": {"data": "data/probe", "arms": ["full"], "seeds": [1]},
+    "reference": "full",
+    "overrides": {
+        "train.max_pieces": 12,
+        "train.evaluate_every": 2,
+        f"{RECIPE}.batch_size": 16,
+        f"{RECIPE}.epochs": 1,
+    },
+    "arms": {
+        "full": None,
+        "hard": {},
+        "soft": {},
+        "strong": {"mode": "soft", "rules.soft_strength": 9.0},
+        "random": {},
+        "learned": {},
+        "misread": {"mode": "hard", "weights_of": "hard", "train.corrupted_tags": 0.4},
+    },
+    "corpora": {
+        "sst2": {"base": None, "arms": [*ARMS], "seeds": [42, 7]},
+        "imdb": {"base": None, "arms": [*DERIVED], "seeds": [7]},
+        "probe": {"base": "probe", "arms": ["full"], "seeds": [1]},
+    },
+    "families": [{"name": "headroom", "questions": [GATE]}],
 }
 CELLS = ["hard-42", "strong-42", "random-42", "hard-7", "strong-7", "random-7"]
+MACHINE_KEYS = {
+    *("cpu_vendor", "cpu_family", "cpu_model", "cpu_stepping", "cpu_capability"),
+    *("threads", "torch", "device"),
+}
 FAKE_DVC = """#!{python}
-import os, pathlib, sys
+import itertools, json, os, pathlib, sys, yaml
 target = sys.argv[-1]
 with open("calls", "a") as file:
     file.write(" ".join(sys.argv[1:]) + "\\n")
+finished = pathlib.Path("finished")
+done = finished.read_text().splitlines() if finished.exists() else []
+if "status" in sys.argv:
+    prefix, stale = "" if target == "dvc.yaml" else target + ":", {{}}
+    for name, stage in yaml.safe_load(open(target))["stages"].items():
+        matrix = stage.get("matrix")
+        each = itertools.product(*matrix.values()) if matrix else []
+        names = [name + "@" + "-".join(map(str, values)) for values in each] or [name]
+        stale |= {{prefix + n: ["changed command"] for n in names if prefix + n not in done}}
+    deleted = json.loads(os.environ.get("DELETED", "{{}}"))
+    print(json.dumps(stale | {{s: [{{"changed outs": {{p: "deleted"}}}}] for s, p in deleted.items()}}))
+    sys.exit()
 print("Running stage", target)
 if target.endswith(os.environ.get("FAILS", "nothing")):
     print("\\n\\nThe corpus went for a walk.\\n")
     print("ERROR: failed to reproduce", target, file=sys.stderr)
     sys.exit(1)
+with finished.open("a") as file:
+    file.write(target + "\\n")
 """
 
 
-def write_study(**changes: object) -> None:
-    path = paths.STUDIES / "tiny" / "params.yaml"
+def write_study(name: str = "tiny", **changes: object) -> studies.Study:
+    path = studies.declaration(name)
     artifacts.write_text(path, yaml.safe_dump({**STUDY, **changes}, sort_keys=False))
+    return studies.Study.model_validate({"name": name, **STUDY, **changes})
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml and one study, and nothing of what the study needs."""
     monkeypatch.chdir(tmp_path)
-    for name, path in {
-        "PARAMS": "params.yaml", "DATA": "data", "CORPUS": "data/corpus", "TAGS": "data/tags",
-        "ENCODER": "data/encoder",
-    }.items():  # fmt: skip
-        monkeypatch.setattr(paths, name, Path(path))
+    monkeypatch.setattr(paths, "DATA", Path("data"))
+    monkeypatch.setattr(paths, "RUNS", Path("runs"))
+    for name in ("CORPUS", "TAGS", "ENCODER"):
+        monkeypatch.setattr(paths, name, paths.DATA / name.lower())
     shutil.copy(ROOT / "params.yaml", tmp_path)
     write_study()
-    stages = {
-        f"{stage}_{corpus}": {} for stage in ("plan", "train") for corpus in ("sst2", "probe")
-    }
-    Path("studies/tiny/dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
     return tmp_path
 
 
 @pytest.fixture
 def data(workspace: Path) -> Path:
-    """The workspace with a small tagged corpus and an encoder, so that it can be planned."""
-    words = ["a", "dog", "that", "barks", "loud", "."]
-    tags = ["DET", "NOUN", "PRON", "VERB", "ADV", "PUNCT"]
-    for draw, split in enumerate(paths.SPLITS):
-        random = np.random.default_rng(draw)
-        rows = [random.integers(0, len(words), random.integers(1, 9)) for _ in range(20)]
-        about = {"id": range(20), "label": 0}
-        corpus = pd.DataFrame({**about, "words": [[words[i] for i in row] for row in rows]})
-        tagged = pd.DataFrame({**about, "tags": [[tags[i] for i in row] for row in rows]})
-        write_table(paths.corpus_split(split), corpus)
-        write_table(paths.tags_split(split), tagged)
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, "##s"]
-    BertTokenizerFast(vocab={piece: i for i, piece in enumerate(pieces)}).save_pretrained(
-        paths.ENCODER
-    )
-    BertConfig(vocab_size=len(pieces)).save_pretrained(paths.ENCODER)
-    provenance = {"corpus": {"name": "sst2"}, "encoder": {"pretrained": False}}
-    artifacts.write_json(paths.provenance(), provenance)
+    """The workspace with a small tagged corpus and an encoder that trains in a moment."""
+    write_corpus()
+    small_encoder()
+    hold("sst2")
     return workspace
 
 
-@pytest.fixture
-def dvc(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program called dvc that writes down how it is called, and fails where it is told to."""
-    program = workspace / "bin" / "dvc"
-    artifacts.write_text(program, FAKE_DVC.format(python=sys.executable))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
-    return workspace / "calls"
+def small_encoder(hidden: int = 16) -> None:
+    BertConfig(
+        vocab_size=len(PIECES), hidden_size=hidden, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=32, initializer_range=0.5,
+    ).save_pretrained(paths.ENCODER)  # fmt: skip
 
 
-def planned() -> dict[str, bytes]:
-    folder = studies.results("tiny", "sst2") / "plan"
+def hold(corpus: str) -> None:
+    """Record that the workspace holds a corpus."""
+    about = {"corpus": {"name": corpus}, "encoder": {"pretrained": False}}
+    artifacts.write_json(paths.provenance(), about)
+
+
+def planned(name: str = "tiny") -> dict[str, bytes]:
+    folder = studies.results(name, "sst2") / "plan"
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-# Studies and their arms.
+def read_cell(folder: Path) -> dict[str, Any]:
+    return artifacts.read_json(folder / cell.CELL)
+
+
+# What a study declares.
 
 
 def test_cells_go_seed_by_seed() -> None:
-    study = studies.Study.model_validate(STUDY)
+    study = studies.Study.model_validate({"name": "tiny", **STUDY})
     assert [f"{arm}-{seed}" for arm, seed in study.cells("sst2")] == CELLS
     assert study.cells("probe") == [("full", 1)]
 
 
-def test_an_arm_is_the_mode_that_it_names_or_the_mode_of_its_name(workspace: Path) -> None:
+def test_an_arm_without_a_mode_is_the_mode_of_its_name(workspace: Path) -> None:
+    arms = studies.load("tiny").arms
+    assert [arms[arm].mode for arm in ("full", "hard", "strong")] == ["full", "hard", "soft"]
+    assert arms["full"].overrides == {} == arms["hard"].overrides
+    assert arms["misread"].weights_of == "hard"
+    assert arms["misread"].overrides == {"train.corrupted_tags": 0.4}
+
+
+def test_a_corpus_without_arms_runs_all_of_them(workspace: Path) -> None:
+    write_study(corpora={"sst2": {"base": None, "seeds": [1]}})
     study = studies.load("tiny")
-    assert [study.mode(arm) for arm in ("hard", "strong")] == ["hard", "soft"]
+    assert study.plan("sst2").arms == tuple(study.arms)
 
 
-def test_an_arm_changes_what_it_names_and_nothing_else(workspace: Path) -> None:
+def test_a_declaration_reads_as_it_was_written(workspace: Path) -> None:
+    study = studies.load("tiny")
+    assert study == write_study()
+    assert (study.title, study.question) == (STUDY["title"], STUDY["question"])
+    assert (study.note, study.archived) == ("", None)
+    (family,) = study.families
+    assert family.name == "headroom" and family.questions[0].model_dump() == GATE
+
+
+def test_an_arm_changes_the_keys_that_it_names_and_no_other(workspace: Path) -> None:
     study, root = studies.load("tiny"), config.load()
-    assert study.params().train.max_pieces == 12
     assert study.params("strong").rules.soft_strength == 9.0
-    content = study.params("strong").model_dump()
+    content, plain = (study.params(arm).model_dump() for arm in ("strong", "full"))
     content["rules"]["soft_strength"] = root.rules.soft_strength
-    content["train"]["max_pieces"] = root.train.max_pieces
-    assert content == root.model_dump()
+    assert content == plain
+    plain["train"]["max_pieces"] = root.train.max_pieces
+    plain["train"]["evaluate_every"] = root.train.evaluate_every
+    plain["train"]["recipes"]["from_scratch"] = root.train.recipes["from_scratch"].model_dump()
+    assert plain == root.model_dump()
 
 
-def test_an_arm_overrides_what_every_arm_changes(workspace: Path) -> None:
+def test_an_arm_overrides_what_the_study_changes_in_every_arm(workspace: Path) -> None:
     write_study(arms={**STUDY["arms"], "hard": {"train.max_pieces": 5}})
     study = studies.load("tiny")
     assert study.params("hard").train.max_pieces == 5
     assert study.params("full").train.max_pieces == 12
 
 
-def test_an_arm_without_changes_may_be_left_empty(workspace: Path) -> None:
-    write_study(arms={arm: changes or None for arm, changes in STUDY["arms"].items()})
-    assert studies.load("tiny") == studies.Study.model_validate(STUDY)
+def question(**changes: str) -> dict[str, Any]:
+    return {"families": [{"name": "f", "questions": [GATE | changes]}]}
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"sst2": {**STUDY["sst2"], "arms": ["hard", "hrad"]}}, "hrad stands under a corpus"),
-        ({"probe": {**STUDY["probe"], "arms": ["flul"]}}, "flul stands under a corpus"),
-        ({"arms": {**STUDY["arms"], "odd": {"mode": "hrad"}}}, "arms.odd: hrad is no mode"),
-        ({"arms": {**STUDY["arms"], "odd": {}}}, "arms.odd: odd is no mode"),
-        ({"armz": {}}, "armz"),
-        ({"question": None}, "question"),
+        ({"corpora": {"sst2": {"base": None, "arms": ["hrad"], "seeds": [1]}}},
+         "corpora.sst2.arms: unknown arm hrad; choose full, "),
+        ({"reference": "flul"}, "reference: unknown arm flul; choose full, "),
+        ({"arms": {**STUDY["arms"], "odd": {"mode": "hrad"}}}, "arms.odd: unknown mode hrad"),
+        ({"arms": {**STUDY["arms"], "odd": {}}}, "arms.odd: unknown mode odd; choose full, "),
+        ({"arms": {**STUDY["arms"], "hard": {"weights_of": "hrad"}}},
+         "arms.hard.weights_of: unknown arm hrad"),
+        ({"arms": {**STUDY["arms"], "hard": 3}}, "arms.hard: "),
+        (question(arm="flul"), "families: f: unknown arm flul"),
+        (question(reference="flul"), "families: f: unknown arm flul"),
+        (question(kind="equality"), "families.0.questions.0.kind: "),
+        ({"families": [{"name": "f", "questions": []}]}, "families.0.questions: "),
+        ({"corpora": {}}, "corpora: "),
+        ({"corpora": {"sst2": {"base": None, "seeds": []}}}, "corpora.sst2.seeds: "),
+        ({"corpora": {"sst2": {"base": None, "sedes": [1]}}}, "corpora.sst2.sedes: unknown key"),
+        ({"armz": {}}, "armz: unknown key"),
+        ({"question": None}, "question: "),
+        ({"title": None}, "title: "),
     ],
-)
-def test_a_wrong_study_is_refused_with_its_file_and_what_is_wrong(
+)  # fmt: skip
+def test_a_wrong_declaration_raises_an_error_with_the_file_the_key_and_the_choices(
     workspace: Path, changes: dict, named: str
 ) -> None:
-    write_study(**changes)
+    artifacts.write_text(studies.declaration("tiny"), yaml.safe_dump({**STUDY, **changes}))
     with pytest.raises(UserError) as caught:
         studies.load("tiny")
-    assert "studies/tiny/params.yaml is wrong; nothing was run" in str(caught.value)
-    assert named in str(caught.value)
+    message = str(caught.value)
+    assert message.startswith("studies/tiny/params.yaml is wrong; nothing was run.\n  ")
+    assert named in message
+    assert "\n\n" not in message and "pydantic" not in message
 
 
-def test_a_study_that_is_not_there_is_refused_with_those_that_are(workspace: Path) -> None:
-    with pytest.raises(UserError, match=r"tinny is no study. There are: tiny"):
-        studies.load("tinny")
+@pytest.mark.parametrize("key", ["title", "question", "reference", "arms", "corpora"])
+def test_a_declaration_without_a_key_raises_an_error_that_names_it(
+    workspace: Path, key: str
+) -> None:
+    content = {name: value for name, value in STUDY.items() if name != key}
+    artifacts.write_text(studies.declaration("tiny"), yaml.safe_dump(content))
+    with pytest.raises(UserError, match=f"{key}: missing key"):
+        studies.load("tiny")
 
 
-def test_an_arm_that_is_not_declared_is_refused_by_name(workspace: Path) -> None:
+@pytest.mark.parametrize(("text", "said"), [("", "expected the keys name, title"), ("[", "YAML")])
+def test_a_declaration_that_is_no_mapping_raises_an_error(
+    workspace: Path, text: str, said: str
+) -> None:
+    artifacts.write_text(studies.declaration("tiny"), text)
+    with pytest.raises(UserError, match=rf"studies/tiny/params\.yaml.*{said}"):
+        studies.load("tiny")
+
+
+def test_equivalence_needs_a_question_about_headroom(workspace: Path) -> None:
+    kept = {"name": "kept", "questions": [EQUAL]}
+    write_study(families=[*STUDY["families"], kept])
+    assert [family.name for family in studies.load("tiny").families] == ["headroom", "kept"]
+    artifacts.write_text(studies.declaration("tiny"), yaml.safe_dump({**STUDY, "families": [kept]}))
+    with pytest.raises(UserError, match=r"equivalence needs shown headroom.*of kind gate"):
+        studies.load("tiny")
+
+
+@pytest.mark.parametrize("name", ["tinny", "assets", "interpretability"])
+def test_an_unknown_study_raises_an_error_with_those_that_are_declared(
+    workspace: Path, name: str
+) -> None:
+    artifacts.write_text(studies.declaration("assets"), "bases: {}\n")
+    artifacts.write_text(graph.graph_file("interpretability"), "stages: {}\n")
+    with pytest.raises(UserError, match=rf"Unknown study {name}\. Choose tiny\."):
+        studies.load(name)
+
+
+def test_an_undeclared_arm_or_corpus_raises_an_error_with_those_that_are(workspace: Path) -> None:
     study = studies.load("tiny")
-    for ask in (study.params, study.mode):
-        with pytest.raises(
-            UserError, match=r"strnog is no arm of this study\. Its arms are: full, "
-        ):
-            ask("strnog")
-    with pytest.raises(UserError, match="strnog is no arm"):
-        cells.train_cell("tiny", "sst2", "strnog", 42)
+    with pytest.raises(UserError, match=r"tiny/params\.yaml: unknown arm strnog\. Choose full, "):
+        study.params("strnog")
+    with pytest.raises(UserError, match="unknown arm strnog"):
+        study_cells.train_cell("tiny", "sst2", "strnog", 42)
+    with pytest.raises(UserError, match=r"no cells on news\. Choose sst2 or imdb or probe"):
+        study.plan("news")
 
 
 @pytest.mark.parametrize("key", ["train.max_peices", "trian.max_pieces", "protocol.recipe"])
-def test_an_arm_that_changes_what_is_not_there_is_refused_by_its_key(
+def test_an_arm_that_overrides_an_unknown_key_raises_an_error_that_names_it(
     workspace: Path, key: str
 ) -> None:
     write_study(arms={**STUDY["arms"], "hard": {key: 3}})
     with pytest.raises(UserError) as caught:
         studies.load("tiny").params("hard")
     message = str(caught.value)
-    assert "params.yaml with the changes asked for has one problem" in message
+    assert "params.yaml with the requested changes has one problem" in message
     assert any(part in message for part in key.split("."))
     assert len(message.splitlines()) == 2
+
+
+def test_an_arm_needs_the_weights_that_it_evaluates_or_is_fitted_to(workspace: Path) -> None:
+    study = studies.load("tiny")
+    assert {arm: study.source_of(arm) for arm in study.arms if study.source_of(arm)} == {
+        "learned": "full",
+        "misread": "hard",
+    }
+    assert study.sources("imdb") == ["full", "hard"]
+    assert study.sources("sst2") == study.sources("probe") == []
+
+
+# The core study, which `grid` declares.
+
+
+def grid(*modes: str, seeds: tuple[int, ...] = (13, 42)) -> studies.Study:
+    changes = {"grid.modes": list(modes), "grid.seeds": list(seeds)}
+    return studies.core(config.load(ROOT / "params.yaml", changes), "probe")
+
+
+def test_core_is_the_study_of_the_grid_on_the_corpus_of_the_workspace() -> None:
+    study = grid("full", "hard", "soft", "diagonal")
+    assert isinstance(study, studies.Study)
+    assert (study.name, study.reference) == ("core", "full")
+    assert {name: arm.mode for name, arm in study.arms.items()} == {
+        mode: mode for mode in ("full", "hard", "soft", "diagonal")
+    }
+    assert not any(arm.overrides or arm.weights_of for arm in study.arms.values())
+    assert list(study.corpora) == ["probe"] and study.plan("probe").base is None
+    cells = [(m, s) for s in (13, 42) for m in ("full", "hard", "soft", "diagonal")]
+    assert study.cells("probe") == cells
+    headroom, kept = study.families
+    assert [(q.kind, q.arm, q.reference) for q in headroom.questions] == [
+        ("gate", "full", "diagonal")
+    ]
+    assert [(q.kind, q.arm, q.reference) for q in kept.questions] == [
+        ("equivalence", "hard", "full"),
+        ("equivalence", "soft", "full"),
+    ]
+
+
+def test_core_asks_only_questions_that_its_grid_can_answer() -> None:
+    assert grid("full", "hard").families == ()  # without diagonal, headroom is unknown
+    assert [family.name for family in grid("full", "diagonal").families] == ["headroom"]
+    assert grid("hard", "soft").reference == "hard"
+    assert grid("hard", "soft").families == ()
 
 
 # Plans.
 
 
-def test_a_plan_has_one_file_per_cell_and_the_density_of_each_on_every_split(data: Path) -> None:
-    cells.plan("tiny", "sst2")
-    assert set(planned()) == {"density.csv", *(f"{cell}.json" for cell in CELLS)}
-    density = pd.read_csv(studies.results("tiny", "sst2") / "plan" / "density.csv")
-    assert len(density) == len(CELLS) * 4
-    by_arm = density.set_index(["arm", "seed", "split"])["density"]
-    for seed in (42, 7):
-        for split in ("train", "selection", "validation", "test"):
-            assert by_arm["strong", seed, split] == 1.0
-            assert by_arm["random", seed, split] == by_arm["hard", seed, split] < 1.0
+def test_a_plan_has_one_file_per_cell(data: Path) -> None:
+    study_cells.plan("tiny", "sst2")
+    assert set(planned()) == {f"{cell}.json" for cell in CELLS}
+    content = json.loads(planned()["strong-42.json"])
+    assert (content["arm"], content["mode"], content["seed"]) == ("strong", "soft", 42)
+    assert content["pattern"]["mode"] == "soft"
 
 
 def test_planning_twice_gives_the_same_bytes(data: Path) -> None:
-    cells.plan("tiny", "sst2")
+    study_cells.plan("tiny", "sst2")
     first = planned()
-    cells.plan("tiny", "sst2")
+    study_cells.plan("tiny", "sst2")
     assert planned() == first
 
 
-def test_a_plan_of_a_cell_that_is_no_more_is_removed(data: Path) -> None:
-    cells.plan("tiny", "sst2")
-    write_study(sst2={**STUDY["sst2"], "seeds": [42]})
-    cells.plan("tiny", "sst2")
-    assert set(planned()) == {"density.csv", *(f"{cell}.json" for cell in CELLS[:3])}
+def test_the_plan_of_a_removed_cell_is_removed(data: Path) -> None:
+    study_cells.plan("tiny", "sst2")
+    write_study(corpora={"sst2": {"base": None, "arms": [*ARMS], "seeds": [42]}})
+    study_cells.plan("tiny", "sst2")
+    assert set(planned()) == {f"{cell}.json" for cell in CELLS[:3]}
 
 
-def test_a_plan_changes_with_its_own_arm_alone(data: Path) -> None:
-    cells.plan("tiny", "sst2")
+def test_a_plan_changes_only_with_its_own_arm(data: Path) -> None:
+    study_cells.plan("tiny", "sst2")
     before = planned()
     write_study(arms={**STUDY["arms"], "strong": {"mode": "soft", "rules.soft_strength": 1.0}})
-    cells.plan("tiny", "sst2")
+    study_cells.plan("tiny", "sst2")
     after = planned()
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"strong-42.json", "strong-7.json"}
 
 
-def test_settings_name_no_device_no_threads_and_no_recipe_that_is_not_used(data: Path) -> None:
+def test_a_pattern_that_is_fitted_to_another_cell_is_not_planned_but_its_rules_are(
+    data: Path,
+) -> None:
+    hold("imdb")
+    study_cells.plan("tiny", "imdb")
+    path = studies.plan_file("tiny", "imdb", "learned", 7)
+    before = artifacts.read_json(path)
+    assert before["pattern"] is None
+    arms = {**STUDY["arms"], "learned": {"rules.drop": ["ADJ->NOUN"]}}
+    write_study(arms=arms)
+    with pytest.raises(UserError, match=r"learned-7\.json was planned with other rules"):
+        study_cells.train_cell("tiny", "imdb", "learned", 7)
+    study_cells.plan("tiny", "imdb")
+    assert artifacts.read_json(path) != before
+    evaluated = artifacts.read_json(studies.plan_file("tiny", "imdb", "misread", 7))
+    assert evaluated["pattern"]["mode"] == "hard" and "rules" not in evaluated
+
+
+def test_settings_name_no_device_no_threads_and_no_unused_recipe(data: Path) -> None:
     params = studies.load("tiny").params("hard")
-    found = cells.settings(params)
-    assert not {"device", "threads", "recipes"} & set(found)
-    used = params.train.recipes[found["recipe"]].model_dump()
-    assert {f"recipe_{key}": value for key, value in used.items()}.items() <= found.items()
+    settings = identity.settings(params)
+    assert not {"device", "threads", "recipes"} & set(settings)
+    used = params.train.recipes[settings["recipe"]].model_dump()
+    assert {f"recipe_{key}": value for key, value in used.items()}.items() <= settings.items()
     elsewhere = config.load(
         overrides={
-            "train.max_pieces": 12,
+            **STUDY["overrides"],
             "train.device": "cpu",
             "train.threads": 2,
             "train.recipes.probe.epochs": 9,
             "evaluate.seed": 1,
         }
     )
-    assert cells.settings(elsewhere) == found
-    assert found == json.loads(json.dumps(found))
+    assert identity.settings(elsewhere) == settings
+    assert settings == json.loads(json.dumps(settings))
+
+
+def test_the_split_that_chooses_a_checkpoint_is_a_setting_only_where_one_is_chosen(
+    data: Path,
+) -> None:
+    def settings(checkpoint: str, split: str) -> dict[str, Any]:
+        changes = {"train.checkpoint": checkpoint, "train.select_on": split}
+        return identity.settings(config.load(overrides=changes))
+
+    assert settings("last", "selection") == settings("last", "validation")
+    assert settings("best", "selection") != settings("best", "validation")
 
 
 @pytest.mark.parametrize(
@@ -252,111 +423,523 @@ def test_settings_name_no_device_no_threads_and_no_recipe_that_is_not_used(data:
         {"train.max_pieces": 11},
         {"train.token_masking": 0.1},
         {"train.corrupted_tags": 0.1},
-        {"train.select_on": "validation"},
+        {"train.checkpoint": "best"},
         {"train.use_leaking_rows": True},
         {"train.evaluate_every": 7},
         {"train.recipe": "pretrained"},
-        {"train.recipes.from_scratch.learning_rate": 0.1},
+        {f"{RECIPE}.learning_rate": 0.1},
         {"encoder.keep_projections": False},
+        {"attention.implementation": "dense"},
         {"protocol": "released"},
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_a_plan_made_with_other_parameters_is_refused_before_training(
+def test_a_stale_plan_raises_an_error_before_training(
     data: Path, monkeypatch: pytest.MonkeyPatch, changes: dict
 ) -> None:
-    cells.plan("tiny", "sst2")
+    study_cells.plan("tiny", "sst2")
     write_study(overrides={**STUDY["overrides"], **changes})
-    monkeypatch.setattr(loop, "trained", lambda *_: pytest.fail("something was trained"))
+    monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("a cell was trained"))
     with pytest.raises(UserError) as caught:
-        cells.train_cell("tiny", "sst2", "hard", 42)
-    assert "plan/hard-42.json was planned with other parameters" in str(caught.value)
+        study_cells.train_cell("tiny", "sst2", "hard", 42)
+    assert "plan/hard-42.json was planned with other settings" in str(caught.value)
     assert "make study NAME=tiny" in str(caught.value)
 
 
-def test_a_cell_is_trained_with_the_pattern_and_the_settings_that_were_planned(
+def test_a_plan_of_other_data_raises_an_error_before_training(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cells.plan("tiny", "sst2")
-    seen = {}
-    predictions = pd.DataFrame(
-        {"split": ["validation", "examples"], "id": [0, 0], "label": [1, -1],
-         "logits": [[0.0, 1.0], [1.0, 0.0]]}
-    )  # fmt: skip
+    study_cells.plan("tiny", "sst2")
+    small_encoder(hidden=32)
+    monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("a cell was trained"))
+    with pytest.raises(UserError, match="was planned with other data_sha256"):
+        study_cells.train_cell("tiny", "sst2", "hard", 42)
 
-    def trained(params, pattern, seed, name, study):
+
+def test_a_substitute_is_never_planned_under_the_name_of_the_corpus(data: Path) -> None:
+    hold("probe")
+    with pytest.raises(UserError, match="holds the corpus probe, and the study needs sst2"):
+        study_cells.plan("tiny", "sst2")
+
+
+# Cells, which are trained for real: a step or three of a small encoder.
+
+
+def test_a_cell_is_trained_with_the_planned_pattern_and_settings(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_cells.plan("tiny", "sst2")
+    seen: dict[str, Any] = {}
+    train = loop.train
+
+    def watched(params, pattern, seed, name, study):
         seen.update(params=params, pattern=pattern, seed=seed)
-        history = pd.DataFrame({"step": [1]})
-        return loop.Cell(None, predictions, history, {"recipe": "x"}, data / "none.pt")
+        return train(params, pattern, seed, name, study)
 
-    monkeypatch.setattr(loop, "trained", trained)
-    cells.train_cell("tiny", "sst2", "random", 7)
-    plan = artifacts.read_json(studies.plan_file("tiny", "sst2", "random", 7))
+    monkeypatch.setattr(loop, "train", watched)
+    study_cells.train_cell("tiny", "sst2", "random", 7)
+    plan = studies.plan_file("tiny", "sst2", "random", 7)
     assert seen["params"] == studies.load("tiny").params("random")
     assert seen["seed"] == seen["pattern"].positional.seed == 7
-    assert plan["pattern"]["positional"]["kind"] == "random"
-    kept = studies.cell_file("tiny", "sst2", "random", 7)
-    assert pd.read_parquet(kept)["split"].tolist() == ["validation"]  # examples are not kept
-    summary = artifacts.read_json(kept.with_suffix(".json"))
-    assert (summary["arm"], summary["mode"], summary["seed"]) == ("random", "random", 7)
-    assert summary["code_sha256"] == cells.code_sha256()
-    assert not {"seconds", "host"} & set(summary)
+    content = artifacts.read_json(plan)
+    assert content["pattern"]["positional"]["kind"] == "random"
+    folder = studies.cell_folder("tiny", "sst2", "random", 7)
+    assert {path.name for path in folder.iterdir()} == set(cell.FILES)
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    assert list(predictions) == ["split", "id", "label", "logits"]
+    assert set(predictions["split"]) == {*study_cells.STUDY_SPLITS}  # not the report's examples
+    assert not list(paths.CHECKPOINTS.rglob("*.pt"))
+    assert not list(paths.RUNS.rglob("*.safetensors"))  # no other arm needs its weights
+    seconds = pd.read_csv(studies.seconds_file("tiny", "sst2"))
+    assert seconds["cell"].tolist() == ["random-7"]
+
+
+def test_a_cell_records_what_decides_its_bits_and_nothing_that_differs_between_two_runs(
+    data: Path,
+) -> None:
+    study_cells.plan("tiny", "sst2")
+    study_cells.train_cell("tiny", "sst2", "strong", 7)
+    params = studies.load("tiny").params("strong")
+    plan = artifacts.read_json(studies.plan_file("tiny", "sst2", "strong", 7))
+    content = read_cell(studies.cell_folder("tiny", "sst2", "strong", 7))
+    assert (content["arm"], content["mode"], content["seed"]) == ("strong", "soft", 7)
+    assert content["settings"] == plan["settings"] == identity.settings(params)
+    assert content["data_sha256"] == plan["data_sha256"] == identity.data_sha256()
+    assert content["pattern_sha256"] == identity.digest(plan["pattern"])
+    assert (content["weights_of"], content["taken_from"]) == (None, None)
+    assert set(content["machine"]) == MACHINE_KEYS
+    assert content["machine"]["threads"] == params.train.threads == torch.get_num_threads()
+    assert content["machine"]["torch"] == torch.__version__
+    assert content["machine"]["device"] == loop.prepare(params).type
+    assert content["density"] == {
+        split: 1.0 for split in ("train", "selection", "validation", "test")
+    }
+    assert set(content["summary"]) == {
+        *("recipe", "train_sentences", "steps", "checkpoint", "checkpoint_step"),
+        *("selection_accuracy", "parameters"),
+    }
+    assert content["summary"]["checkpoint_step"] == content["summary"]["steps"]  # the last
+    assert not {"seconds", "host", "date"} & {*content, *content["summary"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "vendor"),
+    [
+        (
+            "vendor_id\t: Acme\ncpu family\t: 6\nmodel\t\t: 85\nstepping\t: 7\n\nmodel\t: 1\n",
+            "Acme",
+        ),
+        ("Features\t: fp asimd\n", None),
+        (None, None),
+    ],
+    ids=["x86", "another architecture", "no /proc"],
+)
+def test_the_machine_is_that_of_the_first_processor_or_else_named_by_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, vendor: str | None
+) -> None:
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    if text is not None:
+        (tmp_path / "cpuinfo").write_text(text)
+    here = machine.machine(torch.device("cpu"))
+    assert set(here) == MACHINE_KEYS
+    if vendor:
+        assert (here["cpu_vendor"], here["cpu_family"]) == (vendor, "6")
+        assert (here["cpu_model"], here["cpu_stepping"]) == ("85", "7")
+    else:
+        assert here["cpu_vendor"]
+
+
+def test_a_cell_is_whole_once_cell_json_exists(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study_cells.plan("tiny", "sst2")
+    folder = studies.cell_folder("tiny", "sst2", "hard", 42)
+    write_json, present = artifacts.write_json, []
+
+    def stopped(path: Path, content: Any) -> None:
+        present.extend(other.name for other in folder.iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(artifacts, "write_json", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        study_cells.train_cell("tiny", "sst2", "hard", 42)
+    assert set(present) == {"predictions.parquet", "history.csv"}  # cell.json is the last
+    assert studies.finished_cells() == []
+    assert list(paths.CHECKPOINTS.rglob("*.pt"))  # kept until the cell is whole
+    monkeypatch.setattr(artifacts, "write_json", write_json)
+    study_cells.train_cell("tiny", "sst2", "hard", 42)
+    assert studies.finished_cells() == [folder]
+    assert not list(paths.CHECKPOINTS.rglob("*.pt"))
+
+
+def test_two_trainings_of_a_cell_give_the_same_bytes(data: Path) -> None:
+    study_cells.plan("tiny", "sst2")
+    folder, versions = studies.cell_folder("tiny", "sst2", "hard", 42), []
+    for _ in range(2):
+        study_cells.train_cell("tiny", "sst2", "hard", 42)
+        versions.append({name: (folder / name).read_bytes() for name in cell.FILES})
+        shutil.rmtree(folder)
+    assert versions[0] == versions[1]
+
+
+# Cells that are taken up.
+
+
+def other_study(**changes: Any) -> Path:
+    """Declare, plan and make the cell renamed-42 of another study, by default equal to hard-42."""
+    seed = changes.pop("seed", 42)
+    mode = {"mode": changes.pop("mode", "hard")}
+    write_study(
+        "other",
+        arms={**STUDY["arms"], "renamed": {**mode, **changes}},
+        corpora={"sst2": {"base": None, "arms": ["renamed"], "seeds": [seed]}},
+    )
+    study_cells.plan("other", "sst2")
+    study_cells.train_cell("other", "sst2", "renamed", seed)
+    return studies.cell_folder("other", "sst2", "renamed", seed)
+
+
+@pytest.fixture
+def finished(data: Path) -> Path:
+    """The cell hard-42 of the study tiny."""
+    study_cells.plan("tiny", "sst2")
+    study_cells.train_cell("tiny", "sst2", "hard", 42)
+    return studies.cell_folder("tiny", "sst2", "hard", 42)
+
+
+def test_a_cell_with_equal_settings_pattern_data_seed_and_machine_is_taken_up(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("an equal cell was trained"))
+    taken = other_study()
+    for name in ("predictions.parquet", "history.csv"):
+        assert (taken / name).read_bytes() == (finished / name).read_bytes()
+    content = {"arm": "renamed", "taken_from": "tiny/sst2/hard-42"}
+    assert read_cell(taken) == read_cell(finished) | content
+    assert not studies.seconds_file("other", "sst2").exists()  # it took none
+
+
+def test_a_cell_that_was_taken_up_names_the_study_that_trained_it(finished: Path) -> None:
+    other_study()
+    shutil.rmtree(finished)
+    study_cells.train_cell("tiny", "sst2", "hard", 42)
+    assert read_cell(finished)["taken_from"] == "tiny/sst2/hard-42"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"train.token_masking": 0.2}, {"rules.drop": ["ADJ->NOUN"]}, {"mode": "soft"}, {"seed": 7}],
+    ids=["settings", "pattern", "mode", "seed"],
+)
+def test_a_cell_with_another_setting_pattern_or_seed_is_trained(
+    finished: Path, changes: dict[str, Any]
+) -> None:
+    trained = other_study(**changes)
+    assert read_cell(trained)["taken_from"] is None
+    assert len(pd.read_csv(studies.seconds_file("other", "sst2"))) == 1
+
+
+def test_a_cell_with_other_data_is_trained(finished: Path) -> None:
+    small_encoder(hidden=32)
+    trained = other_study()
+    assert read_cell(trained)["taken_from"] is None
+    assert read_cell(trained)["data_sha256"] != read_cell(finished)["data_sha256"]
+
+
+@pytest.mark.parametrize("key", sorted(MACHINE_KEYS))
+def test_a_cell_of_another_machine_is_trained(finished: Path, key: str) -> None:
+    content = read_cell(finished)
+    content["machine"][key] = "another"
+    artifacts.write_json(finished / cell.CELL, content)
+    assert read_cell(other_study())["taken_from"] is None
+
+
+@pytest.mark.parametrize("file", ["predictions.parquet", "history.csv"])
+def test_a_cell_without_one_of_its_files_is_not_taken_up(finished: Path, file: str) -> None:
+    (finished / file).unlink()
+    assert read_cell(other_study())["taken_from"] is None
+
+
+def test_what_a_cell_is_compared_by_is_all_that_decides_its_bits(finished: Path) -> None:
+    decides = {key: read_cell(finished)[key] for key in ("settings", "seed", "machine")}
+    decides |= {key: read_cell(finished)[key] for key in ("pattern_sha256", "data_sha256")}
+    params = studies.load("tiny").params("hard")
+    plan = studies.plan_file("tiny", "sst2", "hard", 42)
+    pattern = pattern_from_json(artifacts.read_json(plan)["pattern"], plan)
+    here = identity.identity(params, pattern, 42, torch.device("cpu"))
+    assert here == decides
+    assert study_cells.equal_cell(here) == finished
+    for key in here:
+        assert study_cells.equal_cell({**here, key: "another"}) is None
+
+
+def test_a_cell_of_core_is_taken_up_without_the_sentences_of_the_report(data: Path) -> None:
+    changes = {**STUDY["overrides"]}
+    params = config.load(overrides=changes)
+    write_pattern(
+        paths.rule_table("hard"), pattern_for("hard", params.rules, 42, PatternData(params))
+    )
+    cell.train_core_cell(params, "hard", 42)
+    folder = paths.cell("core", "hard", 42)
+    assert {"model.safetensors", *cell.FILES} <= {path.name for path in folder.iterdir()}
+    study_cells.plan("tiny", "sst2")
+    study_cells.train_cell("tiny", "sst2", "hard", 42)
+    taken = studies.cell_folder("tiny", "sst2", "hard", 42)
+    assert read_cell(taken) == read_cell(folder) | {"taken_from": "core/hard-42"}
+    ours, theirs = (pd.read_parquet(f / "predictions.parquet") for f in (taken, folder))
+    assert set(theirs["split"]) - set(ours["split"]) == {"examples"}
+    kept = theirs[theirs["split"] != "examples"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(ours, kept)
+
+
+# Cells that need the weights of another arm.
+
+
+def make_cells(*arms: str) -> None:
+    for arm in arms:
+        study_cells.train_cell("tiny", "imdb", arm, 7)
+
+
+@pytest.fixture
+def sources(data: Path) -> Path:
+    """The workspace with the cells full-7 and hard-7, whose weights other arms need."""
+    hold("imdb")
+    study_cells.plan("tiny", "imdb")
+    make_cells("full", "hard")
+    return data
+
+
+def test_the_weights_of_an_arm_that_others_need_are_kept(sources: Path) -> None:
+    for arm in ("full", "hard"):
+        folder = studies.weights_folder("tiny", "imdb", arm, 7)
+        assert folder == Path("runs/tiny-imdb") / f"{arm}-7"
+        assert classifier.load(folder).pattern.mode == arm
+
+
+def test_an_arm_can_evaluate_the_weights_of_another_under_its_own_parameters(
+    sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("a cell was trained"))
+    make_cells("misread")
+    source, folder = (studies.cell_folder("tiny", "imdb", arm, 7) for arm in ("hard", "misread"))
+    content = read_cell(folder)
+    assert content["weights_of"] == "hard" and content["arm"] == "misread"
+    assert content["settings"]["corrupted_tags"] == 0.4
+    assert content["machine"] == read_cell(source)["machine"]
+    before, after = (pd.read_parquet(f / "predictions.parquet") for f in (source, folder))
+    assert before[["split", "id", "label"]].equals(after[["split", "id", "label"]])
+    logits = [np.stack(list(table["logits"])) for table in (before, after)]
+    assert not np.allclose(*logits)
+    params = config.load(overrides=STUDY["overrides"])
+    loaded = classifier.load(studies.weights_folder("tiny", "imdb", "hard", 7))
+    splits = loop.read_splits(params, study_cells.STUDY_SPLITS, 7)
+    with_right_tags = loop.predict_splits(
+        loaded.model, loaded.mask, splits, params, study_cells.STUDY_SPLITS
+    )
+    np.testing.assert_allclose(np.stack(list(with_right_tags["logits"])), logits[0], atol=1e-6)
+
+
+def test_an_evaluated_cell_is_never_taken_up(sources: Path) -> None:
+    make_cells("misread")
+    content = read_cell(studies.cell_folder("tiny", "imdb", "misread", 7))
+    keys = ("settings", "pattern_sha256", "data_sha256", "seed", "machine")
+    assert study_cells.equal_cell({key: content[key] for key in keys}) is None
+
+
+def test_a_learned_pattern_is_fitted_to_the_full_cell_of_the_same_study_and_seed(
+    sources: Path,
+) -> None:
+    make_cells("learned")
+    content = read_cell(studies.cell_folder("tiny", "imdb", "learned", 7))
+    assert content["mode"] == "learned" and content["density"]["train"] < 1
+    shutil.rmtree(studies.cell_folder("tiny", "imdb", "learned", 7))
+    source = classifier.load(studies.weights_folder("tiny", "imdb", "full", 7))
+    with torch.no_grad():
+        for name, weights in source.model.named_parameters():
+            if "query" in name or "key" in name:
+                weights.normal_(generator=torch.Generator().manual_seed(3))
+    folder = studies.weights_folder("tiny", "imdb", "full", 7)
+    classifier.save(folder, source.model, source.tokenizer, 12)
+    make_cells("learned")
+    again = read_cell(studies.cell_folder("tiny", "imdb", "learned", 7))
+    assert again["pattern_sha256"] != content["pattern_sha256"]
+
+
+@pytest.mark.parametrize(("arm", "source"), [("misread", "hard"), ("learned", "full")])
+def test_an_arm_whose_source_is_missing_raises_an_error_that_names_it(
+    sources: Path, arm: str, source: str
+) -> None:
+    shutil.rmtree(studies.weights_folder("tiny", "imdb", source, 7))
+    with pytest.raises(UserError, match=f"{arm} needs the weights of {source}-7.*trains {source}"):
+        make_cells(arm)
+
+
+def test_a_source_is_taken_up_only_with_its_weights(sources: Path) -> None:
+    trained = studies.cell_folder("tiny", "imdb", "hard", 7)
+    corpora = {"imdb": {"base": None, "arms": ["hard", "misread"], "seeds": [7]}}
+    write_study("other", corpora=corpora)
+    study_cells.plan("other", "imdb")
+    study_cells.train_cell("other", "imdb", "hard", 7)
+    taken = studies.cell_folder("other", "imdb", "hard", 7)
+    assert read_cell(taken)["taken_from"] == "tiny/imdb/hard-7"
+    ours, theirs = (studies.weights_folder(name, "imdb", "hard", 7) for name in ("other", "tiny"))
+    weights = "model.safetensors"
+    assert (ours / weights).read_bytes() == (theirs / weights).read_bytes()
+    shutil.rmtree(taken)
+    for folder in (ours, theirs):
+        shutil.rmtree(folder)
+    study_cells.train_cell("other", "imdb", "hard", 7)
+    assert read_cell(taken)["taken_from"] is None
+    predictions = [folder / "predictions.parquet" for folder in (taken, trained)]
+    assert predictions[0].read_bytes() == predictions[1].read_bytes()
+
+
+# The stages of a study.
+
+
+def test_the_stages_of_a_study_are_written_if_they_are_missing_or_outdated(
+    workspace: Path,
+) -> None:
+    study = studies.load("tiny")
+    assert graph.write_graph(study)
+    assert not graph.write_graph(study)
+    assert graph.write_graph(write_study(arms={**STUDY["arms"], "window": {}}, corpora={
+        "sst2": {"base": None, "arms": ["window"], "seeds": [1]}}))  # fmt: skip
+
+
+def test_arms_are_made_by_stages_that_keep_what_others_need(workspace: Path) -> None:
+    study = studies.load("tiny")
+    stages = yaml.safe_load(graph.graph(study))["stages"]
+    assert {name for name in stages if name.endswith("imdb")} == {
+        *("plan_imdb", "source_imdb", "derive_imdb", "compare_imdb")
+    }
+    assert {name for name in stages if name.endswith("sst2")} == {
+        *("plan_sst2", "train_sst2", "compare_sst2")
+    }
+    assert stages["source_imdb"]["matrix"] == {"arm": ["full", "hard"], "seed": [7]}
+    assert stages["derive_imdb"]["matrix"] == {"arm": ["learned", "misread"], "seed": [7]}
+    weights = [f"runs/tiny-imdb/{arm}-${{item.seed}}" for arm in ("full", "hard")]
+    assert set(weights) < set(stages["derive_imdb"]["deps"])
+    assert "runs/tiny-imdb/${item.arm}-${item.seed}" in stages["source_imdb"]["outs"]
+    assert "GGSA_DATA=data/probe " in stages["train_probe"]["cmd"]
+    assert "GGSA_DATA=data " in stages["train_sst2"]["cmd"]
 
 
 # The runner.
 
 
+@pytest.fixture
+def dvc(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program called dvc that records its calls, knows what is finished, and fails on request."""
+    program = workspace / "bin" / "dvc"
+    artifacts.write_text(program, FAKE_DVC.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    shutil.copy(ROOT / "dvc.yaml", workspace)
+    for corpus, plan in studies.load("tiny").corpora.items():
+        for arm, seed in ((arm, seed) for arm in plan.arms for seed in plan.seeds):
+            stub = {"settings": {}, "data_sha256": "", "seed": seed, "pattern": {"mode": arm}}
+            artifacts.write_json(studies.plan_file("tiny", corpus, arm, seed), stub)
+    return workspace / "calls"
+
+
 def calls(log: Path) -> list[str]:
-    return log.read_text().splitlines()
+    """Every `dvc repro`, as it was called."""
+    return [line for line in log.read_text().splitlines() if " repro " in line]
 
 
 def targets(log: Path) -> list[str]:
     return [line.split()[-1] for line in calls(log)]
 
 
-def test_the_runner_prepares_and_plans_and_then_trains_every_cell_in_order(dvc: Path) -> None:
-    runner.run("tiny", "sst2", jobs=1)
-    file = "studies/tiny/dvc.yaml"
-    expected = ["rules", f"{file}:plan_sst2", *(f"{file}:train_sst2@{cell}" for cell in CELLS)]
-    assert targets(dvc)[: len(expected)] == expected
-    for line in calls(dvc)[1 : len(expected)]:
-        assert " --single-item " in line  # a cell that is finished stays so, whatever else changed
+FILE = "studies/tiny/dvc.yaml"
+TRAINED = [f"{FILE}:train_sst2@{cell}" for cell in CELLS]
+
+
+def test_the_runner_prepares_plans_trains_every_cell_in_order_and_compares(dvc: Path) -> None:
+    runner.run_study("tiny", "sst2", jobs=1, seeds=None)
+    assert targets(dvc) == ["tag", f"{FILE}:plan_sst2", *TRAINED, f"{FILE}:compare_sst2"]
+    for line in calls(dvc)[1:]:
+        assert " --single-item " in line  # a finished cell stays as it is, whatever else changed
+
+
+def test_the_runner_writes_the_stages_first(dvc: Path) -> None:
+    runner.run_study("tiny", "sst2", jobs=1, seeds=None)
+    assert Path(FILE).read_text() == graph.graph(studies.load("tiny"))
+
+
+def test_all_corpora_run_unless_one_is_chosen(dvc: Path) -> None:
+    runner.run_study("tiny", None, jobs=2, seeds=None)
+    compared = [target for target in targets(dvc) if "compare" in target]
+    assert compared == [f"{FILE}:compare_{corpus}" for corpus in ("sst2", "imdb", "probe")]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_sources_are_trained_before_the_arms_that_need_them(dvc: Path, jobs: int) -> None:
+    runner.run_study("tiny", "imdb", jobs=jobs, seeds=None)
+    made = [target.partition(":")[2] for target in targets(dvc) if "@" in target]
+    assert sorted(made[:2]) == ["source_imdb@full-7", "source_imdb@hard-7"]
+    assert sorted(made[2:]) == ["derive_imdb@learned-7", "derive_imdb@misread-7"]
 
 
 def test_two_cells_at_a_time_are_each_run_once(dvc: Path) -> None:
-    runner.run("tiny", "sst2", jobs=2)
-    trained = [target.partition("@")[2] for target in targets(dvc) if "train_sst2@" in target]
-    assert sorted(trained) == sorted(CELLS)
+    runner.run_study("tiny", "sst2", jobs=2, seeds=None)
+    assert sorted(target for target in targets(dvc) if "@" in target) == sorted(TRAINED)
 
 
-def test_cells_at_a_time_wait_for_each_other_where_dvc_is_locked(dvc: Path) -> None:
-    runner.run("tiny", "sst2", jobs=2)
-    assert all(line.startswith("--wait-for-lock repro ") for line in calls(dvc))
+def test_cells_at_a_time_wait_for_the_lock_of_dvc(dvc: Path) -> None:
+    runner.run_study("tiny", "sst2", jobs=2, seeds=None)
+    assert all(line.startswith("--wait-for-lock ") for line in dvc.read_text().splitlines())
 
 
 def test_a_study_on_other_assets_prepares_these(dvc: Path) -> None:
-    runner.run("tiny", "probe", jobs=1)
-    assert targets(dvc)[:3] == [
+    runner.run_study("tiny", "probe", jobs=1, seeds=None)
+    assert targets(dvc) == [
         "studies/assets/dvc.yaml:tag@probe",
-        "studies/tiny/dvc.yaml:plan_probe",
-        "studies/tiny/dvc.yaml:train_probe@full-1",
+        f"{FILE}:plan_probe",
+        f"{FILE}:train_probe@full-1",
+        f"{FILE}:compare_probe",
     ]
 
 
-def test_a_corpus_on_which_a_study_has_no_cells_is_refused_with_those_that_it_has(
-    dvc: Path,
+def test_only_the_chosen_seeds_are_run(dvc: Path) -> None:
+    runner.run_study("tiny", "sst2", jobs=1, seeds=[7])
+    assert [t for t in targets(dvc) if "@" in t] == [t for t in TRAINED if t.endswith("-7")]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "seeds", "said"),
+    [
+        ("news", None, r"no cells on news\. Choose sst2 or imdb or probe"),
+        ("sst2", [7, 8, 9], r"seeds 8, 9 are not declared on sst2\. Choose from 42, 7\."),
+    ],
+)
+def test_an_unknown_corpus_or_seed_raises_an_error_before_anything_runs(
+    dvc: Path, corpus: str, seeds: list[int] | None, said: str
 ) -> None:
-    with pytest.raises(UserError, match=r"names no cells on imdb\. Choose CORPUS=sst2 or probe"):
-        runner.run("tiny", "imdb", jobs=1)
+    with pytest.raises(UserError, match=said):
+        runner.run_study("tiny", corpus, jobs=1, seeds=seeds)
+    assert not dvc.exists()
 
 
-@pytest.mark.parametrize("fails", ["rules", ":plan_sst2", "@strong-42"])
-def test_a_failing_stage_is_reported_with_its_log_in_one_paragraph_and_is_the_last(
+def test_an_archived_study_is_not_run_and_the_error_says_why(dvc: Path) -> None:
+    write_study(archived="three seeds and no record of the machine.")
+    with pytest.raises(UserError, match=r"tiny is archived and is not run again: three seeds"):
+        runner.run_study("tiny", "sst2", jobs=1, seeds=None)
+    assert not dvc.exists()
+
+
+def test_a_study_without_cells_is_left_to_dvc(dvc: Path) -> None:
+    artifacts.write_text(graph.graph_file("measures"), "stages: {}\n")
+    runner.run_study("measures", None, jobs=1, seeds=None)
+    assert calls(dvc) == ["--wait-for-lock repro studies/measures/dvc.yaml"]
+
+
+@pytest.mark.parametrize("fails", ["tag", ":plan_sst2", "@strong-42", ":compare_sst2"])
+def test_a_failing_stage_is_the_last_and_its_error_has_the_end_of_the_log(
     dvc: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     monkeypatch.setenv("FAILS", fails)
     with pytest.raises(UserError) as caught:
-        runner.run("tiny", "sst2", jobs=1)
+        runner.run_study("tiny", "sst2", jobs=1, seeds=None)
     message = str(caught.value)
     assert "\n\n" not in message
     assert f"{fails} failed; .cache/studies/" in message.splitlines()[0]
@@ -367,16 +950,154 @@ def test_a_failing_stage_is_reported_with_its_log_in_one_paragraph_and_is_the_la
     assert targets(dvc)[-1].endswith(fails)
 
 
-def test_a_study_that_failed_goes_on_when_asked_again(
+def test_a_failing_status_is_an_error_too(dvc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "write_graph", lambda study: False)  # no file to ask about
+    with pytest.raises(UserError, match=r"`dvc .*status --json studies/tiny/dvc\.yaml` failed"):
+        runner.run_study("tiny", "sst2", jobs=1, seeds=None)
+
+
+def test_a_study_that_failed_continues_with_the_missing_cells(
     dvc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAILS", "@hard-7")
     with pytest.raises(UserError):
-        runner.run("tiny", "sst2", jobs=2)
+        runner.run_study("tiny", "sst2", jobs=2, seeds=None)
+    first = {target for target in targets(dvc) if "@" in target} - {f"{FILE}:train_sst2@hard-7"}
     monkeypatch.delenv("FAILS")
     dvc.unlink()
-    runner.run("tiny", "sst2", jobs=2)
-    assert {f"studies/tiny/dvc.yaml:train_sst2@{cell}" for cell in CELLS} <= set(targets(dvc))
+    runner.run_study("tiny", "sst2", jobs=2, seeds=None)
+    second = {target for target in targets(dvc) if "@" in target}
+    assert first | second == set(TRAINED) and not first & second
+    dvc.unlink()
+    runner.run_study("tiny", "sst2", jobs=2, seeds=None)
+    assert not any("@" in target for target in targets(dvc))
+
+
+def test_the_runner_says_what_it_will_train_and_how_long_that_takes(
+    dvc: Path, capsys: pytest.CaptureFixture
+) -> None:
+    artifacts.write_text(
+        studies.seconds_file("tiny", "sst2"), "cell,seconds\nhard-42,50\nhard-7,70\nrandom-7,60\n"
+    )
+    runner.run_study("tiny", "sst2", jobs=2, seeds=None)
+    said = capsys.readouterr().err
+    assert f"tiny on sst2: {STUDY['question']}" in said
+    assert "tiny: 6 cells to train, 2 at a time, about 3 min 00 s." in said
+    runner.run_study("tiny", "sst2", jobs=2, seeds=None)
+    assert "tiny: every cell is finished." in capsys.readouterr().err
+    runner.run_study("tiny", "imdb", jobs=1, seeds=None)
+    said = capsys.readouterr().err
+    assert (
+        "tiny: 3 cells to train, 1 at a time; 1 cell to evaluate with the weights of another."
+        in said
+    )
+
+
+def test_seconds_of_another_study_or_of_core_tell_how_long_cells_take(
+    dvc: Path, capsys: pytest.CaptureFixture
+) -> None:
+    runner.run_study("tiny", "sst2", jobs=1, seeds=[42])
+    assert "about" not in capsys.readouterr().err
+    artifacts.write_text(paths.CORE_SECONDS, "cell,seconds\nhard-42,20\n")
+    runner.run_study("tiny", "sst2", jobs=1, seeds=[7])
+    assert "3 cells to train, 1 at a time, about 1 min 00 s." in capsys.readouterr().err
+
+
+def test_the_runner_counts_the_equal_cells_that_will_be_taken_up(
+    finished: Path, dvc: Path, capsys: pytest.CaptureFixture
+) -> None:
+    write_study("other", corpora={"sst2": {"base": None, "arms": [*ARMS], "seeds": [42]}})
+    study_cells.plan("other", "sst2")
+    runner.run_study("other", "sst2", jobs=1, seeds=None)
+    said = capsys.readouterr().err
+    assert (
+        "other: 2 cells to train, 1 at a time, about 0 s; 1 cell to take up from equal ones" in said
+    )
+    assert len([target for target in targets(dvc) if "@" in target]) == 3  # DVC records them all
+
+
+def write_cell_of(arm: str, seed: int, where: dict[str, Any]) -> Path:
+    folder = studies.cell_folder("tiny", "sst2", arm, seed)
+    artifacts.write_json(folder / cell.CELL, {"machine": where})
+    with Path("finished").open("a") as file:
+        file.write(f"{FILE}:train_sst2@{arm}-{seed}\n")
+    return folder
+
+
+def here() -> dict[str, Any]:
+    return machine.machine(loop.prepare(studies.load("tiny").params("full")))
+
+
+def test_an_unfinished_study_drops_the_cells_of_another_machine_and_says_so(
+    dvc: Path, capsys: pytest.CaptureFixture
+) -> None:
+    ours = write_cell_of("hard", 42, here())
+    theirs = write_cell_of("strong", 42, here() | {"cpu_model": "another"})
+    runner.run_study("tiny", "sst2", jobs=1, seeds=None)
+    assert ours.exists() and not theirs.exists()
+    said = capsys.readouterr().err
+    assert "tiny on sst2 is unfinished and has 1 cell of another machine." in said
+
+
+@pytest.mark.parametrize("other", [CELLS, CELLS[:2]], ids=["all", "some"])
+def test_a_finished_study_of_another_machine_is_left_alone(
+    dvc: Path, capsys: pytest.CaptureFixture, other: list[str]
+) -> None:
+    for name in CELLS:
+        arm, _, seed = name.partition("-")
+        there = here() | {"torch": "another"} if name in other else here()
+        write_cell_of(arm, int(seed), there)
+    runner.run_study("tiny", "sst2", jobs=1, seeds=None)
+    assert not any("@" in target for target in targets(dvc))
+    assert "another machine" not in capsys.readouterr().err
+    assert all((studies.results("tiny", "sst2") / "cells" / cell).exists() for cell in CELLS)
+
+
+def test_weights_alone_are_made_again_only_if_a_cell_is_missing(
+    dvc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.run_study("tiny", "imdb", jobs=1, seeds=None)
+    lost = {f"{FILE}:source_imdb@{arm}-7": f"runs/tiny-imdb/{arm}-7" for arm in ("full", "hard")}
+    lost[f"{FILE}:derive_imdb@learned-7"] = "runs/tiny-imdb/full-7"
+    monkeypatch.setenv("DELETED", json.dumps(lost))
+    dvc.unlink()
+    runner.run_study("tiny", "imdb", jobs=1, seeds=None)
+    assert not any("@" in target for target in targets(dvc))
+    lost[f"{FILE}:derive_imdb@misread-7"] = "reports/published/studies/tiny/imdb/cells/misread-7"
+    monkeypatch.setenv("DELETED", json.dumps(lost))
+    dvc.unlink()
+    runner.run_study("tiny", "imdb", jobs=1, seeds=None)
+    assert {target for target in targets(dvc) if "@" in target} == set(lost)
+
+
+def test_the_cells_of_core_are_trained_some_at_a_time_and_only_if_they_are_missing(
+    dvc: Path, capsys: pytest.CaptureFixture
+) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["grid"] = {"modes": ["full", "hard"], "seeds": [3, 1]}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    stage = {"matrix": {"mode": ["full", "hard"], "seed": [3, 1]}}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"tag": {}, "train": stage}}))
+    Path("finished").write_text("train@hard-3\n")
+    runner.run_core(jobs=1)
+    assert targets(dvc) == ["train@full-3", "train@full-1", "train@hard-1"]
+    assert all(" --single-item " in line for line in calls(dvc))
+    assert "core: 3 cells to train, 1 at a time." in capsys.readouterr().err
+    dvc.unlink()
+    runner.run_core(jobs=2)
+    assert targets(dvc) == [] if dvc.exists() else True
+
+
+def test_as_many_cells_are_trained_at_a_time_as_their_threads_leave_cores(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+
+    def jobs(threads: int | str) -> int:
+        changes = {"train.device": "cpu", "train.threads": threads}
+        return runner._jobs(config.load(overrides=changes))
+
+    assert [jobs(threads) for threads in (1, 2, 4, 9, "auto")] == [6, 3, 1, 1, 1]
 
 
 def test_the_command_line_ends_a_failure_without_a_traceback(
@@ -388,10 +1109,10 @@ def test_the_command_line_ends_a_failure_without_a_traceback(
         runner.main()
 
 
-def test_a_substitute_is_never_planned_under_the_name_of_the_corpus(data: Path) -> None:
-    path = paths.provenance()
-    provenance = json.loads(path.read_text())
-    provenance["corpus"]["name"] = "probe"
-    path.write_text(json.dumps(provenance))
-    with pytest.raises(UserError, match="holds probe, and the study asks for sst2"):
-        cells.plan("tiny", "sst2")
+def test_the_command_line_passes_corpus_seeds_and_jobs_on(
+    dvc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["study", "tiny", "--corpus", "sst2", "--seeds", "7", "42", "--jobs", "2"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runner.main()
+    assert sorted(target for target in targets(dvc) if "@" in target) == sorted(TRAINED)

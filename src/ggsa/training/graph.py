@@ -66,6 +66,8 @@ def _stages(study: Study, corpus: str) -> dict[str, Any]:
             "deps": [
                 *(str(plan.data / name) for name in ("corpus", "encoder", "tags")),
                 "src/ggsa/patterns",
+                "src/ggsa/training/identity.py",
+                "src/ggsa/training/study_cells.py",
                 "stages/plan.py",
                 str(studies.declaration(study.name)),
             ],
@@ -81,7 +83,7 @@ def _stages(study: Study, corpus: str) -> dict[str, Any]:
         "desc": f"Compare the finished cells on {corpus} and answer the declared questions.",
         "wdir": "../..",
         "cmd": f"GGSA_DATA={plan.data} PYTHONPATH=src python3 -m stages.compare {chosen}",
-        "params": ["evaluate"],
+        "params": ["corpus.seed", "evaluate"],
         "deps": [
             str(plan.data / "corpus"),
             str(results / "cells"),

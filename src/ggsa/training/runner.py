@@ -73,49 +73,52 @@ def run_core(jobs: int | None) -> None:
         UserError: If a cell fails; names the log that says why.
     """
     params = config.load()
-    stale = _stale("dvc.yaml")
+    status = _status("dvc.yaml")
     targets = [
         Target(f"{mode}-{seed}", f"train@{mode}-{seed}")
         for seed in params.grid.seeds
         for mode in params.grid.modes
-        if f"train@{mode}-{seed}" in stale
+        if f"train@{mode}-{seed}" in status
     ]
     if not targets:
         return
     jobs = jobs or _jobs(params)
-    _announce(CORE, len(targets), 0, _seconds(studies.seconds_file(CORE, "")), jobs)
+    _announce(CORE, len(targets), [], _seconds(studies.seconds_file(CORE, "")), jobs)
     _make(CORE, targets, jobs)
 
 
 def _run_corpus(study: Study, corpus: str, jobs: int | None, seeds: Sequence[int] | None) -> None:
     """Run a study on one corpus."""
     plan = study.plan(corpus)
-    print(f"{study.name} on {corpus}: {study.question}", file=sys.stderr)
-    file = graph.graph_file(study.name)
-    _prepare(plan.base)
-    _dvc(f"{study.name}-{corpus}-plan", f"{file}:plan_{corpus}")
-    params = study.params(study.reference)
-    jobs = jobs or _jobs(params)
-    chosen = [(arm, seed) for arm, seed in study.cells(corpus) if not seeds or seed in seeds]
     unknown = sorted(set(seeds or ()) - set(plan.seeds))
     if unknown:
         raise UserError(
             f"{studies.declaration(study.name)}: seeds {', '.join(map(str, unknown))} are not "
             f"declared on {corpus}. Choose from {', '.join(map(str, plan.seeds))}."
         )
+    print(f"{study.name} on {corpus}: {study.question}", file=sys.stderr)
+    file = graph.graph_file(study.name)
+    _prepare(plan.base)
+    _dvc(f"{study.name}-{corpus}-plan", f"{file}:plan_{corpus}")
+    params = study.params(study.reference)
+    jobs = jobs or _jobs(params)
     here = _machine_of(params)
-    _drop_cells_of_other_machines(study, corpus, here)
-    stale = _stale(str(file))
-    missing = [
-        (arm, seed, f"{file}:{graph.train_stage(study, corpus, arm)}@{arm}-{seed}")
-        for arm, seed in chosen
-    ]
-    missing = [cell for cell in missing if cell[2] in stale]
-    equal = sum(_has_equal(study, corpus, arm, seed, here) for arm, seed, _ in missing)
-    _announce(study.name, len(missing), equal, _known_seconds(study, corpus), jobs)
+    missing = _missing(study, corpus, seeds)
+    if missing and _drop_cells_of_other_machines(study, corpus, here):
+        missing = _missing(study, corpus, seeds)
+    equal = sum(_has_equal(study, corpus, arm, seed, here) for arm, seed in missing)
+    evaluated = sum(bool(study.arms[arm].weights_of) for arm, _ in missing)
+    notes = [f"{_cells(equal)} to take up from equal ones"] if equal else []
+    notes += [f"{_cells(evaluated)} to evaluate with the weights of another"] if evaluated else []
+    trained = len(missing) - equal - evaluated
+    _announce(study.name, trained, notes, _known_seconds(study, corpus), jobs)
     sources = study.sources(corpus)
     for first in (True, False):
-        batch = [Target(f"{a}-{s}", stage) for a, s, stage in missing if (a in sources) == first]
+        batch = [
+            Target(f"{arm}-{seed}", stage)
+            for (arm, seed), stage in missing.items()
+            if (arm in sources) == first
+        ]
         _make(f"{study.name}-{corpus}", batch, jobs)
     _dvc(f"{study.name}-{corpus}-compare", f"{file}:compare_{corpus}")
     print(f"Tables: {studies.results(study.name, corpus) / 'tables'}", file=sys.stderr)
@@ -144,27 +147,47 @@ def _machine_of(params: Params) -> dict[str, Any]:
     return machine(loop.prepare(params))
 
 
-def _drop_cells_of_other_machines(study: Study, corpus: str, here: Mapping[str, Any]) -> None:
-    """Remove finished cells that an unfinished study has from another machine, and say so."""
-    folders = {
-        f"{arm}-{seed}": studies.cell_folder(study.name, corpus, arm, seed)
+def _missing(study: Study, corpus: str, seeds: Sequence[int] | None) -> dict[tuple[str, int], str]:
+    """Return the stage of every cell that has to be made, by arm and seed.
+
+    Weights alone may be missing, because Git does not keep them: the cells that have them are made
+    again only if another cell is missing.
+    """
+    file = graph.graph_file(study.name)
+    status = _status(str(file))
+    stages = {
+        (arm, seed): f"{file}:{graph.train_stage(study, corpus, arm)}@{arm}-{seed}"
         for arm, seed in study.cells(corpus)
+        if not seeds or seed in seeds
     }
-    finished = {
-        name: artifacts.read_json(folder / CELL)["machine"]
-        for name, folder in folders.items()
-        if (folder / CELL).is_file()
-    }
-    other = [name for name, trained_on in finished.items() if trained_on != dict(here)]
-    if not other or (len(finished) == len(folders) and len(other) == len(folders)):
-        return  # nothing to do, or a whole study of one other machine
+    missing = {cell: stage for cell, stage in stages.items() if stage in status}
+    if all(_lacks_weights_alone(status[stage]) for stage in missing.values()):
+        return {}
+    return missing
+
+
+def _drop_cells_of_other_machines(study: Study, corpus: str, here: Mapping[str, Any]) -> bool:
+    """Remove the cells that an unfinished study has from another machine, and say so.
+
+    Returns:
+        Whether there were any.
+    """
+    folders = [studies.cell_folder(study.name, corpus, *cell) for cell in study.cells(corpus)]
+    other = [
+        folder
+        for folder in folders
+        if (folder / CELL).is_file() and artifacts.read_json(folder / CELL)["machine"] != here
+    ]
+    if not other:
+        return False
     print(
-        f"{len(other)} cells were trained on another machine and cannot be compared with those "
-        f"trained here; they are trained again.",
+        f"{study.name} on {corpus} is unfinished and has {_cells(len(other))} of another machine. "
+        f"Cells of two machines cannot be compared, so these are trained again here.",
         file=sys.stderr,
     )
-    for name in other:
-        shutil.rmtree(folders[name])
+    for folder in other:
+        shutil.rmtree(folder)
+    return True
 
 
 def _has_equal(study: Study, corpus: str, arm: str, seed: int, here: Mapping[str, Any]) -> bool:
@@ -193,17 +216,18 @@ def _seconds(path: Path) -> pd.Series:
     return pd.read_csv(path)["seconds"] if path.is_file() else pd.Series(dtype=float)
 
 
-def _announce(name: str, missing: int, equal: int, seconds: pd.Series, jobs: int) -> None:
+def _announce(name: str, trained: int, notes: Sequence[str], seconds: pd.Series, jobs: int) -> None:
     """Say what will be trained, and how long it will take where that is known."""
-    trained = missing - equal
-    parts = [f"{name}: {trained} cells to train, {jobs} at a time"]
-    if equal:
-        parts.append(f"{equal} equal cells of other studies are taken up")
+    parts = [f"{_cells(trained)} to train, {jobs} at a time"] if trained else []
     if trained and len(seconds):
         total = float(seconds.median()) * -(-trained // jobs)
-        parts.append(f"about {duration(total)}")
-    if missing:
-        print("; ".join(parts) + ".", file=sys.stderr)
+        parts[0] += f", about {duration(total)}"
+    parts += notes
+    print(f"{name}: {'; '.join(parts) or 'every cell is finished'}.", file=sys.stderr)
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell{'' if count == 1 else 's'}"
 
 
 def _make(name: str, targets: Sequence[Target], jobs: int) -> None:
@@ -235,13 +259,26 @@ def _make(name: str, targets: Sequence[Target], jobs: int) -> None:
     bar.close()
 
 
-def _stale(file: str) -> set[str]:
-    """Return the stages of a dvc.yaml that are not up to date, as `dvc repro` names them."""
+def _status(file: str) -> dict[str, list[Any]]:
+    """Return what is not up to date in a dvc.yaml, by stage, named as `dvc repro` takes it."""
     command = ["dvc", "--wait-for-lock", "status", "--json", file]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"`{' '.join(command)}` failed:\n  {done.stderr.strip()}")
-    return set(json.loads(done.stdout))
+    return json.loads(done.stdout)
+
+
+def _lacks_weights_alone(changes: Sequence[Any]) -> bool:
+    """Return whether the only changes of a stage are deleted weights."""
+    return all(
+        isinstance(change, dict)
+        and all(
+            state == "deleted" and paths.RUNS in Path(path).parents
+            for changed in change.values()
+            for path, state in changed.items()
+        )
+        for change in changes
+    )
 
 
 def _dvc(log: str, target: str, single: bool = True) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from ggsa.patterns.modes import MODES
 from ggsa.workspace import config, paths
@@ -123,7 +124,7 @@ class Study(Block):
         if not isinstance(value, dict):
             return value
         return {
-            name: {"mode": name, **(arm or {})} if not isinstance(arm, Arm) else arm
+            name: {"mode": name, **(arm or {})} if arm is None or isinstance(arm, dict) else arm
             for name, arm in value.items()
         }
 
@@ -220,13 +221,26 @@ def load(name: str) -> Study:
         UserError: If there is none of that name, or its declaration is wrong.
     """
     path = declaration(name)
-    if not path.is_file():
+    if name not in names():
         raise UserError(f"Unknown study {name}. Choose {', '.join(names())}.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise UserError(f"{path}: expected the keys {', '.join(Study.model_fields)}.")
         return Study.model_validate({"name": name, **content})
-    except (ValidationError, yaml.YAMLError, TypeError) as error:
-        raise UserError(f"{path} is wrong; nothing was run.\n  {error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    except ValidationError as error:
+        problems = "\n  ".join(_problem(problem) for problem in error.errors())
+        raise UserError(f"{path} is wrong; nothing was run.\n  {problems}") from error
+
+
+def _problem(problem: ErrorDetails) -> str:
+    """Return what pydantic reports as one sentence, with its key."""
+    key = ".".join(map(str, problem["loc"]))
+    wordings = {"extra_forbidden": "unknown key", "missing": "missing key"}
+    text = wordings.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    return f"{key}: ".removeprefix(": ") + text + "."
 
 
 def core(params: Params, corpus: str) -> Study:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ggsa.model import classifier
+from ggsa.model import build, classifier
 from ggsa.model.attention import Mask
 from ggsa.model.attention_weights import mean_attention_by_tag_pair
 from ggsa.patterns.modes import PatternData, pattern_for
@@ -54,6 +54,8 @@ def plan(name: str, corpus: str) -> None:
             "data_sha256": data,
             "pattern": pattern,
         }
+        if pattern is None:  # it will be fitted to another cell, by these rules
+            content["rules"] = params.rules.model_dump(mode="json")
         path = studies.plan_file(name, corpus, arm, seed)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         artifacts.write_text(path, text + "\n")
@@ -120,7 +122,9 @@ def _read_plan(study: Study, corpus: str, arm: str, seed: int, params: Params) -
     path = studies.plan_file(study.name, corpus, arm, seed)
     planned = artifacts.read_json(path)
     now = {"settings": json.loads(json.dumps(settings(params))), "data_sha256": data_sha256()}
-    stale = [key for key, value in now.items() if planned[key] != value]
+    if planned["pattern"] is None:
+        now["rules"] = params.rules.model_dump(mode="json")
+    stale = [key for key, value in now.items() if planned.get(key) != value]
     if stale:
         raise UserError(
             f"{path} was planned with other {' and '.join(stale)}. Run `make study "
@@ -154,7 +158,7 @@ def _load_source(
     """
     source = str(study.source_of(arm))
     folder = studies.weights_folder(study.name, corpus, source, seed)
-    if not (folder / classifier.WEIGHTS).is_file():
+    if not (folder / build.WEIGHTS).is_file():
         raise UserError(
             f"The arm {arm} needs the weights of {source}-{seed}, and {folder} does not hold them. "
             f"Run `make study NAME={study.name}`, which trains {source} first."
@@ -209,7 +213,7 @@ def equal_cell(decides: dict[str, Any], with_weights: bool = False) -> Path | No
     for folder in studies.finished_cells():
         content = artifacts.read_json(folder / CELL)
         whole = all((folder / file).is_file() for file in FILES)
-        if with_weights and not (_weights_of(folder) / classifier.WEIGHTS).is_file():
+        if with_weights and not (_weights_of(folder) / build.WEIGHTS).is_file():
             continue
         if whole and not content["weights_of"] and content.items() >= wanted.items():
             return folder
