@@ -67,7 +67,7 @@ def architecture(configuration: Mapping[str, Any], classes: int = 2) -> Architec
         raise UserError(
             f"The cost of a checkpoint of type {configuration.get('model_type')!r} is not known: "
             f"its config.json does not hold the sizes of a BERT or DistilBERT. Name such a "
-            f"checkpoint under encoder.checkpoint in params.yaml."
+            f"checkpoint under encoder.checkpoint."
         )
     layers, hidden, feed_forward = (int(configuration[name]) for name in names)
     return Architecture(layers, hidden, feed_forward, classes)
