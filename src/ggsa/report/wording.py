@@ -205,8 +205,11 @@ def _differences(differences: pd.DataFrame) -> str:
 def _answers(verdicts: pd.DataFrame) -> str:
     if verdicts.empty:
         return ""
-    each = "; ".join(f"{row.question}: {row.verdict}" for row in verdicts.itertuples())
-    return f"Verdicts on the questions declared beforehand: {each}."
+    each = " ".join(
+        f"{row.question} {row.verdict[0].upper()}{row.verdict[1:]}."
+        for row in verdicts.itertuples()
+    )
+    return f"The questions declared beforehand: {each}"
 
 
 def _costs(cost: pd.DataFrame) -> str:
