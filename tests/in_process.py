@@ -9,10 +9,10 @@ import nbformat
 
 def run_here(path: Path, parameters: dict, timeout_seconds: int = 0) -> nbformat.NotebookNode:
     """Return a notebook with its outputs, its cells run in this process."""
-    from ggsa.report import sections
+    from ggsa.report import style
 
     notebook, names = nbformat.read(path, as_version=4), {}
-    with shown_to(sections) as take:
+    with shown_to(style) as take:
         for number, cell in enumerate(notebook.cells):
             cell["id"] = f"{path.stem}-{number}"
             if cell.cell_type == "code":

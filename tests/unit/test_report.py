@@ -89,6 +89,11 @@ def test_the_page_holds_every_figure_and_no_path_of_the_machine(rendered):
     assert str(folder) not in page and str(ROOT) not in page
 
 
+def test_cells_display_figures_and_tables_and_no_other_value(rendered):
+    """A cell that ends with `axes.legend()` would display `<matplotlib.legend.Legend ...>`."""
+    assert "output_execute_result" not in rendered[1]["report.html"].decode("utf-8")
+
+
 def test_every_entry_of_the_contents_leads_somewhere_and_anchors_are_unique(rendered):
     page = rendered[1]["report.html"].decode("utf-8")
     anchors = re.findall(r'\bid="([^"]+)"', page)

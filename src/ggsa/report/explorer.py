@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 
 from ggsa.report import style
-from ggsa.report.sections import Material, modes_of
 
 UNIT = 10_000  # weights are written as integers, in units of 1/UNIT
 FIRST = {"mode": "hard"}  # selected when the page opens, if it exists
@@ -21,9 +20,8 @@ LIFT = 0.5  # how far a mode's color moves toward white on a dark background
 Options = list[tuple[str, str]]
 
 
-def markup(material: Material) -> str:
+def markup(table: pd.DataFrame) -> str:
     """Return the explorer; an empty string if no example sentence was evaluated."""
-    table = material.table("attention_examples")
     return form(data(table)) if len(table) else ""
 
 
@@ -39,7 +37,7 @@ def data(table: pd.DataFrame) -> dict[str, Any]:
         [layer][head]`: the matrix row by row, in units of 1/`unit`.
     """
     table = table.sort_values(["sentence", "layer", "head", "query", "key"], kind="stable")
-    modes = modes_of(table)
+    modes = table["mode"].unique().tolist()
     by_sentence = [rows for _, rows in table.groupby("sentence")]
     return {
         "unit": UNIT,

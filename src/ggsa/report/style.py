@@ -72,6 +72,20 @@ def marker(mode: str) -> str:
     return MODES[mode].marker if mode in MODES else "h"
 
 
+def panels(number: int, columns: int, height: float) -> tuple[Figure, list[matplotlib.axes.Axes]]:
+    """Return a figure and its panels, row by row.
+
+    Args:
+        number: How many panels.
+        columns: At most this many side by side.
+        height: Of one row, in inches.
+    """
+    columns = min(number, columns)
+    rows = -(-number // columns)
+    figure = plt.figure(figsize=(WIDTH_INCHES, height * rows))
+    return figure, [figure.add_subplot(rows, columns, 1 + place) for place in range(number)]
+
+
 def no_grid(axes: matplotlib.axes.Axes) -> None:
     """Remove grid and frame from axes that show a matrix."""
     axes.grid(False)
@@ -101,3 +115,10 @@ def publish(figure: Figure, name: str, folder: str | Path, caption: str, alterna
         f'src="data:image/png;base64,{data}"></div>'
         f"<figcaption>{caption}</figcaption></figure>"
     )
+
+
+def show(fragment: str) -> None:
+    """Display HTML as the output of a notebook's cell."""
+    from IPython.display import HTML, display  # late: only a kernel needs it
+
+    display(HTML(fragment))

@@ -44,6 +44,8 @@ def as_html(
 ) -> str:
     """Return a table as HTML, in a box that scrolls sideways where the screen is narrow.
 
+    A table without rows is an empty string.
+
     Args:
         table: Column names are the headings.
         name: Unique in the page; becomes the table's id.
@@ -51,6 +53,8 @@ def as_html(
         forms: How the values of a column are formatted.
         text: Left-aligned columns; others are right-aligned.
     """
+    if table.empty:
+        return ""
     table = table.reset_index(drop=True)
     classes = pd.DataFrame(
         {column: ["text" if column in text else "number"] * len(table) for column in table},
@@ -61,9 +65,8 @@ def as_html(
         .set_uuid(name)
         .set_table_attributes('class="data"')
         .format(dict(forms or {}), escape="html", na_rep="")
+        .set_td_classes(classes)
     )
-    if len(table):
-        styler = styler.set_td_classes(classes)
     body = styler.to_html()
     body = body[body.index("<table") :].rstrip()
     for number, column in enumerate(table):

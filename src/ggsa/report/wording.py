@@ -4,7 +4,7 @@ Every sentence is filled in from tables; nothing here knows a result beforehand.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -14,9 +14,7 @@ from ggsa.assets import corpora
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 FEWEST_SEEDS, FEWEST_SEEDS_FOR_EQUIVALENCE = 5, 3
-SMALL_SHARE = 0.10
 SPLIT_NAMES = {"pooled": "validation and test together"}
-COUNTED = "Counted over all sentences, not sampled: there are no error bars."
 
 
 def is_missing(value: Any) -> bool:
@@ -230,29 +228,3 @@ def _costs(cost: pd.DataFrame) -> str:
         for row in saves.itertuples()
     )
     return f"In theory, {parts}, {where}; dense attention with a mask saves no time."
-
-
-def cost_in_place(cost: pd.DataFrame) -> str:
-    """Return what share attention has at the corpus' lengths, and what that makes of the saving."""
-    rows = cost[cost["split"] == "validation"]
-    if rows.empty:
-        return ""
-    share, length = rows["attention_share"].iloc[0], rows["pieces_mean"].iloc[0]
-    best = rows.loc[rows["saving_model"].idxmax()]
-    size = "only a small share," if share < SMALL_SHARE else "a considerable share,"
-    text = (
-        f"At the mean length of {length:.1f} word pieces a validation sentence, attention is "
-        f"{size} {percent(share)} of the model’s FLOPs."
-    )
-    if best["saving_attention"] <= 0:
-        return f"{text} No mode blocks a pair, so nothing is saved even in theory."
-    return (
-        f"{text} The sparsest mode, {best['mode']}, skips {percent(best['saving_attention'])} "
-        f"of the attention work, which is {percent(best['saving_model'])} of the whole model’s: "
-        f"the saving is theoretical here, since dense attention with a mask computes every pair."
-    )
-
-
-def ranked(values: Sequence[tuple[str, float]], form: Any = percent) -> str:
-    """Return names with their values, as in `NOUN (21.3%), VERB (12.0%) and DET (9.1%)`."""
-    return listing(f"{name} ({form(value)})" for name, value in values)
