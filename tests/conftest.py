@@ -44,9 +44,7 @@ def root() -> Path:
 def mirror() -> Path:
     folder = Path(os.environ.get("GGSA_MIRROR") or ROOT.parent / "shared" / "mirror")
     if not folder.is_dir():
-        pytest.skip(
-            "needs real SST-2: no mirror beside the repository, and none in $GGSA_MIRROR"
-        )
+        pytest.skip("needs real SST-2: no mirror beside the repository, and none in $GGSA_MIRROR")
     return folder
 
 

@@ -1,7 +1,7 @@
 """A tagger of another language and another tag set, from its treebank to universal tags.
 
-The language is the probe's with the words of a sentence in the opposite order, every word spelled
-backwards and every tag called by another name; only punctuation is what it was.
+The language is the probe's with the words of a sentence in reverse order, every word spelled
+backwards and every tag renamed; only punctuation stays.
 """
 
 from pathlib import Path
@@ -80,7 +80,9 @@ def test_the_tags_of_another_set_are_mapped_to_universal_ones(tagged: tuple) -> 
     assert np.mean(right) > 0.9
 
 
-def test_a_tag_that_the_mapping_lacks_is_named_with_its_number_and_the_key(tagged: tuple) -> None:
+def test_a_tag_missing_from_the_mapping_raises_an_error_with_its_count_and_the_key(
+    tagged: tuple,
+) -> None:
     _, found = tagged
     mapping = {own: tag for tag, own in OWN.items() if tag != "DET"}
     count = sum(row.count(OWN["DET"]) for row in found)
@@ -91,6 +93,6 @@ def test_a_tag_that_the_mapping_lacks_is_named_with_its_number_and_the_key(tagge
     assert "tagger.mapping" in message and f"{OWN['DET']}: NOUN" in message
 
 
-def test_the_embedded_tagger_is_refused_for_another_language(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"it knows the language en alone, and tagger\.language"):
+def test_the_embedded_tagger_is_unavailable_in_another_language(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has the language en only, and tagger\.language is qaa"):
         tagger_asset.obtain(params(), tmp_path)

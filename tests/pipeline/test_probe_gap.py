@@ -1,4 +1,4 @@
-"""The gap that the probe corpus is made for, and the tagger that is trained on its grammar."""
+"""The gap that the probe corpus is designed for, and the tagger trained on its grammar."""
 
 import hashlib
 from collections import defaultdict
@@ -26,7 +26,7 @@ SEED = 13
 
 @pytest.fixture(scope="module")
 def params(request):
-    """The parameters as they stand, on the embedded assets and one thread."""
+    """The committed parameters, with the embedded assets and one thread."""
     loaded = config.load(request.config.rootpath / paths.PARAMS)
     changes = {
         "assets": loaded.assets.model_copy(update={"source": "embedded"}),
@@ -46,7 +46,7 @@ def sentences(params) -> dict[str, list[probe.ProbeSentence]]:
 
 @pytest.fixture(scope="module")
 def predictions(params, sentences, tmp_path_factory) -> pd.DataFrame:
-    """What full attention predicts after the probe's recipe, on gold tags."""
+    """Predictions of full attention, trained by the probe's recipe on gold tags."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("gap"))
         obtained = corpus_sentences.obtain(params)
@@ -67,13 +67,13 @@ def predictions(params, sentences, tmp_path_factory) -> pd.DataFrame:
 
 
 def is_right(predictions: pd.DataFrame, split: str) -> np.ndarray:
-    """Whether each sentence of a split, in the split's order, got its label."""
+    """Whether the prediction of each sentence of a split is right, in the split's order."""
     rows = predictions[predictions["split"] == split]
     return np.stack(list(rows["logits"])).argmax(1) == rows["label"].to_numpy()
 
 
 def best_bag(sentences, split: str, longest: int) -> float:
-    """Accuracy of the stronger of two bags, counted and weighted, of up to `longest` words."""
+    """Accuracy of the better of two bags of n-grams up to `longest` words, counts and tf-idf."""
     accuracies = []
     for counted in (CountVectorizer, TfidfVectorizer):
         bag = counted(ngram_range=(1, longest), token_pattern=r"\S+")
@@ -89,7 +89,7 @@ def best_bag(sentences, split: str, longest: int) -> float:
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 class TestFullAttention:
-    def test_it_reaches_four_fifths_and_ten_points_more_than_any_bag(
+    def test_its_accuracy_is_80_percent_and_10_points_above_any_bag_of_words(
         self, predictions, sentences, split
     ) -> None:
         accuracy = is_right(predictions, split).mean()
@@ -98,7 +98,7 @@ class TestFullAttention:
         assert accuracy >= 0.10 + best_bag(sentences, split, 2)
 
 
-def test_full_attention_masters_every_phenomenon_taken_alone(predictions, sentences) -> None:
+def test_full_attention_learns_every_phenomenon(predictions, sentences) -> None:
     right = defaultdict(list)
     for split in ("validation", "test"):
         for sentence, correct in zip(sentences[split], is_right(predictions, split), strict=True):
@@ -110,12 +110,12 @@ def test_full_attention_masters_every_phenomenon_taken_alone(predictions, senten
 
 @pytest.fixture(scope="module")
 def taggers(params, tmp_path_factory):
-    """Two trainings with one seed."""
+    """Two trainings with the same seed."""
     folder = tmp_path_factory.mktemp("taggers")
     return [treebank.train_tagger(folder / name, params.corpus.seed) for name in ("one", "two")]
 
 
-def test_two_trainings_give_the_same_tagger_to_the_bit(taggers) -> None:
+def test_two_trainings_give_bit_identical_taggers(taggers) -> None:
     one, two = (torch.load(path, weights_only=True)["model"] for path in taggers)
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -123,7 +123,7 @@ def test_two_trainings_give_the_same_tagger_to_the_bit(taggers) -> None:
     assert first == second
 
 
-def test_a_trained_tagger_names_no_file_of_its_machine(taggers) -> None:
+def test_a_trained_tagger_contains_no_path_of_its_machine(taggers) -> None:
     assert str(taggers[0].parent.parent).encode() not in taggers[0].read_bytes()
     assert b".conllu" not in taggers[0].read_bytes()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from workspace import bytes_of, make
+from workspace import make
 
 pytestmark = pytest.mark.pipeline
 STUDY = {
@@ -98,13 +98,3 @@ def test_a_second_run_makes_nothing_and_lost_weights_change_that_in_nothing(
     assert "small: every cell is finished." in make(clone, "study", "NAME=small", "JOBS=2")
     assert before == {path: path.stat().st_mtime_ns for path in (clone / RESULTS).rglob("*.*")}
     assert not (clone / "runs/small-probe").exists()
-
-
-def test_a_deleted_cell_is_made_again_with_the_weights_that_it_needs(
-    clone: Path, printed: str
-) -> None:
-    before = bytes_of(cell(clone, "misread"))
-    shutil.rmtree(cell(clone, "misread"))
-    shutil.rmtree(clone / "runs/small-probe", ignore_errors=True)
-    make(clone, "study", "NAME=small", "JOBS=2")
-    assert bytes_of(cell(clone, "misread")) == before

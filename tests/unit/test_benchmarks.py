@@ -1,9 +1,13 @@
-"""What the benchmarks rest on; no time is looked at."""
+"""What the benchmarks time, and how times become a table; no test depends on a time."""
+
+import importlib
+import pkgutil
 
 import numpy as np
 import pytest
 import torch
 
+import benchmarks
 from benchmarks import naive, texts, timing
 from benchmarks.timing import interleaved
 from ggsa.model import attention
@@ -15,6 +19,12 @@ from ggsa.workspace import config
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS
 
 SIZE = len(TAGS)
+MODULES = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "__main__"])
+def test_every_benchmark_imports_names_that_the_package_has(name: str) -> None:
+    importlib.import_module(f"benchmarks.{name}")
 
 
 def source() -> TaggedPieces:
@@ -27,7 +37,7 @@ def source() -> TaggedPieces:
 
 
 @pytest.mark.parametrize("kind", [texts.REAL, texts.INDEPENDENT])
-def test_a_joined_text_has_one_cls_at_its_start_and_one_sep_at_its_end(kind: str) -> None:
+def test_a_joined_text_starts_with_its_only_cls_and_ends_with_its_only_sep(kind: str) -> None:
     batch = texts.joined(source(), 3, 200, kind)
     assert batch.tags.shape == (3, 200)
     assert (batch.tags[:, 0] == TAGS.index(CLS)).all()
@@ -56,7 +66,7 @@ def test_the_mask_by_loops_blocks_what_the_hard_table_blocks() -> None:
     assert torch.equal(torch.isfinite(ours), loops == 0)
 
 
-def test_a_line_says_the_median_ratio_its_quartiles_and_the_share_that_is_realised() -> None:
+def test_a_line_has_the_median_ratio_its_quartiles_and_the_realized_saving() -> None:
     times = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([2.0, 2.0, 2.0])}
     line = timing.line(times, "a", "b", 0.5)
     assert (line["ratio"], line["ratio_low"], line["ratio_high"]) == (1.0, 0.75, 1.25)
@@ -78,7 +88,7 @@ def test_every_contestant_runs_once_a_round() -> None:
     assert count == {"a": 5, "b": 5}  # one more of each before the clock
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_the_gpu_benchmark_needs_cuda(monkeypatch) -> None:
     from benchmarks import gpu
 
