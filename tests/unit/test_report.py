@@ -334,8 +334,8 @@ def test_the_abstract_takes_the_verdict_words_from_the_table(tmp_path):
             for name in ("results", "differences", "verdicts", "cost")}  # fmt: skip
     provenance = json.loads((tmp_path / paths.provenance()).read_text())
     text = " ".join(wording.abstract(*read.values(), provenance))
-    assert "hard keeps full's accuracy: equivalent within 1.5 pp" in text
-    assert "soft keeps full's accuracy: inconclusive" in text
+    assert "hard keeps full's accuracy Equivalent within 1.5 pp." in text
+    assert "soft keeps full's accuracy Inconclusive." in text
     read["verdicts"]["verdict"] = "inconclusive: no headroom"
     text = " ".join(wording.abstract(*read.values(), provenance))
-    assert "equivalent" not in text and text.count("inconclusive: no headroom") == 2
+    assert "equivalent" not in text and text.count("Inconclusive: no headroom.") == 2
