@@ -48,7 +48,7 @@
         element("span", { class: "bar" }))));
     part("matrix").replaceChildren(head(view), body(view));
     part("caption").textContent = `“${view.sentence.text}” ${view.label}, seed ${data.seed}. ` +
-      "Rows look, columns are looked at; a number is the percentage of the row’s attention, rounded. " +
+      "Rows are queries, columns are keys; a number is the percentage of the row’s attention, rounded. " +
       "Hatched: blocked.";
     select(state.chosen);
   }
@@ -74,7 +74,7 @@
         }))));
   }
 
-  // Show whom a piece may attend, and how much: in the row of pieces and in the matrix.
+  // Show which pieces a piece may attend to, and how much: in the row of pieces and in the matrix.
   function show(query) {
     const { sentence, rows, allowed } = state.view;
     const top = Math.max(...rows[query]);
@@ -99,7 +99,7 @@
       .filter(({ key }) => allowed(query, key));
     const most = [...keys].sort((a, b) => b.share - a.share).slice(0, 3)
       .map(({ share, key }) => `“${sentence.pieces[key]}” ${percent(share)}`);
-    return `“${sentence.pieces[query]}” (${sentence.tags[query]}) may attend ${keys.length} of ` +
+    return `“${sentence.pieces[query]}” (${sentence.tags[query]}) may attend to ${keys.length} of ` +
       `${size} pieces, itself included; most of its attention goes to ${most.join(", ")}.`;
   }
 
