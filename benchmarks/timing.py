@@ -102,7 +102,7 @@ def ratio(ours: np.ndarray, peer: np.ndarray) -> tuple[float, float, float]:
 
     Args:
         ours: Seconds in every round, `[round]`.
-        peer: Likewise, of the same rounds.
+        peer: The same of the other contestant, in the same rounds.
     """
     low, middle, high = np.quantile(ours / peer, (0.25, 0.5, 0.75))
     return float(low), float(middle), float(high)
