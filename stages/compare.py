@@ -3,7 +3,7 @@
 import argparse
 
 from ggsa.evaluation import baselines, comparisons
-from ggsa.evaluation.cells import read_results
+from ggsa.evaluation.finished_cells import read_results
 from ggsa.training import studies
 from ggsa.workspace import config
 from ggsa.workspace.errors import UserError

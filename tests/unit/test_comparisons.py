@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from ggsa.evaluation import comparisons, statistics
-from ggsa.evaluation.cells import Results
+from ggsa.evaluation.finished_cells import Results
+from ggsa.evaluation.verdicts import verdicts_table
 from ggsa.training.studies import Family, Question
 
 N = 3000
@@ -41,7 +42,7 @@ GATE = Family(name="headroom", questions=(question("gate", "full", "diagonal"),)
 
 
 def verdicts(found, *families, margin=1.5):
-    table = comparisons.verdicts_table(found, families, margin)
+    table = verdicts_table(found, families, margin)
     return table.set_index(["family", "arm"])["verdict"], table
 
 
@@ -115,7 +116,7 @@ def test_holm_is_over_the_declared_family_and_corrects_losses_too():
         assert family[f"{column}_holm"].to_numpy() == pytest.approx(expected)
     gate = table[table["family"] == "headroom"]
     assert gate["p_holm"].to_numpy() == pytest.approx(gate["p"].to_numpy())
-    alone = comparisons.verdicts_table(results(diagonal=6.0, **many), [kept("arm5")], 1.5)
+    alone = verdicts_table(results(diagonal=6.0, **many), [kept("arm5")], 1.5)
     assert alone["smallest_points"].iloc[0] < family["smallest_points"].iloc[-1]
 
 

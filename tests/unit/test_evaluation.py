@@ -10,7 +10,7 @@ import yaml
 from transformers import BertConfig, BertTokenizerFast
 
 from ggsa.evaluation import core
-from ggsa.evaluation.cells import read_results
+from ggsa.evaluation.finished_cells import read_results
 from ggsa.patterns.density import density
 from ggsa.patterns.pattern import Pattern, read_pattern, write_pattern
 from ggsa.tagging.splits import tagged_splits

@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from ggsa.evaluation import plots
-from ggsa.evaluation.cells import Results
+from ggsa.evaluation.finished_cells import Results
 
 ROOT = Path(__file__).resolve().parents[2]
 PLOTS = {

@@ -13,7 +13,7 @@ from finished_run import PATTERN, sentence_marks, write_cell
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ggsa.evaluation import cells, comparisons, core
+from ggsa.evaluation import comparisons, core, finished_cells
 from ggsa.report import publish, readme, verification
 from ggsa.report.verification import __main__ as command
 from ggsa.report.verification import recorded, rederived
@@ -73,7 +73,7 @@ def write_core():
     ]  # fmt: skip
     costs = rederived.with_exact_shares(pd.DataFrame(costs))
     study, setting = studies.core(params, "sst2"), core.setting_of(provenance)
-    results = cells.read_results(study, "sst2", lambda arm, seed: RUNS / f"{arm}-{seed}")
+    results = finished_cells.read_results(study, "sst2", lambda arm, seed: RUNS / f"{arm}-{seed}")
     made = comparisons.study_tables(results, study, params.evaluate, sentence_marks(ROWS))
     made |= {**core.own_tables(results), "cost": costs}
     made |= core.concluding_tables(made, setting)
@@ -107,7 +107,7 @@ def write_study():
             write_cell(FOLDER / "cells" / f"{arm}-{seed}", arm, seed, mode, ROWS)
             content = {"arm": arm, "mode": mode, "seed": seed, **planned}
             artifacts.write_json(FOLDER / "plan" / f"{arm}-{seed}.json", content)
-    results = cells.read_results(study, CORPUS)
+    results = finished_cells.read_results(study, CORPUS)
     made = comparisons.study_tables(results, study, config.load().evaluate, sentence_marks(ROWS))
     for name, table in made.items():
         write_table(FOLDER / "tables" / f"{name}.csv", table)

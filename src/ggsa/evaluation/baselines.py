@@ -22,7 +22,7 @@ from ggsa.workspace.vocabulary import SCORED_SPLITS
 NEGATORS = ("not", "n't", "no", "never", "neither", "nor", "without", "hardly", "nothing", "none")
 CONTRAST = ("but", "although", "though", "while")
 SURE = 0.65
-"""The bag of words is unsure of a sentence whose likeliest class it gives a smaller probability."""
+"""Below this probability of its class, the bag of words counts as unsure."""
 
 LONG_WORDS = 20
 LENGTHS = {"length_to_10": (1, 10), "length_11_20": (11, 20), "length_21_30": (21, 30)}

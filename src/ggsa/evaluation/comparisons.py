@@ -1,40 +1,29 @@
-"""Accuracy, intervals, comparisons and verdicts of any study, `core` included.
+"""Accuracy, intervals and comparisons of any study, `core` included.
 
-Nothing here reads or writes a file: the cells come from `ggsa.evaluation.cells`, the declared
+Nothing here reads or writes a file: the cells come from `ggsa.evaluation.finished_cells`, the declared
 questions from the study, and how each test works is described in `ggsa.evaluation.statistics`.
 Accuracies and shares are fractions; differences and margins are in percentage points, in columns
 that end in `_points`.
 """
-
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ggsa.evaluation import statistics
-from ggsa.evaluation.cells import Results
-from ggsa.training.studies import Family, Question, Study
+from ggsa.evaluation.finished_cells import Results
+from ggsa.evaluation.verdicts import verdicts_table
+from ggsa.training.studies import Study
 from ggsa.workspace.config import Evaluate
 from ggsa.workspace.vocabulary import POOLED, SCORED_SPLITS
 
 SMALLEST_SUBSET = 200
 """Sentences that a subset needs to be shown."""
 
-HEADROOM, NO_HEADROOM = "headroom shown", "no headroom shown"
-BETTER, UNCERTAIN, INCONCLUSIVE = "better", "worse, size uncertain", "inconclusive"
-WITHOUT_HEADROOM = "inconclusive: no headroom"
 DIFFERENCE_COLUMNS = [
     *("arm", "reference", "split", "seeds", "n", "difference_points", "low_points", "high_points"),
     *("p", "bootstrap_low_points", "bootstrap_high_points", "smallest_points"),
     "discordant_share",
-]
-VERDICT_COLUMNS = [
-    *("family", "question", "kind", "arm", "reference", "seeds", "n", "margin_points"),
-    *("difference_points", "low_points", "high_points", "level", "p", "p_holm"),
-    *("p_worse", "p_worse_holm", "p_two_sided", "p_two_sided_holm"),
-    *("smallest_points", "test_difference_points", "verdict"),
 ]
 
 
@@ -188,97 +177,3 @@ def baselines_table(marks: pd.DataFrame) -> pd.DataFrame:
             rows.append((name, split, len(right), right.mean(), low, high))
     columns = ["baseline", "split", "n", "accuracy", "wilson_low", "wilson_high"]
     return pd.DataFrame(rows, columns=columns)
-
-
-# Verdicts.
-
-
-def verdicts_table(results: Results, families: Sequence[Family], margin: float) -> pd.DataFrame:
-    """Return the declared questions with tests, corrected p values and verdicts.
-
-    All are answered on all labeled sentences; the difference on the test split is a column.
-
-    Args:
-        results: The finished cells.
-        families: The declared questions; Holm's correction is over each family.
-        margin: Of equivalence, in percentage points.
-    """
-    asked = {family.name: _answers(results, family, margin) for family in families}
-    gates = [row for rows in asked.values() for row in rows if row["kind"] == "gate"]
-    headroom = bool(gates) and all(row["verdict"] == HEADROOM for row in gates)
-    rows = [
-        {**row, "verdict": row["verdict"] or _verdict(row, margin, headroom)}
-        for family_rows in asked.values()
-        for row in family_rows
-    ]
-    return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
-
-
-def _answers(results: Results, family: Family, margin: float) -> list[dict[str, Any]]:
-    """Return the questions of a family with corrected p values; the verdicts of gates only."""
-    rows = [
-        _tests(results, question, margin, len(family.questions)) | {"family": family.name}
-        for question in family.questions
-    ]
-    for column in ("p", "p_worse", "p_two_sided"):
-        adjusted = statistics.holm(np.array([row[column] for row in rows], dtype=float))
-        for row, value in zip(rows, adjusted, strict=True):
-            row[f"{column}_holm"] = float(value)
-    for row in rows:
-        if row["kind"] == "gate" and row["seeds"] >= statistics.FEWEST_SEEDS:
-            shown = row["p_holm"] < statistics.LEVEL and row["difference_points"] > 0
-            row["verdict"] = HEADROOM if shown else NO_HEADROOM
-    return rows
-
-
-def _tests(results: Results, question: Question, margin: float, tests: int) -> dict[str, Any]:
-    """Return the tests of one question: `p` is that of its kind."""
-    right, reference = results.right(question.arm), results.right(question.reference)
-    difference = statistics.paired(right, reference)
-    equal = question.kind == "equivalence"
-    level = 0.90 if equal else 0.95
-    low, high = difference.interval(level)
-    both_sides = max(difference.p_above(-margin), difference.p_below(margin))
-    on_test = results.rows("test")
-    return {
-        "question": question.text,
-        "kind": question.kind,
-        "arm": question.arm,
-        "reference": question.reference,
-        "seeds": len(results.seeds),
-        "n": len(results.labels),
-        "margin_points": margin if equal else np.nan,
-        "difference_points": difference.mean,
-        "low_points": low,
-        "high_points": high,
-        "level": level,
-        "p": both_sides if equal else difference.p,
-        "p_worse": difference.p_below(-margin),
-        "p_two_sided": difference.p,
-        "smallest_points": difference.smallest_detectable(tests),
-        "test_difference_points": (
-            100 * float(right[:, on_test].mean() - reference[:, on_test].mean())
-            if on_test.any()
-            else np.nan
-        ),
-        "verdict": "",
-    }
-
-
-def _verdict(row: dict[str, Any], margin: float, headroom: bool) -> str:
-    """Return the verdict of a question by its corrected p values; the first word that applies."""
-    equal, seeds = row["kind"] == "equivalence", row["seeds"]
-    needed = statistics.SEEDS_FOR_ALL if row["kind"] == "difference" else statistics.FEWEST_SEEDS
-    if seeds < needed:
-        return f"no verdict: fewer than {needed} seeds"
-    if equal and not headroom:
-        return WITHOUT_HEADROOM
-    if equal and row["p_holm"] < statistics.LEVEL:
-        return f"equivalent within {margin:g} pp"
-    if seeds < statistics.SEEDS_FOR_ALL:
-        return INCONCLUSIVE
-    if row["p_worse_holm"] < statistics.LEVEL:
-        return f"worse by more than {margin:g} pp"
-    if row["p_two_sided_holm"] < statistics.LEVEL:
-        return UNCERTAIN if row["difference_points"] < 0 else BETTER
-    return INCONCLUSIVE

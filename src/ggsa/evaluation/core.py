@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ggsa.evaluation import baselines, cost, statistics, verdicts
-from ggsa.evaluation.cells import Results, read_results
+from ggsa.evaluation import baselines, cost, paper_claims, statistics
 from ggsa.evaluation.comparisons import study_tables
+from ggsa.evaluation.finished_cells import Results, read_results
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.patterns.rule_statistics import densities_by_length
 from ggsa.tagging.splits import split_counts
@@ -119,15 +119,15 @@ def own_tables(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def concluding_tables(
-    tables: Mapping[str, pd.DataFrame], setting: verdicts.Setting
+    tables: Mapping[str, pd.DataFrame], setting: paper_claims.Setting
 ) -> dict[str, pd.DataFrame]:
     """Return results and claims, which rest on the tables arms, verdicts and cost."""
     results = results_table(tables["arms"], setting)
-    claims = verdicts.claims(results, tables["verdicts"], tables["cost"], setting)
+    claims = paper_claims.claims(results, tables["verdicts"], tables["cost"], setting)
     return {"results": results, "claims": claims}
 
 
-def results_table(arms: pd.DataFrame, setting: verdicts.Setting) -> pd.DataFrame:
+def results_table(arms: pd.DataFrame, setting: paper_claims.Setting) -> pd.DataFrame:
     """Return every mode's accuracy beside the published value and the verdict.
 
     The published values were read on validation, so they, the difference from them and the verdict
@@ -171,9 +171,9 @@ def confusion_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["mode", "split", "label", "predicted", "share"])
 
 
-def setting_of(provenance: Mapping[str, Any]) -> verdicts.Setting:
+def setting_of(provenance: Mapping[str, Any]) -> paper_claims.Setting:
     """Return which data and which checkpoint a run had, from data/corpus/provenance.json."""
-    return verdicts.Setting(
+    return paper_claims.Setting(
         is_sst2=provenance["is_sst2"],
         is_paper_checkpoint=provenance["encoder"]["is_paper_checkpoint"],
     )
@@ -237,7 +237,7 @@ def metrics(results: pd.DataFrame, provenance: Mapping[str, Any]) -> dict[str, A
 
 
 def table_notes(
-    grid: Grid, rules: Rules, setting: verdicts.Setting, splits: list[str]
+    grid: Grid, rules: Rules, setting: paper_claims.Setting, splits: list[str]
 ) -> dict[str, list[str]]:
     """Return what a reader must know of each table, as sentences above it."""
     seeds = len(grid.seeds)
@@ -298,13 +298,13 @@ def _beside_paper(
     split: str,
     accuracy: float,
     prediction: tuple[float, float],
-    setting: verdicts.Setting,
+    setting: paper_claims.Setting,
 ) -> dict[str, Any]:
     columns = ("paper", "paper_low", "paper_high", "difference_points", "verdict")
-    if split != "validation" or mode not in verdicts.PUBLISHED:
+    if split != "validation" or mode not in paper_claims.PUBLISHED:
         return dict(zip(columns, (np.nan, np.nan, np.nan, np.nan, ""), strict=True))
-    published = verdicts.PUBLISHED[mode]
+    published = paper_claims.PUBLISHED[mode]
     difference = 100 * (accuracy - published.accuracy) if setting.is_sst2 else np.nan
-    decision = verdicts.verdict(mode, accuracy, prediction, setting)
+    decision = paper_claims.verdict(mode, accuracy, prediction, setting)
     values = (published.accuracy, *published.interval, difference, decision)
     return dict(zip(columns, values, strict=True))

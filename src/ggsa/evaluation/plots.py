@@ -8,7 +8,7 @@ No table holds text of the corpus. The report has figures of its own and reads n
 import numpy as np
 import pandas as pd
 
-from ggsa.evaluation.cells import Results
+from ggsa.evaluation.finished_cells import Results
 from ggsa.workspace import paths
 from ggsa.workspace.provenance import class_names, read_provenance
 from ggsa.workspace.tables import read_table, write_table

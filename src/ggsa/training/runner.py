@@ -182,7 +182,7 @@ def _drop_cells_of_other_machines(study: Study, corpus: str, here: Mapping[str, 
         return False
     print(
         f"{study.name} on {corpus} is unfinished and has {_cells(len(other))} of another machine. "
-        f"Cells of two machines cannot be compared, so these are trained again here.",
+        f"Cells of two machines cannot be compared, so these are deleted and trained again here.",
         file=sys.stderr,
     )
     for folder in other:

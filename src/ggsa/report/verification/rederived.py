@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from ggsa.evaluation import cells, comparisons, core
+from ggsa.evaluation import comparisons, core, finished_cells
 from ggsa.report import readme
 from ggsa.training import studies
 from ggsa.training.identity import digest
@@ -238,20 +238,20 @@ def _unlike_plan(cell: Path, planned: Path) -> list[Difference]:
     ]
 
 
-def _results(study: studies.Study, corpus: str, folder: Path) -> cells.Results:
+def _results(study: studies.Study, corpus: str, folder: Path) -> finished_cells.Results:
     """Return the published cells of a study.
 
     Raises:
         UserError: If no seed is finished with every arm.
     """
-    results = cells.read_results(study, corpus, lambda arm, seed: folder / f"{arm}-{seed}")
+    results = finished_cells.read_results(study, corpus, lambda arm, seed: folder / f"{arm}-{seed}")
     if results is None:
         raise UserError(f"{folder} holds no seed that is finished with every arm.")
     return results
 
 
 def _tables(
-    results: cells.Results, study: studies.Study, settings: Evaluate, folder: Path
+    results: finished_cells.Results, study: studies.Study, settings: Evaluate, folder: Path
 ) -> dict[str, pd.DataFrame]:
     """Return a study's tables computed again, with the published marks of its sentences."""
     marks = read_table(folder / "sentences.parquet", ("split", "id", "label"))

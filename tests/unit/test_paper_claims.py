@@ -4,43 +4,43 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ggsa.evaluation import verdicts
+from ggsa.evaluation import paper_claims
 
-PAPER = verdicts.Setting(is_sst2=True, is_paper_checkpoint=True)
-OTHER_ENCODER = verdicts.Setting(is_sst2=True, is_paper_checkpoint=False)
-OTHER_DATA = verdicts.Setting(is_sst2=False, is_paper_checkpoint=True)
+PAPER = paper_claims.Setting(is_sst2=True, is_paper_checkpoint=True)
+OTHER_ENCODER = paper_claims.Setting(is_sst2=True, is_paper_checkpoint=False)
+OTHER_DATA = paper_claims.Setting(is_sst2=False, is_paper_checkpoint=True)
 WIDE, NONE = (0.80, 0.84), (np.nan, np.nan)
 
 
 def test_the_published_accuracies_round_to_those_in_the_paper():
-    rounded = {mode: round(value.accuracy, 4) for mode, value in verdicts.PUBLISHED.items()}
+    rounded = {mode: round(value.accuracy, 4) for mode, value in paper_claims.PUBLISHED.items()}
     assert rounded == {"full": 0.82, "hard": 0.82, "soft": 0.8165}
 
 
 @pytest.mark.parametrize(
     ("accuracy", "prediction", "setting", "expected"),
     [
-        (0.815, WIDE, PAPER, verdicts.REPRODUCED),
-        (0.815, WIDE, OTHER_ENCODER, verdicts.COMPATIBLE),
-        (0.815, (0.812, 0.818), PAPER, verdicts.COMPATIBLE),  # published value outside
-        (0.815, NONE, PAPER, verdicts.COMPATIBLE),  # one seed
-        (0.809, WIDE, PAPER, verdicts.COMPATIBLE),  # more than a point away
-        (0.831, WIDE, PAPER, verdicts.COMPATIBLE),
-        (0.792, WIDE, PAPER, verdicts.NOT_REPRODUCED),
-        (0.846, WIDE, OTHER_ENCODER, verdicts.NOT_REPRODUCED),
-        (0.820, WIDE, OTHER_DATA, verdicts.NOT_COMPARABLE),
-        (0.500, WIDE, OTHER_DATA, verdicts.NOT_COMPARABLE),
+        (0.815, WIDE, PAPER, paper_claims.REPRODUCED),
+        (0.815, WIDE, OTHER_ENCODER, paper_claims.COMPATIBLE),
+        (0.815, (0.812, 0.818), PAPER, paper_claims.COMPATIBLE),  # published value outside
+        (0.815, NONE, PAPER, paper_claims.COMPATIBLE),  # one seed
+        (0.809, WIDE, PAPER, paper_claims.COMPATIBLE),  # more than a point away
+        (0.831, WIDE, PAPER, paper_claims.COMPATIBLE),
+        (0.792, WIDE, PAPER, paper_claims.NOT_REPRODUCED),
+        (0.846, WIDE, OTHER_ENCODER, paper_claims.NOT_REPRODUCED),
+        (0.820, WIDE, OTHER_DATA, paper_claims.NOT_COMPARABLE),
+        (0.500, WIDE, OTHER_DATA, paper_claims.NOT_COMPARABLE),
     ],
 )
 def test_a_verdict_on_full_follows_the_fixed_rules(accuracy, prediction, setting, expected):
-    assert verdicts.verdict("full", accuracy, prediction, setting) == expected
+    assert paper_claims.verdict("full", accuracy, prediction, setting) == expected
 
 
 def test_a_mode_without_a_published_value_gets_no_verdict():
-    assert verdicts.verdict("soft_released", 0.82, WIDE, PAPER) == ""
+    assert paper_claims.verdict("soft_released", 0.82, WIDE, PAPER) == ""
 
 
-def results(modes=("full", "hard", "soft"), seeds=3, decision=verdicts.COMPATIBLE):
+def results(modes=("full", "hard", "soft"), seeds=3, decision=paper_claims.COMPATIBLE):
     low, high = (0.80, 0.83) if seeds > 1 else NONE
     rows = [
         {
@@ -85,13 +85,13 @@ def cost(density=0.34, modes=("hard", "soft")):
 
 def decided(claim, setting=PAPER, **parts):
     given = {"results": results(), "answered": answered(), "cost": cost()} | parts
-    table = verdicts.claims(**given, setting=setting).set_index("claim")
+    table = paper_claims.claims(**given, setting=setting).set_index("claim")
     return table.loc[claim]
 
 
 def test_every_claim_of_the_paper_has_a_row_and_every_cell_is_text():
-    table = verdicts.claims(results(), answered(), cost(), PAPER)
-    assert tuple(table.columns) == verdicts.CLAIM_COLUMNS
+    table = paper_claims.claims(results(), answered(), cost(), PAPER)
+    assert tuple(table.columns) == paper_claims.CLAIM_COLUMNS
     assert list(table["claim"]) == ["C1", "C2", "C3", "C4", "C5", "C6"]
     assert all(isinstance(value, str) for row in table.to_numpy() for value in row)
 
@@ -103,10 +103,10 @@ def test_an_accuracy_claim_repeats_the_verdict_of_the_results():
 
 
 def test_a_mode_outside_the_grid_is_not_run():
-    assert decided("C3", results=results(modes=("full",)))["verdict"] == verdicts.NOT_RUN
-    assert decided("C4", answered=answered(modes=()))["verdict"] == verdicts.NOT_RUN
+    assert decided("C3", results=results(modes=("full",)))["verdict"] == paper_claims.NOT_RUN
+    assert decided("C4", answered=answered(modes=()))["verdict"] == paper_claims.NOT_RUN
     only_full = cost().iloc[:0]
-    assert decided("C5", cost=only_full)["verdict"] == verdicts.NOT_RUN
+    assert decided("C5", cost=only_full)["verdict"] == paper_claims.NOT_RUN
 
 
 def test_with_one_seed_no_interval_is_named():
@@ -118,12 +118,12 @@ def test_with_one_seed_no_interval_is_named():
 @pytest.mark.parametrize(
     ("verdict", "expected"),
     [
-        (KEPT, verdicts.SUPPORTED),
-        (OPEN, verdicts.UNDECIDED),
-        (LOST, verdicts.CONTRADICTED),
-        ("better", verdicts.UNDECIDED),  # better than full is no loss of accuracy
-        ("inconclusive: no headroom", verdicts.UNDECIDED),
-        ("no verdict: fewer than 3 seeds", verdicts.UNDECIDED),
+        (KEPT, paper_claims.SUPPORTED),
+        (OPEN, paper_claims.UNDECIDED),
+        (LOST, paper_claims.CONTRADICTED),
+        ("better", paper_claims.UNDECIDED),  # better than full is no loss of accuracy
+        ("inconclusive: no headroom", paper_claims.UNDECIDED),
+        ("no verdict: fewer than 3 seeds", paper_claims.UNDECIDED),
     ],
 )
 def test_comparable_accuracy_follows_from_the_verdicts_on_equivalence(verdict, expected):
@@ -133,13 +133,13 @@ def test_comparable_accuracy_follows_from_the_verdicts_on_equivalence(verdict, e
 
 
 def test_less_work_is_supported_only_for_modes_that_block_something():
-    assert decided("C5")["verdict"] == verdicts.PARTLY_SUPPORTED
-    assert decided("C5", cost=cost(modes=("hard",)))["verdict"] == verdicts.SUPPORTED
-    assert decided("C5", cost=cost(modes=("soft",)))["verdict"] == verdicts.CONTRADICTED
+    assert decided("C5")["verdict"] == paper_claims.PARTLY_SUPPORTED
+    assert decided("C5", cost=cost(modes=("hard",)))["verdict"] == paper_claims.SUPPORTED
+    assert decided("C5", cost=cost(modes=("soft",)))["verdict"] == paper_claims.CONTRADICTED
 
 
 def test_no_claim_is_decided_on_other_data():
-    table = verdicts.claims(
-        results(decision=verdicts.NOT_COMPARABLE), answered(), cost(), OTHER_DATA
+    table = paper_claims.claims(
+        results(decision=paper_claims.NOT_COMPARABLE), answered(), cost(), OTHER_DATA
     )
-    assert set(table["verdict"]) == {verdicts.NOT_COMPARABLE, verdicts.NOT_MEASURED}
+    assert set(table["verdict"]) == {paper_claims.NOT_COMPARABLE, paper_claims.NOT_MEASURED}
