@@ -206,7 +206,7 @@ def sentence_marks(rows: dict | None = None) -> pd.DataFrame:
     parts = []
     for split, count in (rows or {"validation": 30, "test": 40}).items():
         part = pd.DataFrame({"split": split, "id": range(count), "label": np.arange(count) % 2})
-        parts.append(part.assign(bag=1, bag_probability=0.7, majority=0, negated=True))
+        parts.append(part.assign(pieces=10, bag=1, bag_probability=0.7, majority=0, negated=True))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -26,7 +26,7 @@ def modules() -> dict[str, Path]:
 
 MODULES = modules()
 OUTSIDE = "ggsa.tagging.texts"
-"""A module that handles texts outside the pipeline: what it imports runs in no stage."""
+"""A module that handles texts outside the pipeline: it runs in no stage."""
 
 
 def imported(path: Path) -> set[str]:
@@ -48,10 +48,9 @@ def reached(script: Path) -> set[Path]:
     waiting = imported(script)
     while waiting:
         module = waiting.pop()
-        if module.split(".")[1] != PLUMBING:
+        if module.split(".")[1] != PLUMBING and module != OUTSIDE:
             seen.add(module)
-            if module != OUTSIDE:
-                waiting |= imported(MODULES[module]) - seen
+            waiting |= imported(MODULES[module]) - seen
     files = {MODULES[module].relative_to(ROOT) for module in seen}
     return {path for path in files if len(path.parts) > 3 and path.parent.name != "ggsa"}
 

@@ -231,6 +231,20 @@ def test_the_soft_mode_saves_nothing_and_the_hard_mode_the_pairs_it_blocks():
 
 
 @pytest.mark.usefixtures("workspace")
+def test_every_density_beside_an_accuracy_is_that_of_the_sentences_it_was_measured_on():
+    core.evaluate(parameters())
+    arms, costs = (
+        table(name).set_index(["mode", "split"])["density"].sort_index()
+        for name in ("arms", "cost")
+    )
+    assert set(arms.index.get_level_values("split")) == {"validation", "test", "pooled"}
+    pd.testing.assert_series_equal(arms, costs, check_names=False)
+    assert arms["hard", "validation"] < arms["hard", "pooled"] < arms["hard", "test"] or (
+        arms["hard", "test"] < arms["hard", "pooled"] < arms["hard", "validation"]
+    )
+
+
+@pytest.mark.usefixtures("workspace")
 def test_a_hidden_test_split_leaves_scores_on_validation_and_its_cost():
     for mode in MODES:
         for seed in SEEDS:

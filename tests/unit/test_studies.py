@@ -494,6 +494,40 @@ def test_a_cell_is_trained_with_the_planned_pattern_and_settings(
     assert seconds["cell"].tolist() == ["random-7"]
 
 
+@pytest.mark.parametrize(
+    ("split", "expected"), [("selection", set()), ("validation", {"validation_accuracy"})]
+)
+def test_the_history_names_the_split_that_each_accuracy_was_measured_on(
+    data: Path, split: str, expected: set[str]
+) -> None:
+    best = {"train.checkpoint": "best", "train.select_on": split}
+    write_study(overrides={**STUDY["overrides"], **best})
+    study_cells.plan("tiny", "sst2")
+    study_cells.train_cell("tiny", "sst2", "hard", 7)
+    folder = studies.cell_folder("tiny", "sst2", "hard", 7)
+    history = pd.read_csv(folder / "history.csv")
+    assert set(history) == {"step", "epoch", "loss", "selection_accuracy"} | expected
+    kept = history.loc[history[f"{split}_accuracy"].idxmax()]
+    summary = read_cell(folder)["summary"]
+    assert summary["checkpoint_step"] == kept["step"]
+    assert summary["selection_accuracy"] == kept["selection_accuracy"]
+    if expected:
+        predictions = pd.read_parquet(folder / "predictions.parquet").query("split == @split")
+        right = np.stack(predictions["logits"]).argmax(1) == predictions["label"]
+        assert right.mean() == pytest.approx(kept["validation_accuracy"], abs=1e-7)
+
+
+def test_an_older_checkpoint_is_removed_and_one_of_another_arm_is_kept(data: Path) -> None:
+    study_cells.plan("tiny", "sst2")
+    folder = paths.CHECKPOINTS / "tiny-sst2"
+    folder.mkdir(parents=True)
+    older, other = (folder / f"{name}-{'0' * 16}.pt" for name in ("hard-7", "hard-7-b-7"))
+    older.touch()
+    other.touch()
+    study_cells.train_cell("tiny", "sst2", "hard", 7)
+    assert (older.exists(), other.exists()) == (False, True)
+
+
 def test_a_cell_records_what_decides_its_bits_and_nothing_that_differs_between_two_runs(
     data: Path,
 ) -> None:

@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from ggsa.assets import probe
+from ggsa.tagging.splits import read_split
 from ggsa.workspace import paths
 from ggsa.workspace.provenance import read_provenance
 from ggsa.workspace.tables import CORPUS_COLUMNS, read_table
@@ -48,16 +49,17 @@ def bag_of_words(
     return model.classes_[probabilities.argmax(axis=1)], probabilities.max(axis=1)
 
 
-def sentence_marks(seed: int) -> pd.DataFrame:
+def sentence_marks(seed: int, max_pieces: int) -> pd.DataFrame:
     """Return one row per sentence of the labeled splits: the baselines' guesses and its marks.
 
-    Columns: `split, id, label, bag` (class by the bag of words), `bag_probability` (of that
-    class), `majority` (the most frequent class of train) and one bool per subset; on the probe
-    corpus one for each phenomenon of its grammar. The bag of words is trained on the rows that the
-    encoders train on.
+    Columns: `split, id, label, pieces` (word pieces that an encoder reads), `bag` (class by the bag
+    of words), `bag_probability` (of that class), `majority` (the most frequent class of train) and
+    one bool per subset; on the probe corpus one for each phenomenon of its grammar. The bag of
+    words is trained on the rows that the encoders train on.
 
     Args:
         seed: That drew the probe corpus; without meaning for others.
+        max_pieces: Longer sentences are truncated to this many pieces.
     """
     train = read_table(paths.corpus_split("train"), (*CORPUS_COLUMNS, "leaks_selection"))
     train = train[~train["leaks_selection"].to_numpy(bool)]
@@ -69,6 +71,7 @@ def sentence_marks(seed: int) -> pd.DataFrame:
             continue
         guess, probability = bag_of_words(train, list(rows["words"]))
         marks = pd.DataFrame({"split": split, "id": rows["id"], "label": rows["label"]})
+        marks["pieces"] = read_split(split, max_pieces).lengths
         marks["bag"], marks["bag_probability"] = guess, np.round(probability, 6)
         marks["majority"] = majority
         marks["bag_wrong_or_unsure"] = (guess != rows["label"]) | (probability < SURE)

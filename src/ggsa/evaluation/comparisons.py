@@ -41,7 +41,7 @@ def study_tables(
     runs = runs_table(results)
     return {
         "runs": runs,
-        "arms": arms_table(runs, results),
+        "arms": arms_table(runs, results, marks),
         "differences": differences_table(results, study.reference, settings),
         "verdicts": verdicts_table(results, study.families, settings.equivalence_margin_points),
         "subsets": subsets_table(results, study.reference, marks),
@@ -76,8 +76,13 @@ def runs_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def arms_table(runs: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Return accuracy over seeds and density of every arm on every split."""
+def arms_table(runs: pd.DataFrame, results: Results, marks: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracy over seeds and density of every arm on every split.
+
+    A density counts pairs of pieces, so that of all labeled sentences is the mean over splits,
+    weighted by their pairs.
+    """
+    pairs = (marks["pieces"] ** 2).groupby(marks["split"]).sum()
     rows = []
     for (split, arm), part in runs.groupby(["split", "arm"], sort=False):
         accuracy, f1 = part["accuracy"].to_numpy(), part["f1"].to_numpy()
@@ -97,7 +102,12 @@ def arms_table(runs: pd.DataFrame, results: Results) -> pd.DataFrame:
                 "prediction_high": high,
                 "f1_mean": f1.mean(),
                 "f1_sd": statistics.standard_deviation(f1),
-                "density": results.density(arm, "validation" if split == POOLED else split),
+                "density": (
+                    sum(results.density(arm, name) * share for name, share in pairs.items())
+                    / pairs.sum()
+                    if split == POOLED
+                    else results.density(arm, split)
+                ),
             }
         )
     return pd.DataFrame(rows)

@@ -52,7 +52,8 @@ class Cell:
     Attributes:
         model: The weights of the last step or of the best evaluation, with the whole vocabulary.
         predictions: Columns `split, id, label, logits`.
-        history: One row per evaluation: `step, epoch, loss, selection_accuracy`.
+        history: One row per evaluation: `step, epoch, loss, selection_accuracy`, and
+            `validation_accuracy` where that decides which weights are kept.
         identity: What decides the bits of the cell; see `ggsa.training.identity`.
         summary: Recipe, sentences, steps, the step of the kept weights, parameters.
         checkpoint: From which an interrupted training resumes; to be removed once the cell is
@@ -217,7 +218,6 @@ def _optimize(
 ) -> Progress:
     """Train to the last step, from the checkpoint if there is one."""
     train = splits["train"]
-    judge = splits[params.train.select_on if params.train.checkpoint == "best" else "selection"]
     lengths = train.lengths
     optimizer = optimization.optimizer_for(model, recipe)
     epoch_steps = -(-len(lengths) // recipe.batch_size)
@@ -240,7 +240,7 @@ def _optimize(
             progress.losses.append(loss)
             bar.update()
             if progress.step % params.train.evaluate_every == 0 or progress.step == total_steps:
-                _evaluate(progress, model, mask, judge, params, epoch_steps, name)
+                _evaluate(progress, model, mask, splits, params, epoch_steps, name)
                 last = progress.history[-1]
                 bar.set_postfix_str(
                     f"loss {last['loss']:.3f}, selection {last['selection_accuracy']:.4f}"
@@ -280,30 +280,36 @@ def _evaluate(
     progress: Progress,
     model: PreTrainedModel,
     mask: Mask,
-    judge: Split,
+    splits: dict[str, Split],
     params: Params,
     epoch_steps: int,
     name: str,
 ) -> None:
-    """Add the mean loss and the accuracy on a split to the history; keep the best weights."""
+    """Add the mean loss and the accuracy to the history; under `best`, keep the best weights."""
     loss = float(torch.stack(progress.losses).mean())
     if not np.isfinite(loss):
         raise UserError(
             f"{name}: the loss is {loss} at step {progress.step}. Lower "
             f"train.recipes.{recipe_for(params)}.learning_rate."
         )
-    accuracy = float((predict(model, mask, judge, params).argmax(1) == judge.labels).mean())
+    judge = params.train.select_on if params.train.checkpoint == "best" else "selection"
+    accuracy = {
+        split: float(
+            (predict(model, mask, splits[split], params).argmax(1) == splits[split].labels).mean()
+        )
+        for split in dict.fromkeys(("selection", judge))
+    }
     progress.history.append(
         {
             "step": progress.step,
             "epoch": progress.step / epoch_steps,
             "loss": loss,
-            "selection_accuracy": accuracy,
+            **{f"{split}_accuracy": value for split, value in accuracy.items()},
         }
     )
     progress.losses = []
-    if params.train.checkpoint == "best" and accuracy > progress.best_accuracy:
-        progress.best_accuracy, progress.best_step = accuracy, progress.step
+    if params.train.checkpoint == "best" and accuracy[judge] > progress.best_accuracy:
+        progress.best_accuracy, progress.best_step = accuracy[judge], progress.step
         progress.best_weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
 
 
@@ -339,8 +345,9 @@ def _resume(
     schedule: torch.optim.lr_scheduler.LRScheduler,
 ) -> Progress | None:
     """Restore model, optimizer and random state from a checkpoint; return its progress."""
-    for stale in checkpoint.parent.glob(f"{checkpoint.stem.rsplit('-', 1)[0]}-*.pt"):
-        if stale != checkpoint:
+    name = checkpoint.stem.rsplit("-", 1)[0]
+    for stale in checkpoint.parent.glob(f"{name}-{'?' * 16}.pt"):
+        if stale != checkpoint and "-" not in stale.stem.removeprefix(f"{name}-"):
             stale.unlink()
     if not checkpoint.exists():
         return None

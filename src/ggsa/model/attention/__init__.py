@@ -4,12 +4,12 @@
 - *grouped* (`grouped.py`): only the allowed pairs, in dense rectangles, on a CPU. The rectangles of
   a table are planned in `plan.py`, those of windows and separators in `banded.py`.
 
-`choice.py` decides which one computes a batch under `auto`. `interface.py` makes the mask or the
-plan of a batch and registers the attention with transformers as `ggsa`, so that
+`mask.py` turns the tags of a batch into its mask or its plan; `choice.py` decides which one under
+`auto`. `interface.py` registers the attention with transformers as `ggsa`, so that
 `attn_implementation="ggsa"` works on a stock BERT or DistilBERT once this package is imported.
 """
 
-from ggsa.model.attention.dense import pattern_bias, require_open_rows
-from ggsa.model.attention.interface import NAME, Mask
+from ggsa.model.attention.interface import NAME
+from ggsa.model.attention.mask import Mask, pattern_bias, require_open_rows
 
 __all__ = ["NAME", "Mask", "pattern_bias", "require_open_rows"]

@@ -1,145 +1,17 @@
-"""A pattern's mask of each batch, and the attention that transformers calls by the name `ggsa`."""
+"""The attention that transformers calls by the name `ggsa`."""
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, AttentionMaskInterface, PretrainedConfig
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
-from ggsa.model.attention import banded, choice
-from ggsa.model.attention.dense import dense_attention, pattern_bias
+from ggsa.model.attention.dense import dense_attention
 from ggsa.model.attention.grouped import grouped_attention
-from ggsa.model.attention.plan import Plan, compile_table, plan
-from ggsa.model.batches import Batch
-from ggsa.patterns import positional
-from ggsa.patterns.pattern import Pattern
-from ggsa.workspace.errors import UserError
+from ggsa.model.attention.plan import Plan
 
 NAME = "ggsa"
-IMPLEMENTATIONS = ("auto", "dense", "grouped")
-
-
-class Mask:
-    """A pattern on a device, which makes the mask or the plan of every batch."""
-
-    def __init__(
-        self,
-        pattern: Pattern,
-        device: torch.device,
-        implementation: str = "dense",
-        config: PretrainedConfig | None = None,
-    ) -> None:
-        """Put the pattern's table on the device.
-
-        Args:
-            pattern: Which tokens may attend to which.
-            device: The model's.
-            implementation: `auto`, `dense` or `grouped`.
-            config: The model's; `auto` depends on its width and depth, and is `dense` without.
-
-        Raises:
-            UserError: If the implementation is unknown, or cannot compute the pattern on this
-                device.
-        """
-        self.pattern = pattern
-        self.device = device
-        self.table = torch.from_numpy(pattern.bias).to(device)  # [tag, tag]
-        self.implementation = implementation
-        self._sizes = None if config is None else (config.hidden_size, config.num_hidden_layers)
-        blocks = not pattern.bias[pattern.allowed].any()  # nothing is favored
-        self._planned = pattern.positional is None or banded.can_plan(pattern)
-        self._groups = blocks and self._planned
-        if implementation not in IMPLEMENTATIONS:
-            raise UserError(
-                f"attention.implementation: unknown implementation {implementation}. Expected one "
-                f"of {', '.join(IMPLEMENTATIONS)}."
-            )
-        if implementation == "grouped":
-            if device.type != "cpu":
-                raise UserError(
-                    f"attention.implementation: grouped runs on a CPU, and the device is "
-                    f"{device.type}. Use auto or dense."
-                )
-            if not self._groups:
-                raise UserError(
-                    f"attention.implementation: grouped cannot compute the mode {pattern.mode}, "
-                    f"only tables that allow or block, windows and separators. Use auto or dense."
-                )
-        self._compiled = compile_table(pattern.allowed)
-        self._full = bool((pattern.bias == 0).all()) and pattern.positional is None
-
-    def inputs(self, batch: Batch) -> dict[str, Any]:
-        """Return the model's inputs: the pieces, and the mask or the plan of the batch.
-
-        The grouped implementation moves tokens once, here. A sentence's first token stays first,
-        where a classification head reads it, and every piece keeps its own position.
-        """
-        if self._choose(batch) == "dense":
-            return {"input_ids": batch.pieces.to(self.device), "attention_mask": self._mask(batch)}
-        plan = self.plan(batch)
-        order = plan.order.to(self.device)
-        return {
-            "input_ids": batch.pieces.to(self.device).gather(1, order),
-            "position_ids": order,
-            "plan": plan,
-        }
-
-    def plan(self, batch: Batch) -> Plan:
-        """Return the rectangles of a batch."""
-        if self.pattern.positional is None:
-            return plan(self._compiled, batch.tags, batch.is_padding)
-        return banded.plan(self.pattern, *self._on_cpu(batch))
-
-    def _on_cpu(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        return batch.tags.cpu(), batch.is_padding.cpu(), batch.identities.cpu()
-
-    def _choose(self, batch: Batch) -> str:
-        """Return the implementation for a batch."""
-        if self.implementation != "auto":
-            return self.implementation
-        if self.device.type != "cpu" or not self._groups or self._sizes is None:
-            return "dense"
-        if self.pattern.positional is not None:
-            faster = choice.band_is_faster(batch.tags.shape[1])
-        else:
-            faster = choice.grouped_is_faster(
-                self._compiled, batch.tags, batch.is_padding, *self._sizes
-            )
-        return "grouped" if faster else "dense"
-
-    def _mask(self, batch: Batch) -> Tensor | None:
-        """Return the dense mask: the pattern's bias, or for full attention the padding mask.
-
-        Full attention must not pay for a mask that blocks nothing, or comparing with it is unfair.
-        """
-        if not self._full:
-            return self.bias(batch)
-        if not batch.is_padding.any():
-            return None
-        return ~batch.is_padding.to(self.device)[:, None, None, :]  # [batch, 1, 1, key]
-
-    def bias(self, batch: Batch) -> Tensor:
-        """Return what is added to every attention score, `[batch, 1, query, key]`.
-
-        Args:
-            batch: On any device.
-        """
-        tags, is_padding = batch.tags.to(self.device), batch.is_padding.to(self.device)
-        bias = pattern_bias(self.table, tags, is_padding)
-        if self.pattern.positional is None:
-            return bias
-        # Drawn on the CPU, in integers and double precision: the same on every device.
-        arrays = self._on_cpu(batch)
-        if self._planned:
-            allowed = banded.allowed(banded.band_of(self.pattern, *arrays))
-        else:
-            extra, table = self.pattern.positional, self.pattern.allowed
-            arrays = (np.asarray(x) for x in arrays)
-            allowed = torch.from_numpy(positional.allowed_pairs(extra, table, *arrays))
-        allowed = allowed.to(self.device)[:, None]
-        return torch.where(allowed & ~torch.isfinite(bias), torch.zeros_like(bias), bias)
 
 
 def attention(
