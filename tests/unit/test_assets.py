@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -28,6 +29,7 @@ from ggsa.assets import corpus, encoder, hub, policy, sentences, tagger, wordpie
 from ggsa.assets.corpora import sst2
 from ggsa.assets.corpus import Sentence
 from ggsa.assets.policy import Unavailable
+from ggsa.model import build
 from ggsa.workspace import checksums, config
 from ggsa.workspace.errors import UserError
 
@@ -325,6 +327,64 @@ def test_a_checkpoint_of_either_kind_can_be_loaded_as_a_classifier(
     tokens = AutoTokenizer.from_pretrained(target)(["good", "ab"], is_split_into_words=True)
     assert tokens.tokens() == ["[CLS]", "good", "a", "##b", "[SEP]"]
     assert tokens.word_ids() == [None, 0, 1, 1, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "settings"),
+    [
+        ("bert-base-uncased", BertForMaskedLM, BertConfig),
+        ("distilbert-base-uncased", DistilBertForMaskedLM, DistilBertConfig),
+    ],
+)
+def test_the_common_checkpoints_take_one_key(
+    parameters, mirror, target, name, architecture, settings, capfd
+):
+    """Random weights in the architecture of each: the weights themselves are on the Hub alone."""
+    model = architecture(settings(vocab_size=len(PIECES)))
+    model.save_pretrained(mirror / name)
+    (mirror / name / "vocab.txt").write_text("\n".join(PIECES) + "\n")
+    params = parameters(encoder={"checkpoint": name, "revision": None})
+    provenance, _ = encoder.obtain(params, WHOLE, target)
+    assert provenance["checkpoint"] == name
+    recipe = params.train.recipes["pretrained"]
+    built = build.build(target, recipe, 1, reset_projections=False)
+    layers = built.config.num_hidden_layers
+    assert layers == {"bert-base-uncased": 12, "distilbert-base-uncased": 6}[name]
+    found, weights = built.state_dict(), model.state_dict()
+    shared = [key for key in found if key in weights]
+    assert len(shared) > 10 * layers
+    assert all(torch.equal(found[key], weights[key]) for key in shared)
+    assert "MISSING" not in "".join(capfd.readouterr())
+
+
+def test_weights_with_another_sha256_are_refused_from_every_source(parameters, mirror, target):
+    checkpoint(mirror / "tiny")
+    right = checksums.sha256(mirror / "tiny/model.safetensors")
+    for name in ("someone/tiny", str(mirror / "tiny")):
+        for initialization in ("auto", "pretrained"):
+            about = {"checkpoint": name, "revision": None, "initialization": initialization}
+            with pytest.raises(UserError) as caught:
+                encoder.obtain(parameters(encoder={**about, "sha256": "0" * 64}), WHOLE, target)
+            assert "0" * 64 in str(caught.value) and right in str(caught.value)
+            assert "encoder.checkpoint: model.safetensors" in str(caught.value)
+            assert not list(target.iterdir())
+    provenance, _ = encoder.obtain(parameters(encoder={**about, "sha256": right}), WHOLE, target)
+    assert provenance["sha256"] == right
+
+
+def test_a_tokenizer_that_truncates_and_pads_is_written_without_either(mirror, target):
+    checkpoint(mirror / "tiny")
+    wordpiece.write_tokenizer(mirror / "tiny", PIECES, 512, True, "bert")
+    path = mirror / "tiny/tokenizer.json"
+    plain = Tokenizer.from_file(str(path))
+    plain.enable_truncation(4)
+    plain.enable_padding(length=9)
+    plain.save(str(path))
+    encoder.normalize(mirror / "tiny", target, "tiny")
+    written = Tokenizer.from_file(str(target / "tokenizer.json"))
+    assert (written.truncation, written.padding) == (None, None)
+    assert written.encode("good good good good").tokens == ["[CLS]", *4 * ["good"], "[SEP]"]
+    assert written.get_vocab() == plain.get_vocab()
 
 
 def with_old_names(folder, without=()):

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ggsa.patterns import controls, rules, tag_tables
+from ggsa.patterns import controls, positional, rules, tag_tables
 from ggsa.patterns.density import CHUNK
 from ggsa.patterns.density import density as density_of
 from ggsa.patterns.modes import PatternData, pattern_for
@@ -169,12 +169,51 @@ def test_density_counts_every_sentence_once_whatever_chunk_it_falls_into(number:
     assert density_of(pattern, tagged) == pytest.approx(separator_density(base, 2, tagged))
 
 
-@pytest.mark.parametrize("mode", ["random", "window"])
-def test_random_and_window_are_as_dense_as_hard_to_the_last_pair(mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "matched"),
+    [
+        ("random", "hard"),
+        ("window", "hard"),
+        ("complement", "hard"),
+        ("window_matched", "hard_neighbors"),
+    ],
+)
+def test_drawn_controls_are_as_dense_as_what_they_match_to_the_last_pair(
+    mode: str, matched: str
+) -> None:
     block, tagged = params().rules, sentences(11, 60)
+    pattern, other = (
+        pattern_for(name, block, 42, PatternData(params())) for name in (mode, matched)
+    )
+    assert density_of(pattern, tagged) == density_of(other, tagged)
+
+
+def test_a_complement_shares_with_hard_only_its_own_positions_and_the_row_of_cls() -> None:
+    block, tagged = params().rules, sentences(11, 60)
+    pattern = pattern_for("complement", block, 42, PatternData(params()))
     hard = hard_table(block)
-    pattern = pattern_for(mode, block, 42, PatternData(params()))
-    assert density_of(pattern, tagged) == density(hard, counts(tagged))
+    for tags, identity in zip(tagged.tags, tagged.identities, strict=True):
+        pairs = positional.allowed_pairs(
+            pattern.positional, pattern.allowed, tags[None], np.zeros((1, len(tags)), bool),
+            np.array([identity]),
+        )[0]  # fmt: skip
+        shared = pairs & hard[tags[:, None], tags[None, :]]
+        own = np.eye(len(tags), dtype=bool) | (tags == INDEX["[CLS]"])[:, None]
+        assert not (shared & ~own).any()
+
+
+def test_sinks_open_two_columns_and_nothing_else() -> None:
+    block = params().rules
+    for name in ("hard", "diagonal"):
+        with_sinks, without = (
+            pattern_for(mode, block, 1, PatternData(params())).allowed
+            for mode in (f"{name}_sinks", name)
+        )
+        added = with_sinks & ~without
+        columns = {TAGS[key] for _, key in np.argwhere(added)}
+        assert (
+            columns == {"[CLS]", "[SEP]"} and with_sinks[:, [INDEX["[CLS]"], INDEX["[SEP]"]]].all()
+        )
 
 
 @pytest.mark.parametrize("changes", [{}, {"self": False}])

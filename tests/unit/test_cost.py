@@ -157,7 +157,7 @@ def test_expected_pairs_equal_the_mean_over_sentences_of_drawn_tags():
 
 def test_a_control_at_hards_density_costs_at_every_length_what_hard_costs():
     counts = counts_of([0, 1, 2], [5, 5, 7, 9])
-    for mode in ("random", "window"):
+    for mode in ("random", "window", "complement"):
         control = pattern_for(mode, PARAMS.rules, 13, PatternData(PARAMS))
         hard = pattern_for("hard", PARAMS.rules, 13, PatternData(PARAMS))
         for length in (25, 512):

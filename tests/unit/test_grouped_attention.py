@@ -111,7 +111,7 @@ def test_grouped_attention_in_half_precision_is_about_as_far_from_double_as_dens
 @settings(max_examples=80, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    kind=st.sampled_from(["window", "separator"]),
+    kind=st.sampled_from(["window", "window of neighbors", "separator"]),
     open_row=st.booleans(),
     density=st.floats(0, 1),
     length=st.integers(2, 150),
@@ -125,11 +125,12 @@ def test_bands_and_their_gradients_equal_dense_attention(
     table = np.zeros((SIZE, SIZE), bool)
     table[TAGS.index(CLS)] = open_row
     match = random.random((SIZE, SIZE)) < density
-    extra = (
-        Positional("window", seed % 1000, match)
-        if kind == "window"
-        else Positional("separator", reach=reach)
-    )
+    near = Positional("neighbors", reach=reach)
+    extra = {
+        "window": Positional("window", seed % 1000, match),
+        "window of neighbors": Positional("window", seed % 1000, match, match_positional=near),
+        "separator": Positional("separator", reach=reach),
+    }[kind]
     pattern = pattern_of(table, extra)
     assert banded.can_plan(pattern)
     mask = attention.Mask(pattern, CPU)

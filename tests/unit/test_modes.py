@@ -44,6 +44,7 @@ def test_every_mode_builds_a_pattern_of_its_name_in_which_no_tag_is_blind(
     assert pattern.bias.shape == (len(TAGS), len(TAGS)) and pattern.bias.dtype == np.float32
     assert not np.isnan(pattern.bias).any()
     assert pattern.allowed[INDEX[CLS]].all() or name == "hard_closed"
+    assert pattern.countable == MODES[name].countable
 
 
 @pytest.mark.parametrize("name", MODES)
@@ -83,7 +84,8 @@ def test_an_unknown_mode_raises_an_error_that_names_it_the_nearest_and_the_known
 
 
 def test_only_modes_that_take_another_cell_or_whole_sentences_are_in_no_grid() -> None:
-    assert set(MODES) - set(modes.names()) == {"separator", "learned"}
+    elsewhere = {"separator", "learned", "hard_neighbors", "window_matched"}
+    assert set(MODES) - set(modes.names()) == elsewhere
 
 
 def test_every_mode_has_a_description_and_a_look_of_its_own() -> None:

@@ -23,7 +23,7 @@ BITS = 2**64 - 1
 
 @st.composite
 def cases(
-    draw: st.DrawFn, kinds: tuple[str, ...] = positional.KINDS
+    draw: st.DrawFn, kinds: tuple[str, ...] = (*positional.KINDS, "window of neighbors")
 ) -> tuple[Pattern, np.ndarray, np.ndarray, np.ndarray]:
     """A pattern and a batch for it: tags and padding `[batch, token]`, identities `[batch]`."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -31,11 +31,17 @@ def cases(
     base = random.random((SIZE, SIZE)) < draw(st.sampled_from([0.0, 0.1, 0.5]))
     bias = np.where(base, 3.0 * (random.random((SIZE, SIZE)) < 0.2), -np.inf).astype(np.float32)
     match = random.random((SIZE, SIZE)) < draw(st.floats(0, 1))
+    near = kind in ("separator", "neighbors")
     by_place = Positional(
-        kind,
+        kind.removesuffix(" of neighbors"),
         seed=draw(st.integers(0, 2**32 - 1)),
-        match=None if kind == "separator" else match,
-        reach=draw(st.integers(0, 4)) if kind == "separator" else None,
+        match=None if near else match,
+        reach=draw(st.integers(0, 4)) if near else None,
+        match_positional=(
+            Positional("neighbors", reach=draw(st.integers(0, 3)))
+            if kind.endswith(" of neighbors")
+            else None
+        ),
     )
     batch, length = draw(st.integers(1, 4)), draw(st.integers(1, 10))
     tags = random.integers(0, SIZE, (batch, length))
@@ -79,16 +85,46 @@ def reference_pairs(pattern: Pattern, tags: list[int], identity: int) -> set[tup
     extra = pattern.positional
     pairs = [(q, k) for q in range(len(tags)) for k in range(len(tags))]
     base = {(q, k) for q, k in pairs if q == k or pattern.allowed[tags[q], tags[k]]}
+    near = {(q, k) for q, k in pairs if abs(q - k) <= (extra.reach or 0)}
+    if extra.kind == "neighbors":
+        return base | near
     if extra.kind == "separator":
-        near = {(q, k) for q, k in pairs if abs(q - k) <= extra.reach}
         return base | near | {(q, k) for q, k in pairs if k < 2 or tags[k] == PUNCT}
-    target = sum(q == k or extra.match[tags[q], tags[k]] for q, k in pairs)
+    matched = {(q, k) for q, k in pairs if q == k or extra.match[tags[q], tags[k]]}
+    if extra.match_positional:
+        reach = extra.match_positional.reach
+        matched |= {(q, k) for q, k in pairs if abs(q - k) <= reach}
     rest = [
         (drawn(extra.seed, identity, q, k) + (abs(q - k) if extra.kind == "window" else 0), q, k)
         for q, k in pairs
-        if (q, k) not in base
+        if (q, k) not in base and not (extra.kind == "complement" and (q, k) in matched)
     ]
-    return base | {(q, k) for _, q, k in sorted(rest)[: max(0, target - len(base))]}
+    return base | {(q, k) for _, q, k in sorted(rest)[: max(0, len(matched) - len(base))]}
+
+
+@given(cases(kinds=("complement",)))
+@settings(deadline=None, max_examples=150)
+def test_a_complement_has_the_pairs_of_its_table_or_all_that_the_table_blocks(case: tuple) -> None:
+    pattern, tags, is_padding, _ = case
+    pairs, base = allowed(case), base_pairs(case)
+    matched = positional.pairs_of_table(pattern.positional.match, tags) & present(is_padding)
+    assert not (pairs & matched & ~base).any()
+    for row in range(len(pairs)):
+        blocked = present(is_padding)[row] & ~matched[row] & ~base[row]
+        wanted = max(matched[row].sum(), base[row].sum())
+        assert pairs[row].sum() == min(wanted, base[row].sum() + blocked.sum())
+
+
+@given(cases(kinds=("window of neighbors",)))
+@settings(deadline=None, max_examples=100)
+def test_a_window_can_match_the_pairs_of_a_table_and_neighbors(case: tuple) -> None:
+    pattern, tags, is_padding, identities = case
+    extra = pattern.positional
+    matched = positional.allowed_pairs(
+        extra.match_positional, extra.match, tags, is_padding, identities
+    )
+    wanted = np.maximum(matched.sum((1, 2)), base_pairs(case).sum((1, 2)))
+    assert allowed(case).sum((1, 2)).tolist() == wanted.tolist()
 
 
 @given(cases(kinds=("random", "window")))
@@ -172,7 +208,7 @@ def test_another_seed_gives_another_mask_and_so_does_another_sentence_of_the_sam
     assert not np.array_equal(one, elsewhere)
 
 
-@given(cases(kinds=("random", "window")))
+@given(cases(kinds=("random", "window", "complement")))
 @settings(deadline=None, max_examples=100)
 def test_density_counted_from_tags_equals_density_counted_from_masks(case: tuple) -> None:
     pattern, tags, is_padding, _ = case
@@ -184,11 +220,24 @@ def test_density_counted_from_tags_equals_density_counted_from_masks(case: tuple
     assert pattern.density(counts) == pytest.approx(pairs.sum() / present(is_padding).sum())
 
 
-def test_pairs_of_separator_cannot_be_counted_from_tags_and_say_so() -> None:
-    pattern = Pattern(
-        "separator", TAGS, np.zeros((SIZE, SIZE), np.float32), Positional("separator", reach=1)
-    )
-    with pytest.raises(ValueError, match="separator: its pairs cannot be counted"):
+NEAR = Positional("neighbors", reach=1)
+EVERY = np.ones((SIZE, SIZE), bool)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        NEAR,
+        Positional("separator", reach=1),
+        Positional("window", match=EVERY, match_positional=NEAR),
+    ],
+    ids=lambda extra: extra.kind,
+)
+def test_pairs_that_depend_on_order_cannot_be_counted_from_tags_and_say_so(
+    extra: Positional,
+) -> None:
+    pattern = Pattern("ordered", TAGS, np.zeros((SIZE, SIZE), np.float32), extra)
+    with pytest.raises(ValueError, match="ordered: its pairs cannot be counted"):
         pattern.density(np.ones((2, SIZE), np.int64))
 
 

@@ -24,6 +24,7 @@ from ggsa.assets.policy import Unavailable
 from ggsa.workspace import artifacts, checksums
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.progress import quiet_loading
 
 PAPER_CHECKPOINT = "prajjwal1/bert-tiny"
 PAPER_REVISION = "6f75de8b60a9f8a2fdf7b69cbd86d9e64bcb3837"
@@ -66,6 +67,7 @@ def obtain(
         warning = f"The encoder starts from random weights, not from {params.encoder.checkpoint}."
         policy.notice(warning)
         return _from_scratch(params, train, folder), (warning,)
+    _verify(checkpoint, params)
     normalize(checkpoint.folder, folder, params.encoder.checkpoint)
     provenance = {
         "source": checkpoint.source,
@@ -152,7 +154,25 @@ def _from_hub(params: Params) -> Path:
     return folder
 
 
+def _verify(checkpoint: Checkpoint, params: Params) -> None:
+    """Check the weights against `encoder.sha256`, if it is given.
+
+    Raises:
+        UserError: If they are another version.
+    """
+    expected, file = params.encoder.sha256, weights_file(checkpoint.folder)
+    if expected is None or file is None:  # without weights, `normalize` says what is missing
+        return
+    what = f"encoder.checkpoint: {file.name} of {params.encoder.checkpoint} ({checkpoint.source})"
+    checksums.verify(what, "SHA256", expected, checksums.sha256(file))
+
+
 # One layout.
+
+
+def weights_file(folder: Path) -> Path | None:
+    """Return the file of a checkpoint's weights, safetensors preferred; None if it has none."""
+    return next((folder / f for f in (SAFETENSORS, PICKLED) if (folder / f).is_file()), None)
 
 
 def normalize(source: Path, folder: Path, name: str) -> None:
@@ -186,7 +206,7 @@ def normalize(source: Path, folder: Path, name: str) -> None:
 
 def _write_weights(source: Path, folder: Path, name: str) -> None:
     """Write the weights; safetensors with current names are copied byte for byte."""
-    file = next((f for f in (SAFETENSORS, PICKLED) if (source / f).is_file()), None)
+    file = weights_file(source)
     if file is None:
         raise UserError(
             f"encoder.checkpoint: {name} has neither {SAFETENSORS} nor {PICKLED}. Set "
@@ -195,16 +215,16 @@ def _write_weights(source: Path, folder: Path, name: str) -> None:
     try:
         weights = _current(source, folder)
         names = set()
-        if file == SAFETENSORS:
-            with safetensors.safe_open(source / file, "pt") as stored:
+        if file.name == SAFETENSORS:
+            with safetensors.safe_open(file, "pt") as stored:
                 names = set(stored.keys())
     except Exception as error:  # transformers, torch and safetensors have no common error class
         raise UserError(
-            f"encoder.checkpoint: {file} of {name} cannot be read ({hub.reason(error)}). It is "
+            f"encoder.checkpoint: {file.name} of {name} cannot be read ({hub.reason(error)}). It is "
             f"damaged. Obtain it again."
         ) from error
     if weights.keys() <= names:
-        shutil.copyfile(source / file, folder / SAFETENSORS)
+        shutil.copyfile(file, folder / SAFETENSORS)
     else:
         safetensors.torch.save_file(weights, folder / SAFETENSORS, metadata={"format": "pt"})
 
@@ -222,14 +242,10 @@ def _current(source: Path, folder: Path) -> dict[str, Tensor]:
     architecture = getattr(transformers, (config.architectures or [""])[0], None)
     if not (isinstance(architecture, type) and issubclass(architecture, PreTrainedModel)):
         architecture = getattr(transformers, ARCHITECTURES[config.model_type])
-    verbosity = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # it lists every parameter that is missing
-    try:
+    with quiet_loading():
         model, report = architecture.from_pretrained(
             source, config=config, local_files_only=True, output_loading_info=True
         )
-    finally:
-        transformers.logging.set_verbosity(verbosity)
     absent = {*report["missing_keys"], *model.all_tied_weights_keys}
     return {
         key: parameter.contiguous()

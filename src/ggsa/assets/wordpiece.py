@@ -102,7 +102,7 @@ def copy_tokenizer(source: Path, folder: Path, positions: int, model_type: str) 
     """
     settings = _settings(source)
     if (source / TOKENIZER).exists():
-        shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
+        _copy_untruncated(source / TOKENIZER, folder / TOKENIZER)
         settings.pop("auto_map", None)
         settings = {**SPECIAL, "model_max_length": positions, **settings}
         settings["tokenizer_class"] = CLASSES[model_type]
@@ -117,6 +117,27 @@ def copy_tokenizer(source: Path, folder: Path, positions: int, model_type: str) 
             f"encoder.checkpoint: {source.name} has no tokenizer.json and no vocab.txt. "
             f"Choose a BERT or DistilBERT checkpoint that has one."
         )
+
+
+def _copy_untruncated(source: Path, target: Path) -> None:
+    """Copy a tokenizer.json with truncation and padding switched off.
+
+    Some checkpoints carry those of their own training; `train.max_pieces` truncates here, and a
+    batch pads.
+
+    Raises:
+        UserError: If the file is not valid JSON.
+    """
+    try:
+        content = json.loads(source.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{source} is not valid JSON ({error}). Obtain it again.") from error
+    if content.get("truncation") is None and content.get("padding") is None:
+        shutil.copyfile(source, target)
+        return
+    content |= {"truncation": None, "padding": None}
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    artifacts.write_text(target, text)
 
 
 def _settings(source: Path) -> dict[str, Any]:

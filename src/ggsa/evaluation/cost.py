@@ -96,27 +96,26 @@ def expected_pairs(length: int, tag_counts: Counts, pattern: Pattern) -> float:
     words = np.where(special == 1, 0, np.asarray(tag_counts).sum(axis=0)).astype(np.float64)
     shares = words / words.sum()
     number = length - len(SPECIAL_TAGS)
-    table = _counted_table(pattern).astype(np.float64)
-    between_words = number * (number - 1) * (shares @ table @ shares)
-    with_special = number * (special @ table @ shares + shares @ table @ special)
-    between_special = special @ table @ special - special @ np.diagonal(table)
-    return float(between_words + with_special + between_special + length)  # + each with itself
 
+    def expected(allowed: npt.NDArray[np.bool_]) -> float:
+        table = allowed.astype(np.float64)
+        between_words = number * (number - 1) * (shares @ table @ shares)
+        with_special = number * (special @ table @ shares + shares @ table @ special)
+        between_special = special @ table @ special - special @ np.diagonal(table)
+        return float(between_words + with_special + between_special + length)  # + each with itself
 
-def _counted_table(pattern: Pattern) -> npt.NDArray[np.bool_]:
-    """Return the table of tag pairs that allows as many pairs as a pattern, bool `[tag, tag]`.
-
-    Raises:
-        UserError: If the pattern depends on position and matches no table.
-    """
-    if pattern.positional is None:
-        return pattern.allowed
-    if pattern.positional.match is None:
+    extra = pattern.positional
+    if extra is None:
+        return expected(pattern.allowed)
+    if not extra.countable:
         raise UserError(
             f"The cost by length of the mode {pattern.mode} is not defined: its pairs depend on the "
             f"position of words. Remove it from grid.modes."
         )
-    return pattern.positional.match
+    pairs = expected(extra.match)
+    if extra.kind == "complement":  # it cannot draw more pairs than are blocked
+        return min(pairs, expected(pattern.allowed | ~extra.match))
+    return pairs
 
 
 def score_flops(pairs: Any, sizes: Architecture) -> Any:

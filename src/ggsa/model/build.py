@@ -13,6 +13,7 @@ from transformers import (
 from ggsa.model import attention
 from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.progress import quiet_loading
 from ggsa.workspace.provenance import SENTIMENT
 
 WEIGHTS = "model.safetensors"
@@ -59,9 +60,10 @@ def build(
     torch.manual_seed(seed)
     try:
         if (Path(folder) / WEIGHTS).exists():
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder, config=config, attn_implementation=attention.NAME, dtype=torch.float32
-            )
+            with quiet_loading():
+                model = AutoModelForSequenceClassification.from_pretrained(
+                    folder, config=config, attn_implementation=attention.NAME, dtype=torch.float32
+                )
         else:
             model = AutoModelForSequenceClassification.from_config(
                 config, attn_implementation=attention.NAME

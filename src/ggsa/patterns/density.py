@@ -13,7 +13,7 @@ CHUNK = 256
 
 def density(pattern: Pattern, sentences: TaggedPieces) -> float:
     """Return allowed pairs / all pairs, both summed over the sentences, for any pattern."""
-    if pattern.positional is None or pattern.positional.match is not None:
+    if pattern.countable:
         return pattern.density(sentences.tag_counts())
     allowed = total = 0
     for tags, is_padding, identities in _padded(sentences):

@@ -18,7 +18,15 @@ from ggsa.patterns.pattern import Pattern
 from ggsa.patterns.positional import Positional
 from ggsa.patterns.rules import hard_table
 from ggsa.patterns.tag_pairs import tag_pairs
-from ggsa.patterns.tag_tables import INDEX, blocked_outside, favored, open_cls, own_tags, pairs
+from ggsa.patterns.tag_tables import (
+    INDEX,
+    blocked_outside,
+    favored,
+    open_cls,
+    own_tags,
+    pairs,
+    sinks,
+)
 from ggsa.tagging.alignment import TaggedPieces
 from ggsa.tagging.splits import read_split, split_counts, tagged_splits
 from ggsa.workspace.blocks import Rules
@@ -104,6 +112,7 @@ class Mode:
         label: In figures and tables.
         color: In figures, as `#rrggbb`.
         marker: In figures; one of Matplotlib's.
+        countable: Whether the tags of a sentence, without their order, decide its number of pairs.
         needs: What `build` uses of `PatternData`. A mode that needs `attention` is built after the
             arm `full` of the same study and seed has been trained.
         build: Returns its bias.
@@ -114,6 +123,7 @@ class Mode:
     label: str
     color: str
     marker: str
+    countable: bool
     needs: tuple[Need, ...]
     build: Build
 
@@ -129,6 +139,7 @@ def mode(
     label: str | None = None,
     color: str = "#8a8a8a",
     marker: str = "h",
+    countable: bool = True,
     needs: tuple[Need, ...] = (),
 ) -> Callable[[Build], Build]:
     """Return the decorator that registers a function as a mode; see `Mode` for the arguments.
@@ -140,7 +151,7 @@ def mode(
         raise ValueError(f"the mode {name} is registered twice")
 
     def register(build: Build) -> Build:
-        MODES[name] = Mode(name, allows, label or name, color, marker, needs, build)
+        MODES[name] = Mode(name, allows, label or name, color, marker, countable, needs, build)
         return build
 
     return register
@@ -149,10 +160,12 @@ def mode(
 def names() -> tuple[str, ...]:
     """Return the modes that `grid.modes` may name.
 
-    Others take a study: `learned` is fitted to another cell, and the pairs of `separator` follow
-    only from whole sentences, while the costs of the grid are computed from tag counts.
+    Others take a study: `learned` is fitted to another cell, and the costs of the grid are computed
+    from tag counts, without the order of the words.
     """
-    return tuple(name for name, known in MODES.items() if set(known.needs) <= {"counts"})
+    return tuple(
+        name for name, known in MODES.items() if known.countable and set(known.needs) <= {"counts"}
+    )
 
 
 def get(name: str) -> Mode:
@@ -172,7 +185,8 @@ def pattern_for(name: str, rules: Rules, seed: int, data: PatternData) -> Patter
     Args:
         name: Of the mode.
         rules: The block `rules`.
-        seed: Draws the pairs of `random` and `shuffled`, and the outermost neighbors of `window`.
+        seed: Draws the pairs of `random`, `complement` and `shuffled`, and the outermost neighbors
+            of windows.
         data: Read only where the mode needs it, or `rules.source` is `corpus`.
 
     Raises:
@@ -266,6 +280,43 @@ def diagonal(inputs: ModeInputs) -> Bias:
 
 
 @mode(
+    "hard_sinks",
+    "only the pairs of the hard table are allowed, and every token may attend to [CLS] and [SEP]",
+    label="hard, with sinks",
+    color="#2a9ad6",
+    marker="H",
+)
+def hard_sinks(inputs: ModeInputs) -> Bias:
+    """Return the bias of the hard table with the columns of `[CLS]` and `[SEP]` open."""
+    return blocked_outside(inputs.hard | sinks())
+
+
+@mode(
+    "diagonal_sinks",
+    "tokens attend only to themselves, [CLS] and [SEP]; [CLS] to every token",
+    label="diagonal, with sinks",
+    color="#d9718f",
+    marker="$D$",
+)
+def diagonal_sinks(inputs: ModeInputs) -> Bias:
+    """Return the bias of `diagonal` with the columns of `[CLS]` and `[SEP]` open."""
+    return blocked_outside(open_cls(inputs.rules) | sinks())
+
+
+@mode(
+    "hard_neighbors",
+    "the pairs of the hard table and adjacent tokens are allowed",
+    label="hard, with neighbors",
+    color="#00507d",
+    marker="8",
+    countable=False,
+)
+def hard_neighbors(inputs: ModeInputs) -> tuple[Bias, Positional]:
+    """Return the bias of the hard table, and the tokens next to each token."""
+    return hard(inputs), Positional("neighbors", reach=1)
+
+
+@mode(
     "random",
     "random pairs, in every sentence as many as the hard table allows",
     color="#56b4e9",
@@ -288,11 +339,38 @@ def window(inputs: ModeInputs) -> tuple[Bias, Positional]:
 
 
 @mode(
+    "window_matched",
+    "the nearest neighbors, in every sentence as many pairs as hard_neighbors allows",
+    label="window, matched",
+    color="#b87700",
+    marker="$W$",
+    countable=False,
+)
+def window_matched(inputs: ModeInputs) -> tuple[Bias, Positional]:
+    """Return the bias of `diagonal` and neighbors, at the density of `hard_neighbors`."""
+    _, neighbors = hard_neighbors(inputs)
+    match = {"match": inputs.hard, "match_positional": neighbors}
+    return diagonal(inputs), Positional("window", inputs.seed, **match)
+
+
+@mode(
+    "complement",
+    "random pairs that the hard table blocks, in every sentence as many as it allows",
+    color="#8dc63f",
+    marker="$C$",
+)
+def complement(inputs: ModeInputs) -> tuple[Bias, Positional]:
+    """Return the bias of `diagonal` and random pairs that the hard table blocks."""
+    return diagonal(inputs), Positional("complement", inputs.seed, match=inputs.hard)
+
+
+@mode(
     "separator",
     "neighbors, the first tokens and punctuation, at the density of the hard table",
     color="#7a6000",
     marker="<",
     needs=("sentences",),
+    countable=False,
 )
 def separator(inputs: ModeInputs) -> tuple[Bias, Positional]:
     """Return the bias of `diagonal` and the neighborhood that comes closest to hard's density."""

@@ -43,15 +43,24 @@ class Pattern:
             whose own pair is blocked still adds its count once.
 
         Raises:
-            ValueError: If the number depends on the positions of the tokens (`separator`); then
-                use `ggsa.patterns.density.density`.
+            ValueError: If the number depends on the positions of the tokens; then use
+                `ggsa.patterns.density.density`.
         """
         pairs = _table_pairs(self.allowed, counts)
         if self.positional is None:
             return pairs
-        if self.positional.match is None:
+        if not self.countable:
             raise ValueError(f"{self.mode}: its pairs cannot be counted from the tags alone")
-        return np.maximum(pairs, _table_pairs(self.positional.match, counts))
+        matched = _table_pairs(self.positional.match, counts)
+        if self.positional.kind != "complement":
+            return np.maximum(pairs, matched)
+        candidates = self.allowed | ~self.positional.match
+        return np.minimum(np.maximum(pairs, matched), _table_pairs(candidates, counts))
+
+    @property
+    def countable(self) -> bool:
+        """Whether the tags of a sentence, without their order, decide its number of pairs."""
+        return self.positional is None or self.positional.countable
 
     def density(self, counts: np.ndarray) -> float:
         """Return allowed pairs / all pairs, both summed over the sentences."""
@@ -71,19 +80,39 @@ def write_pattern(path: Path, pattern: Pattern) -> None:
 
 def pattern_as_json(pattern: Pattern) -> dict[str, Any]:
     """Return a pattern as JSON content; a blocked pair is None."""
-    extra = pattern.positional
-    extra_content = extra and {
+    return {
+        "mode": pattern.mode,
+        "tags": list(pattern.tags),
+        "bias": _rows(pattern.bias),
+        "positional": _positional_as_json(pattern.positional),
+    }
+
+
+def _positional_as_json(extra: Positional | None) -> dict[str, Any] | None:
+    if extra is None:
+        return None
+    content = {
         "kind": extra.kind,
         "seed": extra.seed,
         "match": None if extra.match is None else _rows(np.where(extra.match, 0.0, -np.inf)),
         "reach": extra.reach,
     }
-    return {
-        "mode": pattern.mode,
-        "tags": list(pattern.tags),
-        "bias": _rows(pattern.bias),
-        "positional": extra_content,
-    }
+    if extra.match_positional is not None:
+        content["match_positional"] = _positional_as_json(extra.match_positional)
+    return content
+
+
+def _positional_from_json(content: Any, tags: tuple[str, ...]) -> Positional | None:
+    if content is None:
+        return None
+    match = content["match"]
+    return Positional(
+        content["kind"],
+        content["seed"],
+        None if match is None else np.isfinite(_table(match, tags)),
+        content["reach"],
+        _positional_from_json(content.get("match_positional"), tags),
+    )
 
 
 def _rows(bias: np.ndarray) -> dict[str, dict[str, float | None]]:
@@ -112,11 +141,7 @@ def pattern_from_json(content: Any, path: Path) -> Pattern:
     try:
         tags = tuple(content["tags"])
         bias = _table(content["bias"], tags)
-        mode, extra = content["mode"], content["positional"]
-        if extra is not None:
-            match = extra["match"]
-            match = None if match is None else np.isfinite(_table(match, tags))
-            extra = Positional(extra["kind"], extra["seed"], match, extra["reach"])
+        mode, extra = content["mode"], _positional_from_json(content["positional"], tags)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is not an attention pattern ({error!r} is missing or malformed). "

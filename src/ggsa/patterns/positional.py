@@ -13,7 +13,7 @@ import numpy as np
 
 from ggsa.workspace.vocabulary import TAGS
 
-KINDS = ("random", "window", "separator")
+KINDS = ("random", "window", "separator", "neighbors", "complement")
 FIRST_TOKENS = 2
 """Tokens at the start that every token attends to under `separator`: `[CLS]` and the first piece."""
 
@@ -26,18 +26,28 @@ class Positional:
     """The part of a pattern that depends on the positions of tokens.
 
     Attributes:
-        kind: `random`, `window` (nearest first; the outermost ring is filled in random order) or
-            `separator` (neighbors within `reach`, the first tokens, punctuation; SepLLM).
+        kind: `random`; `window` (nearest first; the outermost ring is filled in random order);
+            `complement` (random, only pairs that `match` blocks); `neighbors` (those within
+            `reach`); `separator` (`neighbors`, the first tokens, punctuation; SepLLM).
         seed: Of the random order.
         match: The table whose number of pairs is matched in every sentence, bool `[tag, tag]`;
-            None for `separator`.
-        reach: Number of neighbors on either side, for `separator`.
+            None for `neighbors` and `separator`, which match nothing. Where `complement` has too
+            few pairs to draw from, it takes all of them.
+        reach: Number of neighbors on either side, for `neighbors` and `separator`.
+        match_positional: The positional part of the pattern whose number of pairs is matched, if
+            `match` alone is not that pattern.
     """
 
     kind: str
     seed: int = 0
     match: np.ndarray | None = None
     reach: int | None = None
+    match_positional: "Positional | None" = None
+
+    @property
+    def countable(self) -> bool:
+        """Whether the tags of a sentence, without their order, decide its number of pairs."""
+        return self.match is not None and self.match_positional is None
 
 
 def allowed_pairs(
@@ -60,20 +70,29 @@ def allowed_pairs(
     base = pairs_of_table(table, tags) & present
     length = tags.shape[1]
     distance = np.abs(np.arange(length)[:, None] - np.arange(length)[None, :])
-    if positional.kind == "separator":
+    if positional.kind in ("neighbors", "separator"):
         near = distance <= positional.reach
+    if positional.kind == "neighbors":
+        return (base | near[None]) & present
+    if positional.kind == "separator":
         first = np.arange(length) < FIRST_TOKENS
         keys = first[None, :] | (tags == _PUNCTUATION)  # [batch, key]
         return (base | near[None] | keys[:, None, :]) & present
-    target = (pairs_of_table(positional.match, tags) & present).sum((1, 2))
+    matched = pairs_of_table(positional.match, tags) & present
+    if positional.match_positional is not None:
+        matched = allowed_pairs(
+            positional.match_positional, positional.match, tags, is_padding, identities
+        )
+    candidates = base | ~matched & present if positional.kind == "complement" else present
     rank = uniform(positional.seed, identities, length)
     if positional.kind == "window":
         rank = rank + distance
-    rank = np.where(present, np.where(base, -1.0, rank), np.inf).reshape(len(tags), -1)
+    rank = np.where(candidates, np.where(base, -1.0, rank), np.inf).reshape(len(tags), -1)
     order = np.argsort(rank, axis=1, kind="stable")
     places = np.empty_like(order)
     np.put_along_axis(places, order, np.arange(order.shape[1])[None, :], axis=1)
-    allowed = np.maximum(target, base.sum((1, 2)))  # pairs of each sentence, [batch]
+    allowed = np.maximum(matched.sum((1, 2)), base.sum((1, 2)))  # pairs of each sentence, [batch]
+    allowed = np.minimum(allowed, candidates.sum((1, 2)))
     return (places < allowed[:, None]).reshape(base.shape)
 
 

@@ -7,7 +7,7 @@ patterns.
 import numpy as np
 
 from ggsa.workspace.blocks import Rules
-from ggsa.workspace.vocabulary import CLS, TAGS
+from ggsa.workspace.vocabulary import CLS, SEP, TAGS
 
 INDEX = {tag: i for i, tag in enumerate(TAGS)}
 """The row and the column of every tag."""
@@ -22,6 +22,16 @@ def open_cls(rules: Rules) -> np.ndarray:
     """Return the table with only the row of `[CLS]`, open if the rules say so, bool `[tag, tag]`."""
     table = np.zeros((len(TAGS), len(TAGS)), bool)
     table[INDEX[CLS]] = rules.cls_attends_all
+    return table
+
+
+def sinks() -> np.ndarray:
+    """Return the table in which every tag may attend to `[CLS]` and `[SEP]`, bool `[tag, tag]`.
+
+    Pretrained heads that have nothing to attend to put their weight there.
+    """
+    table = np.zeros((len(TAGS), len(TAGS)), bool)
+    table[:, [INDEX[CLS], INDEX[SEP]]] = True
     return table
 
 

@@ -5,6 +5,7 @@ checks what depends on two blocks.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -212,6 +213,7 @@ class Encoder(Block):
 
     checkpoint: str
     revision: str | None
+    sha256: str | None
     initialization: Literal["auto", "pretrained", "from_scratch"]
     layers: Count
     hidden: Count
@@ -221,6 +223,13 @@ class Encoder(Block):
     initializer_range: Annotated[float, Field(gt=0.0, le=1.0)]
     vocabulary: Annotated[int, Field(ge=200)]
     keep_projections: bool | AsProtocol
+
+    @field_validator("sha256")
+    @classmethod
+    def _sha256_is_one(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch("[0-9a-f]{64}", value):
+            raise ValueError(f"expected 64 hexadecimal digits in lower case or null, got {value}")
+        return value
 
     @model_validator(mode="after")
     def _heads_divide_hidden(self) -> "Encoder":

@@ -6,6 +6,7 @@ Nothing here affects a result.
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -75,6 +76,22 @@ def track(items: Iterable[Item], total: int | None, name: str, unit: str) -> Ite
         for item in items:
             yield item
             bar.update()
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep transformers from listing the parameters that a checkpoint lacks.
+
+    A new classification head is always among them.
+    """
+    from transformers import logging  # slow to import, and most of the workspace has no model
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def note_kept(sentence: str) -> None:

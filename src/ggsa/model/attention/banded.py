@@ -17,7 +17,7 @@ from torch import Tensor
 from ggsa.model.attention.plan import Block, Plan
 from ggsa.patterns import positional
 from ggsa.patterns.pattern import Pattern
-from ggsa.patterns.positional import FIRST_TOKENS, Positional
+from ggsa.patterns.positional import FIRST_TOKENS
 from ggsa.workspace.vocabulary import CLS, TAGS
 
 QUERIES = 64
@@ -76,7 +76,7 @@ def band_of(pattern: Pattern, tags: Tensor, is_padding: Tensor, identities: Tens
     for sentence, (length, identity) in enumerate(
         zip(lengths.tolist(), identities.tolist(), strict=True)
     ):
-        whole, sides = _rings(kind, rows[sentence, :length], identity, open_row)
+        whole, sides = _rings(pattern, rows[sentence, :length], identity, open_row)
         reach[sentence] = whole
         ring[sentence, :, :length] = torch.from_numpy(sides)
     return Band(lengths, reach, ring, special, open_row)
@@ -146,12 +146,20 @@ def _blocks(band: Band, sentence: int, length: int, base: int) -> list[Block]:
 
 
 def _rings(
-    window: Positional, tags: np.ndarray, identity: int, open_row: bool
+    pattern: Pattern, tags: np.ndarray, identity: int, open_row: bool
 ) -> tuple[int, np.ndarray]:
     """Return a window's full reach, and the allowed pairs at the next distance, bool `[side, query]`."""
-    length, first = len(tags), int(open_row)
-    counts = np.bincount(tags, minlength=len(TAGS))
-    target = int(counts @ window.match @ counts + (counts * ~np.diag(window.match)).sum())
+    length, first, window = len(tags), int(open_row), pattern.positional
+    if window.match_positional is None:
+        counts = np.bincount(tags, minlength=len(TAGS))
+        target = int(counts @ window.match @ counts + (counts * ~np.diag(window.match)).sum())
+    else:
+        nothing = np.zeros((1, length), bool)
+        target = int(
+            positional.allowed_pairs(
+                window.match_positional, window.match, tags[None], nothing, np.array([identity])
+            ).sum()
+        )
     rings = np.arange(1, length)
     sizes = 2 * (length - rings) - (1 if open_row else 0)  # pairs at each distance, [ring]
     fixed = length * open_row + (length - first)  # [CLS]'s row, and every other token itself
