@@ -24,8 +24,7 @@ def main() -> None:
             f"No seed of the study {study.name} is finished with every arm on {arguments.corpus}. "
             f"Run `make study NAME={study.name}`."
         )
-    max_pieces = study.params(study.reference).train.max_pieces
-    marks = baselines.sentence_marks(params.corpus.seed, max_pieces)
+    marks = baselines.sentence_marks(study.params(study.reference))
     folder = studies.results(study.name, arguments.corpus)
     write_table(folder / "sentences.parquet", marks)
     for name, table in comparisons.study_tables(results, study, params.evaluate, marks).items():

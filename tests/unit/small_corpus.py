@@ -22,13 +22,14 @@ def write_split(name: str, **changes: list) -> None:
         "words": [list(random.choice(WORDS, length)) for length in lengths],
         "label": list(random.integers(0, len(CLASSES), SENTENCES)),
         "leaks_selection": list(random.random(SENTENCES) < 0.3),
+        "whole_sentence": list(np.arange(SENTENCES) % 10 < 8),
     }
     tags = {
         "id": columns["id"],
         "tags": [list(random.choice(UNIVERSAL_TAGS, length)) for length in lengths],
     }
     if name != "train":
-        del columns["leaks_selection"]
+        del columns["leaks_selection"], columns["whole_sentence"]
     for key, values in changes.items():
         file, column = key.split("_", 1)
         {"corpus": columns, "tags": tags}[file][column] = values

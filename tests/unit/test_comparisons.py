@@ -13,8 +13,11 @@ N = 3000
 LABELS = np.arange(N) % 2
 
 
-def results(seeds=5, **losses):
-    """Arms that lose so many points against `full` on the same sentences, with little noise."""
+def results(seeds=5, fresh=None, **losses):
+    """Arms that lose so many points against `full` on the same sentences, with little noise.
+
+    `fresh` is what `hard` loses on a further split, which has no part in the other losses.
+    """
     generator = np.random.default_rng(7)
     hard_sentences = generator.random(N) < 0.2
     predicted = {}
@@ -31,6 +34,18 @@ def results(seeds=5, **losses):
     sentences = pd.DataFrame({"split": split, "id": np.arange(N), "label": LABELS})
     modes = {arm: arm for arm in predicted}
     densities = pd.DataFrame(columns=["arm", "seed", "split", "density"])
+    if fresh is not None:
+        more = sentences.iloc[:1000].assign(split="fresh")
+        sentences = pd.concat([sentences, more], ignore_index=True)
+        wrong = np.arange(1000) < 500
+        for arm, classes in predicted.items():
+            extra = wrong.copy()
+            if arm == "hard":
+                extra[500 - min(0, round(10 * fresh)) : 500 + max(0, round(10 * fresh))] = True
+                extra[500 + round(10 * min(0, fresh)) : 500] = False
+            labels = more["label"].to_numpy()
+            added = np.where(extra, 1 - labels, labels)
+            predicted[arm] = np.hstack([classes, np.tile(added, (seeds, 1))])
     return Results(sentences, tuple(range(seeds)), predicted, modes, densities, {}, classes=2)
 
 
@@ -65,6 +80,68 @@ def test_the_first_word_that_applies_is_the_verdict_on_equivalence(loss, expecte
     assert found["kept", "hard"] == expected
     if loss == 0.7:
         assert table.set_index("arm").loc["hard", "p_two_sided_holm"] < 0.05
+
+
+def test_fresh_sentences_are_shown_and_not_pooled():
+    found = results(diagonal=6.0, hard=4.0, fresh=3.0)
+    assert found.splits == ["validation", "test", "pooled", "fresh"]
+    _, table = verdicts(found, GATE, kept("hard"))
+    row = table.set_index("arm").loc["hard"]
+    assert row["n"] == N
+    assert row["difference_points"] == pytest.approx(-4.0, abs=0.3)
+    assert row["fresh_difference_points"] == pytest.approx(-3.0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "fresh", "expected"),
+    [
+        (4.0, 3.0, "worse by more than 1.5 pp"),
+        (4.0, -0.1, "inconclusive"),
+        (-4.0, 0.1, "inconclusive"),
+        (-4.0, -0.1, "better"),
+        (0.0, 0.1, "equivalent within 1.5 pp"),  # states no direction
+    ],
+)
+def test_a_direction_that_fresh_sentences_contradict_is_inconclusive(loss, fresh, expected):
+    found, _ = verdicts(results(diagonal=6.0, hard=loss, fresh=fresh), GATE, kept("hard"))
+    assert found["kept", "hard"] == expected
+
+
+def share_of(arm):
+    asked = Question(kind="share", arm=arm, reference="full", floor="diagonal", text="How much?")
+    return Family(name="share", questions=(asked,))
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ({"hard": 0.1, "diagonal": 8.0}, "more than 80 %"),
+        ({"hard": 6.0, "diagonal": 8.0}, "less than 80 %"),
+        ({"hard": 1.6, "diagonal": 8.0}, "inconclusive"),
+        ({"hard": 0.0, "diagonal": 0.0}, "not estimable"),
+    ],
+)
+def test_a_share_is_more_or_less_than_four_fifths_where_its_interval_is(losses, expected):
+    found, table = verdicts(results(**losses), share_of("hard"))
+    assert found["share", "hard"] == expected
+    row = table.iloc[0]
+    assert row[["p", "p_holm", "p_worse", "p_two_sided", "smallest_points"]].isna().all()
+    if expected != "not estimable":
+        assert row["share_low"] < row["share"] < row["share_high"]
+        wanted = 1 - losses["hard"] / losses["diagonal"]
+        assert row["share"] == pytest.approx(wanted, abs=0.05)
+
+
+def test_a_share_takes_no_part_in_the_correction_of_its_family():
+    found = results(diagonal=6.0, hard=1.0, soft=0.9)
+    tested = kept("hard", "soft")
+    beside = Family(name="kept", questions=(*tested.questions, *share_of("hard").questions))
+    alone, together = (
+        verdicts(found, GATE, family)[1].query("kind == 'equivalence'")
+        for family in (tested, beside)
+    )
+    for column in ("p_holm", "p_worse_holm", "smallest_points"):
+        assert alone[column].tolist() == together[column].tolist()
 
 
 def test_without_shown_headroom_no_equivalence_is_called():
@@ -151,8 +228,9 @@ def test_the_pooled_difference_is_the_mean_over_all_sentences():
 
 
 def test_small_subsets_are_left_out():
-    marks = pd.DataFrame({"label": LABELS, "few": np.arange(N) < 199, "enough": np.arange(N) < 200})
-    table = comparisons.subsets_table(results(hard=3.0), "full", marks)
+    found = results(hard=3.0)
+    few = {"few": np.arange(N) < 199, "enough": np.arange(N) < 200}
+    table = comparisons.subsets_table(found, "full", found.sentences.assign(**few))
     assert set(table["subset"]) == {"all", "enough"}
     assert table[table["arm"] == "full"]["difference_points"].isna().all()
 

@@ -33,7 +33,8 @@ COLUMNS = {
     "bootstrap_low_points bootstrap_high_points smallest_points discordant_share",
     "verdicts": "family question kind arm reference seeds n margin_points difference_points "
     "low_points high_points level p p_holm p_worse p_worse_holm p_two_sided p_two_sided_holm "
-    "smallest_points test_difference_points verdict",
+    "smallest_points test_difference_points fresh_difference_points floor share share_low share_high "
+    "verdict",
     "baselines": "baseline split n accuracy wilson_low wilson_high",
     "mcnemar": "mode seed split only_full_right only_mode_right p",
     "cost": "mode split sentences pieces_mean pairs allowed_pairs density attention_flops "

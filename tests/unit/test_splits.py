@@ -39,7 +39,7 @@ def test_tag_counts_are_those_of_the_pieces(small_corpus: Path) -> None:
     assert list(counts) == list(splits.MEASURED_SPLITS)
     for name, rows in counts.items():
         split = read_split(name, PIECES)
-        assert np.array_equal(rows, splits.tag_counts(split)) and rows.dtype == np.int64
+        assert np.array_equal(rows, split.sentences.tag_counts()) and rows.dtype == np.int64
         assert rows.sum(axis=1).tolist() == split.lengths.tolist()
         for row, tags in zip(rows, split.sentences.tags, strict=True):
             assert row.tolist() == [int((tags == tag).sum()) for tag in range(len(TAGS))]
@@ -53,6 +53,44 @@ def test_without_leaks_train_has_no_row_that_shares_phrases_with_selection(
     assert list(kept.ids) == list(corpus.loc[~corpus["leaks_selection"], "id"])
     assert 0 < len(kept.ids) < SENTENCES == len(read_split("train", PIECES).ids)
     assert len(read_split("test", PIECES, rows="without_leaks").ids) == SENTENCES
+
+
+def test_whole_sentences_are_trained_on_or_held_out_and_never_both(
+    small_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "FRESH_SENTENCES", 10)
+    corpus = read_table(paths.corpus_split("train"), ("leaks_selection", "whole_sentence"))
+    trained = read_split("train", PIECES, rows="sentences")
+    fresh = read_split("fresh", PIECES)
+    wanted = corpus.loc[~corpus["leaks_selection"] & corpus["whole_sentence"], "id"]
+    assert sorted([*trained.ids, *fresh.ids]) == sorted(wanted)
+    assert len(fresh.ids) == 10 and not set(trained.ids) & set(fresh.ids)
+    everything = read_split("train", PIECES)
+    place = {name: row for row, name in enumerate(everything.ids)}
+    for split in (trained, fresh):
+        for row, name in enumerate(split.ids):
+            assert split.words[row] == everything.words[place[name]]
+            assert split.labels[row] == everything.labels[place[name]]
+    assert read_split("test", PIECES, rows="sentences").ids.tolist() == [
+        f"test-{row}" for row in range(SENTENCES)
+    ]
+    assert list(splits.tagged_splits(PIECES, "sentences")) == [*splits.MEASURED_SPLITS, "fresh"]
+    assert list(splits.tagged_splits(PIECES)) == [*splits.MEASURED_SPLITS]
+
+
+def test_the_split_fresh_is_one_draw_and_no_parameter_changes_it(
+    small_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "FRESH_SENTENCES", 10)
+    drawn = read_words("fresh")
+    assert drawn["id"].tolist() == read_words("fresh", "all")["id"].tolist()
+    corrupted_draw = read_split("fresh", PIECES, corrupted=0.4, seed=5)
+    assert list(corrupted_draw.ids) == drawn["id"].tolist()
+
+
+def test_too_few_whole_sentences_to_hold_some_out_are_refused(small_corpus: Path) -> None:
+    with pytest.raises(UserError, match=r"holds 1,000 whole sentences out.*train\.rows to all"):
+        read_split("train", PIECES, rows="sentences")
 
 
 def test_corrupted_tags_are_those_of_the_seed_and_reach_the_pieces(small_corpus: Path) -> None:

@@ -258,6 +258,67 @@ def test_the_smallest_detectable_difference_is_found_with_80_percent_power(tests
     assert np.mean(np.abs(estimates / errors) > critical) == pytest.approx(0.80, abs=0.01)
 
 
+def combined_p(values):
+    """The two-sided p of a mean of zero by a two-way analysis of variance, written out."""
+    seeds, sentences = values.shape
+    grand = values.mean()
+    rows, columns = values.mean(1), values.mean(0)
+    rest = values - rows[:, None] - columns[None, :] + grand
+    freedoms = np.array([seeds - 1, sentences - 1, (seeds - 1) * (sentences - 1)])
+    squares = np.array(
+        [sentences * ((rows - grand) ** 2).sum(), seeds * ((columns - grand) ** 2).sum(),
+         (rest**2).sum()]
+    )  # fmt: skip
+    squares = squares / freedoms
+    squares[:2] = np.maximum(squares[:2], squares[2])
+    combined = squares[0] + squares[1] - squares[2]
+    freedom = combined**2 / (squares**2 / freedoms).sum()
+    return 2 * stats.t.sf(abs(grand) / np.sqrt(combined / values.size), freedom)
+
+
+def planted(generator, share, seeds=5, sentences=900):
+    """Right and wrong of three arms of which the middle one covers a share of the way."""
+    difficulty = generator.random(sentences)
+    return (
+        difficulty + 0.05 * generator.standard_normal((seeds, sentences))
+        < 0.80 + 0.08 * place + 0.004 * generator.standard_normal((seeds, 1))
+        for place in (share, 0.0, 1.0)
+    )
+
+
+@pytest.mark.parametrize("share", [-0.2, 0.1, 0.5, 1.0])
+def test_fiellers_interval_ends_where_the_combined_mean_differs_from_zero(share):
+    arm, floor, reference = planted(np.random.default_rng(3), share)
+    found = statistics.share(arm, floor, reference)
+    gained, whole = arm.astype(float) - floor, reference.astype(float) - floor
+    assert found.value == pytest.approx(gained.mean() / whole.mean())
+    assert found.low < found.value < found.high
+    for end in (found.low, found.high):
+        assert combined_p(gained - end * whole) == pytest.approx(0.05, abs=1e-6)
+    inside = np.linspace(found.low, found.high, 9)[1:-1]
+    assert all(combined_p(gained - ratio * whole) > 0.05 for ratio in inside)
+
+
+def test_fiellers_interval_covers_a_share_about_as_often_as_it_says():
+    generator = np.random.default_rng(11)
+    covered = []
+    for _ in range(300):
+        found = statistics.share(*planted(generator, 0.5, sentences=400))
+        covered.append(np.isnan(found.low) or found.low <= 0.5 <= found.high)
+    assert 0.93 <= np.mean(covered) <= 1.0
+
+
+def test_a_share_of_nothing_has_no_interval():
+    generator = np.random.default_rng(5)
+    arm, floor, reference = (generator.random((5, 300)) < 0.8 for _ in range(3))
+    found = statistics.share(arm, floor, reference)
+    assert np.isnan([found.low, found.high]).all()
+    same = statistics.share(arm, floor, floor)
+    assert np.isnan([same.value, same.low, same.high]).all()
+    one = statistics.share(arm[:1], floor[:1], reference[:1])
+    assert np.isnan([one.low, one.high]).all()
+
+
 def test_holm_equals_the_step_down_procedure_by_hand():
     adjusted = statistics.holm(np.array([0.04, 0.01, 0.03]))
     assert adjusted == pytest.approx([0.06, 0.03, 0.06])

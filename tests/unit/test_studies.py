@@ -17,8 +17,10 @@ from small_models import PIECES
 from transformers import BertConfig
 
 from ggsa.model import classifier
+from ggsa.patterns.density import density
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import pattern_from_json, write_pattern
+from ggsa.tagging import splits
 from ggsa.training import cell, graph, identity, loop, machine, runner, studies, study_cells
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
@@ -87,9 +89,13 @@ with finished.open("a") as file:
 """
 
 
-def write_study(name: str = "tiny", **changes: object) -> studies.Study:
+def write_study_file(name: str = "tiny", **changes: object) -> None:
     path = studies.declaration(name)
     artifacts.write_text(path, yaml.safe_dump({**STUDY, **changes}, sort_keys=False))
+
+
+def write_study(name: str = "tiny", **changes: object) -> studies.Study:
+    write_study_file(name, **changes)
     return studies.Study.model_validate({"name": name, **STUDY, **changes})
 
 
@@ -166,7 +172,20 @@ def test_a_declaration_reads_as_it_was_written(workspace: Path) -> None:
     assert (study.title, study.question) == (STUDY["title"], STUDY["question"])
     assert (study.note, study.archived) == ("", None)
     (family,) = study.families
-    assert family.name == "headroom" and family.questions[0].model_dump() == GATE
+    assert family.name == "headroom" and family.questions[0].model_dump(exclude_none=True) == GATE
+
+
+def test_a_share_needs_the_arm_that_counts_0_and_no_other_question_has_one(workspace: Path) -> None:
+    share = {"kind": "share", "arm": "hard", "reference": "full", "text": "How much is kept?"}
+    for wrong, said in (
+        (share, "a question of kind share needs floor"),
+        ({**GATE, "floor": "soft"}, "a question of kind gate has no floor"),
+        ({**share, "floor": "sofd"}, "unknown arm sofd"),
+    ):
+        write_study_file(families=[{"name": "kept", "questions": [wrong]}])
+        with pytest.raises(UserError) as caught:
+            studies.load("tiny")
+        assert said in str(caught.value) and "nothing was run" in str(caught.value)
 
 
 def test_an_arm_changes_the_keys_that_it_names_and_no_other(workspace: Path) -> None:
@@ -487,7 +506,7 @@ def test_a_cell_is_trained_with_the_planned_pattern_and_settings(
     assert {path.name for path in folder.iterdir()} == set(cell.FILES)
     predictions = pd.read_parquet(folder / "predictions.parquet")
     assert list(predictions) == ["split", "id", "label", "logits"]
-    assert set(predictions["split"]) == {*study_cells.STUDY_SPLITS}  # not the report's examples
+    assert set(predictions["split"]) == {"selection", "validation", "test"}  # no examples
     assert not list(paths.CHECKPOINTS.rglob("*.pt"))
     assert not list(paths.RUNS.rglob("*.safetensors"))  # no other arm needs its weights
     seconds = pd.read_csv(studies.seconds_file("tiny", "sst2"))
@@ -526,6 +545,29 @@ def test_an_older_checkpoint_is_removed_and_one_of_another_arm_is_kept(data: Pat
     other.touch()
     study_cells.train_cell("tiny", "sst2", "hard", 7)
     assert (older.exists(), other.exists()) == (False, True)
+
+
+def test_a_cell_of_whole_sentences_also_predicts_those_that_were_held_out(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "FRESH_SENTENCES", 8)
+    write_study(overrides={**STUDY["overrides"], "train.rows": "sentences"})
+    study_cells.plan("tiny", "sst2")
+    study_cells.train_cell("tiny", "sst2", "random", 7)
+    folder = studies.cell_folder("tiny", "sst2", "random", 7)
+    content = read_cell(folder)
+    assert content["settings"]["rows"] == "sentences"
+    assert content["summary"]["train_sentences"] == len(splits.read_words("train", "sentences"))
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    assert set(predictions["split"]) == {"selection", "validation", "test", "fresh"}
+    fresh = splits.read_split("fresh", 12)
+    assert list(predictions.query("split == 'fresh'")["id"]) == list(fresh.ids)
+    pattern = pattern_from_json(
+        artifacts.read_json(studies.plan_file("tiny", "sst2", "random", 7))["pattern"], folder
+    )
+    trained = splits.read_split("train", 12, rows="sentences").sentences
+    assert content["density"]["train"] == density(pattern, trained)
+    assert content["density"]["fresh"] == density(pattern, fresh.sentences)
 
 
 def test_a_cell_records_what_decides_its_bits_and_nothing_that_differs_between_two_runs(
@@ -764,10 +806,9 @@ def test_an_arm_can_evaluate_the_weights_of_another_under_its_own_parameters(
     assert not np.allclose(*logits)
     params = config.load(overrides=STUDY["overrides"])
     loaded = classifier.load(studies.weights_folder("tiny", "imdb", "hard", 7))
-    splits = loop.read_splits(params, study_cells.STUDY_SPLITS, 7)
-    with_right_tags = loop.predict_splits(
-        loaded.model, loaded.mask, splits, params, study_cells.STUDY_SPLITS
-    )
+    names = ("selection", "validation", "test")
+    read = loop.read_splits(params, names, 7)
+    with_right_tags = loop.predict_splits(loaded.model, loaded.mask, read, params, names)
     np.testing.assert_allclose(np.stack(list(with_right_tags["logits"])), logits[0], atol=1e-6)
 
 

@@ -14,11 +14,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from ggsa.assets import probe
-from ggsa.tagging.splits import read_split
+from ggsa.tagging.splits import read_split, read_words, trained_rows
 from ggsa.workspace import paths
+from ggsa.workspace.config import Params
 from ggsa.workspace.provenance import read_provenance
 from ggsa.workspace.tables import CORPUS_COLUMNS, read_table
-from ggsa.workspace.vocabulary import SCORED_SPLITS
+from ggsa.workspace.vocabulary import FRESH, SCORED_SPLITS
 
 NEGATORS = ("not", "n't", "no", "never", "neither", "nor", "without", "hardly", "nothing", "none")
 CONTRAST = ("but", "although", "though", "while")
@@ -49,8 +50,10 @@ def bag_of_words(
     return model.classes_[probabilities.argmax(axis=1)], probabilities.max(axis=1)
 
 
-def sentence_marks(seed: int, max_pieces: int) -> pd.DataFrame:
+def sentence_marks(params: Params) -> pd.DataFrame:
     """Return one row per sentence of the labeled splits: the baselines' guesses and its marks.
+
+    `fresh` is among the splits where only whole sentences are trained on.
 
     Columns: `split, id, label, pieces` (word pieces that an encoder reads), `bag` (class by the bag
     of words), `bag_probability` (of that class), `majority` (the most frequent class of train) and
@@ -58,20 +61,19 @@ def sentence_marks(seed: int, max_pieces: int) -> pd.DataFrame:
     words is trained on the rows that the encoders train on.
 
     Args:
-        seed: That drew the probe corpus; without meaning for others.
-        max_pieces: Longer sentences are truncated to this many pieces.
+        params: Those of an encoder: which rows it trains on, and how many pieces it reads.
     """
-    train = read_table(paths.corpus_split("train"), (*CORPUS_COLUMNS, "leaks_selection"))
-    train = train[~train["leaks_selection"].to_numpy(bool)]
+    train = read_words("train", trained_rows(params.train))
     majority = int(train["label"].mode().iloc[0])
     tables = []
-    for split in SCORED_SPLITS:
-        rows = read_table(paths.corpus_split(split), CORPUS_COLUMNS)
+    fresh = (FRESH,) if params.train.rows == "sentences" else ()
+    for split in (*SCORED_SPLITS, *fresh):
+        rows = read_words(split).reset_index(drop=True)
         if (rows["label"] < 0).any():
             continue
         guess, probability = bag_of_words(train, list(rows["words"]))
         marks = pd.DataFrame({"split": split, "id": rows["id"], "label": rows["label"]})
-        marks["pieces"] = read_split(split, max_pieces).lengths
+        marks["pieces"] = read_split(split, params.train.max_pieces).lengths
         marks["bag"], marks["bag_probability"] = guess, np.round(probability, 6)
         marks["majority"] = majority
         marks["bag_wrong_or_unsure"] = (guess != rows["label"]) | (probability < SURE)
@@ -79,7 +81,9 @@ def sentence_marks(seed: int, max_pieces: int) -> pd.DataFrame:
     marks = pd.concat(tables, ignore_index=True)
     if read_provenance()["corpus"]["name"] != "probe":
         return marks
-    return marks.merge(phenomena_marks(seed), on=["split", "id"], validate="one_to_one")
+    return marks.merge(
+        phenomena_marks(params.corpus.seed), on=["split", "id"], validate="one_to_one"
+    )
 
 
 def _word_marks(sentences: list[Sequence[str]]) -> pd.DataFrame:

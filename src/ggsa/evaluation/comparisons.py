@@ -15,7 +15,7 @@ from ggsa.evaluation.finished_cells import Results
 from ggsa.evaluation.verdicts import verdicts_table
 from ggsa.training.studies import Study
 from ggsa.workspace.config import Evaluate
-from ggsa.workspace.vocabulary import POOLED, SCORED_SPLITS
+from ggsa.workspace.vocabulary import FRESH, POOLED, SCORED_SPLITS
 
 SMALLEST_SUBSET = 200
 """Sentences that a subset needs to be shown."""
@@ -82,7 +82,8 @@ def arms_table(runs: pd.DataFrame, results: Results, marks: pd.DataFrame) -> pd.
     A density counts pairs of pieces, so that of all labeled sentences is the mean over splits,
     weighted by their pairs.
     """
-    pairs = (marks["pieces"] ** 2).groupby(marks["split"]).sum()
+    scored = marks[marks["split"].isin(SCORED_SPLITS)]
+    pairs = (scored["pieces"] ** 2).groupby(scored["split"]).sum()
     rows = []
     for (split, arm), part in runs.groupby(["split", "arm"], sort=False):
         accuracy, f1 = part["accuracy"].to_numpy(), part["f1"].to_numpy()
@@ -163,25 +164,27 @@ def subsets_table(results: Results, reference: str, marks: pd.DataFrame) -> pd.D
 
 
 def _subsets(marks: pd.DataFrame) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    """Return the subsets that are large enough, each with its sentences, bool `[sentence]`."""
-    subsets = [("all", np.ones(len(marks), bool))]
+    """Return the subsets of the scored splits that are large enough, each bool `[sentence]`."""
+    scored = marks["split"].isin(SCORED_SPLITS).to_numpy()
+    subsets = [("all", scored)]
     subsets += [
-        (str(name), column.to_numpy(bool))
+        (str(name), scored & column.to_numpy(bool))
         for name, column in marks.items()
-        if column.dtype == bool and column.sum() >= SMALLEST_SUBSET
+        if column.dtype == bool
     ]
-    return subsets
+    return subsets[:1] + [each for each in subsets[1:] if each[1].sum() >= SMALLEST_SUBSET]
 
 
 def baselines_table(marks: pd.DataFrame) -> pd.DataFrame:
     """Return accuracy of the majority class and of the bag of words, with Wilson intervals."""
     labels = marks["label"].to_numpy()
     guesses = {"majority": marks["majority"].to_numpy(), "bag of words": marks["bag"].to_numpy()}
-    present = [split for split in SCORED_SPLITS if (marks["split"] == split).any()]
+    scored = [split for split in SCORED_SPLITS if (marks["split"] == split).any()]
+    fresh = [FRESH] if (marks["split"] == FRESH).any() else []
     rows = []
     for name, guess in guesses.items():
-        for split in (*present, *([POOLED] if len(present) > 1 else [])):
-            chosen = np.ones(len(marks), bool) if split == POOLED else marks["split"] == split
+        for split in (*scored, *([POOLED] if len(scored) > 1 else []), *fresh):
+            chosen = marks["split"].isin(scored if split == POOLED else [split]).to_numpy()
             right = (guess == labels)[chosen]
             low, high = statistics.wilson(int(right.sum()), len(right))
             rows.append((name, split, len(right), right.mean(), low, high))

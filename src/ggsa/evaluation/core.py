@@ -47,7 +47,7 @@ def evaluate(params: Params) -> Results:
     provenance = read_provenance()
     study = studies.core(params, provenance["corpus"]["name"])
     results = read_core(study, params)
-    marks = baselines.sentence_marks(params.corpus.seed, params.train.max_pieces)
+    marks = baselines.sentence_marks(params)
     patterns = {mode: read_pattern(paths.rule_table(mode)) for mode in params.grid.modes}
     counts = {k: v for k, v in split_counts(params.train.max_pieces).items() if k in SCORED_SPLITS}
     if POOLED in results.splits:

@@ -20,7 +20,7 @@ from ggsa.workspace import artifacts
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.paths import CORE
 from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table
-from ggsa.workspace.vocabulary import POOLED, SCORED_SPLITS
+from ggsa.workspace.vocabulary import FRESH, POOLED, SCORED_SPLITS
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,21 @@ class Results:
 
     @property
     def splits(self) -> list[str]:
-        """The labeled splits, and `pooled` where there is more than one."""
-        labeled = list(self.sentences["split"].unique())
-        return [*labeled, POOLED] if len(labeled) > 1 else labeled
+        """The scored splits, `pooled` where there is more than one, and `fresh` if there is one."""
+        present = list(self.sentences["split"].unique())
+        scored = [split for split in present if split in SCORED_SPLITS]
+        pooled = [POOLED] if len(scored) > 1 else []
+        return [*scored, *pooled, *(split for split in present if split == FRESH)]
 
     @property
     def family_split(self) -> str:
-        """The split on which questions are answered: all labeled sentences."""
-        return self.splits[-1]
+        """The split on which questions are answered: all sentences of the scored splits."""
+        return POOLED if POOLED in self.splits else self.splits[0]
 
     def rows(self, split: str) -> npt.NDArray[np.bool_]:
         """Return which sentences belong to a split, bool `[sentence]`."""
         if split == POOLED:
-            return np.ones(len(self.sentences), bool)
+            return self.sentences["split"].isin(SCORED_SPLITS).to_numpy()
         return (self.sentences["split"] == split).to_numpy()
 
     def right(self, arm: str) -> npt.NDArray[np.bool_]:
@@ -172,7 +174,7 @@ def _predictions(path: Path) -> pd.DataFrame:
         UserError: If the file is missing or damaged, or a logit is not finite.
     """
     table = read_table(path, PREDICTION_COLUMNS)
-    table = table[table["split"].isin(SCORED_SPLITS)].reset_index(drop=True)
+    table = table[table["split"].isin((*SCORED_SPLITS, FRESH))].reset_index(drop=True)
     classes = len(table["logits"].iloc[0])
     if any(len(row) != max(classes, 2) or not np.isfinite(row).all() for row in table["logits"]):
         raise UserError(
@@ -211,7 +213,7 @@ def _labeled(table: pd.DataFrame, folder: Path) -> npt.NDArray[np.bool_]:
     """
     labels = table["label"].to_numpy(np.int64)
     kept = np.zeros(len(table), bool)
-    for split in SCORED_SPLITS:
+    for split in (*SCORED_SPLITS, FRESH):
         rows = (table["split"] == split).to_numpy()
         known = rows.any() and bool((labels[rows] >= 0).all())
         if split == "validation" and not known:

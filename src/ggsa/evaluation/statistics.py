@@ -11,6 +11,8 @@ The plan, fixed before any result was seen:
   independent rows. The crossed bootstrap is drawn in figures and decides nothing: with three to
   five seeds it covers too little.
 - *Equivalence*: two one-sided t tests at a fixed margin, with the same standard error.
+- *A share* (arm - floor) / (reference - floor), such as the share of headroom that a mask keeps:
+  Fieller's 95 % interval, with the same standard error.
 - *Several questions*: Holm's correction over the family that declares them.
 - *Power*: the smallest true difference that Holm's first step detects with 80 % power, by the
   noncentral t.
@@ -193,6 +195,61 @@ def paired(arm_right: Booleans, reference_right: Booleans) -> Difference:
     difference = paired_difference(arm_right, reference_right)
     error, freedom = crossed_standard_error(difference)
     return Difference(100 * float(difference.mean()), 100 * error, freedom)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A ratio of two differences with Fieller's 95 % interval.
+
+    Attributes:
+        value: (arm - floor) / (reference - floor).
+        low: NaN, as is `high`, if the interval is not bounded: the denominator is not shown to
+            differ from zero.
+        high: See `low`.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def share(arm: Booleans, floor: Booleans, reference: Booleans) -> Share:
+    """Return the share of the way from a floor to a reference that an arm covers.
+
+    Fieller's interval holds every r for which the mean of arm - r reference - (1 - r) floor, over
+    seeds and sentences, is not shown to differ from zero (crossed standard error, Student's t).
+
+    Args:
+        arm: Which seeds are right on which sentences, bool `[seed, sentence]`.
+        floor: The same of the arm that counts 0, with the same seeds.
+        reference: The same of the arm that counts 1.
+    """
+    gained = paired_difference(arm, floor).astype(np.float64)
+    whole = paired_difference(reference, floor).astype(np.float64)
+    if not whole.mean():
+        return Share(float("nan"), float("nan"), float("nan"))
+    value = float(gained.mean() / whole.mean())
+
+    def excess(difference: Floats) -> float:
+        """Return how far a mean is beyond what is compatible with zero; NaN with one seed."""
+        error, freedom = crossed_standard_error(difference)
+        return abs(float(difference.mean())) - _times(stats.t.ppf(1 - LEVEL / 2, freedom), error)
+
+    if not excess(whole) > 0:
+        return Share(value, float("nan"), float("nan"))
+
+    if excess(gained - value * whole) >= 0:  # no spread at all
+        return Share(value, value, value)
+
+    def bound(direction: int) -> float:
+        """Return the ratio in a direction from which on none is compatible with the data."""
+        step = 1e-3
+        while excess(gained - (value + direction * step) * whole) < 0:
+            step *= 2
+        end = value + direction * step
+        return float(optimize.brentq(lambda ratio: excess(gained - ratio * whole), value, end))
+
+    return Share(value, bound(-1), bound(1))
 
 
 def bootstrap_interval(difference: Integers, samples: int, seed: int) -> tuple[float, float]:

@@ -5,6 +5,10 @@
   equivalent within the margin, worse by more than the margin, worse (size uncertain), better,
   inconclusive.
 - *difference*: the same words without the first.
+- *share*: `more than 80 %` or `less than 80 %` if Fieller's interval lies on one side of it,
+  `not estimable` if it is not bounded. It is an estimate and takes no part in Holm's correction.
+- A verdict that states a direction is `inconclusive` if the difference on the split `fresh`, where
+  there is one, has the opposite sign.
 - Below three seeds there is no verdict; with three or four only the gate and equivalence.
 """
 
@@ -17,23 +21,29 @@ import pandas as pd
 from ggsa.evaluation import statistics
 from ggsa.evaluation.finished_cells import Results
 from ggsa.training.studies import Family, Question
+from ggsa.workspace.vocabulary import FRESH
 
 HEADROOM, NO_HEADROOM = "headroom shown", "no headroom shown"
 BETTER, UNCERTAIN, INCONCLUSIVE = "better", "worse, size uncertain", "inconclusive"
 WITHOUT_HEADROOM = "inconclusive: no headroom"
+NOT_ESTIMABLE = "not estimable"
+MOST = 0.80
+"""A mask that keeps more than this share of the headroom is said to keep most of it."""
 
 VERDICT_COLUMNS = [
     *("family", "question", "kind", "arm", "reference", "seeds", "n", "margin_points"),
     *("difference_points", "low_points", "high_points", "level", "p", "p_holm"),
     *("p_worse", "p_worse_holm", "p_two_sided", "p_two_sided_holm"),
-    *("smallest_points", "test_difference_points", "verdict"),
+    *("smallest_points", "test_difference_points", "fresh_difference_points"),
+    *("floor", "share", "share_low", "share_high", "verdict"),
 ]
 
 
 def verdicts_table(results: Results, families: Sequence[Family], margin: float) -> pd.DataFrame:
     """Return the declared questions with tests, corrected p values and verdicts.
 
-    All are answered on all labeled sentences; the difference on the test split is a column.
+    All are answered on all sentences of the scored splits; the differences on the test split and on
+    `fresh` are columns.
 
     Args:
         results: The finished cells.
@@ -53,8 +63,9 @@ def verdicts_table(results: Results, families: Sequence[Family], margin: float) 
 
 def _answers(results: Results, family: Family, margin: float) -> list[dict[str, Any]]:
     """Return the questions of a family with corrected p values; the verdicts of gates only."""
+    tests = sum(question.kind != "share" for question in family.questions)
     rows = [
-        _tests(results, question, margin, len(family.questions)) | {"family": family.name}
+        _tests(results, question, margin, tests) | {"family": family.name}
         for question in family.questions
     ]
     for column in ("p", "p_worse", "p_two_sided"):
@@ -64,47 +75,70 @@ def _answers(results: Results, family: Family, margin: float) -> list[dict[str, 
     for row in rows:
         if row["kind"] == "gate" and row["seeds"] >= statistics.FEWEST_SEEDS:
             shown = row["p_holm"] < statistics.LEVEL and row["difference_points"] > 0
-            row["verdict"] = HEADROOM if shown else NO_HEADROOM
+            row["verdict"] = HEADROOM if shown and not _contradicted(row) else NO_HEADROOM
     return rows
 
 
 def _tests(results: Results, question: Question, margin: float, tests: int) -> dict[str, Any]:
     """Return the tests of one question: `p` is that of its kind."""
-    right, reference = results.right(question.arm), results.right(question.reference)
+    scored = results.rows(results.family_split)
+    right, reference = (results.right(arm)[:, scored] for arm in (question.arm, question.reference))
     difference = statistics.paired(right, reference)
+    tested = question.kind != "share"
+    share = statistics.Share(np.nan, np.nan, np.nan)
+    if question.floor is not None:
+        share = statistics.share(right, results.right(question.floor)[:, scored], reference)
     equal = question.kind == "equivalence"
     level = 0.90 if equal else 0.95
     low, high = difference.interval(level)
     both_sides = max(difference.p_above(-margin), difference.p_below(margin))
-    on_test = results.rows("test")
     return {
         "question": question.text,
         "kind": question.kind,
         "arm": question.arm,
         "reference": question.reference,
         "seeds": len(results.seeds),
-        "n": len(results.labels),
+        "n": int(scored.sum()),
         "margin_points": margin if equal else np.nan,
         "difference_points": difference.mean,
         "low_points": low,
         "high_points": high,
         "level": level,
-        "p": both_sides if equal else difference.p,
-        "p_worse": difference.p_below(-margin),
-        "p_two_sided": difference.p,
-        "smallest_points": difference.smallest_detectable(tests),
-        "test_difference_points": (
-            100 * float(right[:, on_test].mean() - reference[:, on_test].mean())
-            if on_test.any()
-            else np.nan
-        ),
+        "p": (both_sides if equal else difference.p) if tested else np.nan,
+        "p_worse": difference.p_below(-margin) if tested else np.nan,
+        "p_two_sided": difference.p if tested else np.nan,
+        "smallest_points": difference.smallest_detectable(tests) if tested else np.nan,
+        "test_difference_points": _difference_on(results, question, "test"),
+        "fresh_difference_points": _difference_on(results, question, FRESH),
+        "floor": question.floor or "",
+        "share": share.value,
+        "share_low": share.low,
+        "share_high": share.high,
         "verdict": "",
     }
+
+
+def _difference_on(results: Results, question: Question, split: str) -> float:
+    """Return arm minus reference on a split in percentage points; NaN where there is none."""
+    chosen = results.rows(split)
+    if not chosen.any():
+        return float("nan")
+    arm, reference = (
+        results.right(name)[:, chosen].mean() for name in (question.arm, question.reference)
+    )
+    return 100 * float(arm - reference)
+
+
+def _contradicted(row: dict[str, Any]) -> bool:
+    """Return whether the sentences of `fresh` say the opposite of a question's difference."""
+    return row["difference_points"] * row["fresh_difference_points"] < 0
 
 
 def _verdict(row: dict[str, Any], margin: float, headroom: bool) -> str:
     """Return the verdict of a question by its corrected p values; the first word that applies."""
     equal, seeds = row["kind"] == "equivalence", row["seeds"]
+    if row["kind"] == "share":
+        return _share_verdict(row)
     needed = statistics.SEEDS_FOR_ALL if row["kind"] == "difference" else statistics.FEWEST_SEEDS
     if seeds < needed:
         return f"no verdict: fewer than {needed} seeds"
@@ -112,10 +146,23 @@ def _verdict(row: dict[str, Any], margin: float, headroom: bool) -> str:
         return WITHOUT_HEADROOM
     if equal and row["p_holm"] < statistics.LEVEL:
         return f"equivalent within {margin:g} pp"
-    if seeds < statistics.SEEDS_FOR_ALL:
+    if seeds < statistics.SEEDS_FOR_ALL or _contradicted(row):
         return INCONCLUSIVE
     if row["p_worse_holm"] < statistics.LEVEL:
         return f"worse by more than {margin:g} pp"
     if row["p_two_sided_holm"] < statistics.LEVEL:
         return UNCERTAIN if row["difference_points"] < 0 else BETTER
+    return INCONCLUSIVE
+
+
+def _share_verdict(row: dict[str, Any]) -> str:
+    """Return on which side of most the share lies."""
+    if row["seeds"] < statistics.FEWEST_SEEDS:
+        return f"no verdict: fewer than {statistics.FEWEST_SEEDS} seeds"
+    if np.isnan(row["share_low"]):
+        return NOT_ESTIMABLE
+    if row["share_low"] > MOST:
+        return f"more than {MOST:.0%}".replace("%", " %")
+    if row["share_high"] < MOST:
+        return f"less than {MOST:.0%}".replace("%", " %")
     return INCONCLUSIVE

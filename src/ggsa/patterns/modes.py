@@ -50,7 +50,8 @@ class PatternData:
     """Data that patterns are built from in addition to the rules; the corpus is read on first use.
 
     Attributes:
-        params: Of the run or study: `train.max_pieces` truncates the sentences.
+        params: Of the run or study: `train.max_pieces` truncates the sentences, `train.rows` chooses
+            those of train.
         attention: The mean attention weight of full attention trained with the pattern's seed:
             columns `query_tag, key_tag, weight_per_pair`. None if no mode needs it.
     """
@@ -61,17 +62,18 @@ class PatternData:
     @functools.cached_property
     def counts(self) -> dict[str, np.ndarray]:
         """Pieces per tag of every measured split, each int64 `[sentence, tag]`."""
-        return split_counts(self.params.train.max_pieces)
+        return split_counts(self.params.train.max_pieces, self.params.train.rows)
 
     @functools.cached_property
     def sentences(self) -> dict[str, TaggedPieces]:
         """The sentences of every measured split."""
-        return tagged_splits(self.params.train.max_pieces)
+        return tagged_splits(self.params.train.max_pieces, self.params.train.rows)
 
     @functools.cached_property
     def tag_pairs(self) -> pd.DataFrame:
         """Statistics of the tag pairs of train; see `ggsa.patterns.tag_pairs.tag_pairs`."""
-        train = read_split("train", self.params.train.max_pieces)
+        settings = self.params.train
+        train = read_split("train", settings.max_pieces, rows=settings.rows)
         return tag_pairs(train.word_tags, self.counts["train"])
 
     def hard_table(self, rules: Rules) -> np.ndarray:

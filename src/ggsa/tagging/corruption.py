@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ggsa.workspace.paths import SPLITS
-from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
+from ggsa.workspace.vocabulary import FRESH, UNIVERSAL_TAGS
 
 
 def corrupted(
@@ -16,7 +16,7 @@ def corrupted(
     The other tags are equally likely. The same split, seed and share give the same errors; a larger
     share keeps the errors of a smaller one and adds to them.
     """
-    stream = np.random.default_rng([seed, SPLITS.index(split)])
+    stream = np.random.default_rng([seed, (*SPLITS, FRESH).index(split)])
     index = {tag: i for i, tag in enumerate(UNIVERSAL_TAGS)}
     size = len(UNIVERSAL_TAGS)
     result = []

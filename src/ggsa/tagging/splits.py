@@ -11,9 +11,11 @@ import pandas as pd
 from ggsa.tagging.alignment import TaggedPieces, align, tokenizer
 from ggsa.tagging.corruption import corrupted as corrupted_tags
 from ggsa.workspace import paths
+from ggsa.workspace.blocks import Train
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.provenance import class_names, read_provenance
 from ggsa.workspace.tables import CORPUS_COLUMNS, TAG_COLUMNS, read_table
+from ggsa.workspace.vocabulary import FRESH
 
 MEASURED_SPLITS = ("train", "selection", "validation", "test")
 """Splits on which rules, density and cost are measured."""
@@ -23,8 +25,20 @@ LABELED_SPLITS = ("train", "selection")
 
 CACHED_READS = 8
 
-Rows = Literal["all", "without_leaks"]
-"""`without_leaks` drops the sentences of train that share phrases with the selection split."""
+FRESH_SENTENCES = 1000
+FRESH_SEED = 24518
+"""Of the draw of `fresh`: it is part of a study's design, so no parameter changes it."""
+
+Rows = Literal["all", "without_leaks", "sentences"]
+"""Of train. `without_leaks` drops the sentences that share phrases with the selection split, and
+`sentences` also drops the phrases of other sentences, and the split `fresh`."""
+
+
+def trained_rows(settings: Train) -> Rows:
+    """Return the rows of train that a cell is trained on."""
+    if settings.rows == "all" and not settings.use_leaking_rows:
+        return "without_leaks"
+    return settings.rows
 
 
 @dataclass(frozen=True)
@@ -51,9 +65,11 @@ def read_words(name: str, rows: Rows = "all") -> pd.DataFrame:
     Raises:
         UserError: If corpus and tags do not belong together, or a label is missing that is needed.
     """
-    drops_leaks = name == "train" and rows == "without_leaks"  # no other split has leaks
-    columns = (*CORPUS_COLUMNS, *(("leaks_selection",) if drops_leaks else ()))
-    corpus_file, tags_file = paths.corpus_split(name), paths.tags_split(name)
+    stored = "train" if name == FRESH else name
+    rows = "sentences" if name == FRESH else rows if name == "train" else "all"
+    marks = {"all": (), "without_leaks": ("leaks_selection",)}
+    columns = (*CORPUS_COLUMNS, *marks.get(rows, ("leaks_selection", "whole_sentence")))
+    corpus_file, tags_file = paths.corpus_split(stored), paths.tags_split(stored)
     corpus, tags = read_table(corpus_file, columns), read_table(tags_file, TAG_COLUMNS)
     if list(corpus["id"]) != list(tags["id"]):
         raise UserError(
@@ -67,15 +83,36 @@ def read_words(name: str, rows: Rows = "all") -> pd.DataFrame:
                 f"{tags_file}: sentence {row.id} has {len(row.words)} words but {len(row.tags)} "
                 f"tags. Expected one tag per word. Run `dvc repro -f tag`."
             )
-    if drops_leaks:
+    if rows != "all":
         table = table[~table["leaks_selection"].to_numpy(bool)]
+    if rows == "sentences":
+        table = table[table["whole_sentence"].to_numpy(bool)]
+        fresh = _drawn_for_fresh(len(table), corpus_file)
+        table = table[fresh if name == FRESH else ~fresh]
     classes = class_names(read_provenance())
-    if name in LABELED_SPLITS and not table["label"].isin(range(len(classes))).all():
+    if stored in LABELED_SPLITS and not table["label"].isin(range(len(classes))).all():
         raise UserError(
             f"{corpus_file} has labels outside 0 to {len(classes) - 1} ({', '.join(classes)}). "
             f"Fix the source and run `dvc repro -f download`."
         )
     return table
+
+
+def _drawn_for_fresh(sentences: int, corpus_file: Path) -> np.ndarray:
+    """Return which of the whole sentences of train form the split `fresh`, bool `[sentence]`.
+
+    Raises:
+        UserError: If at most half of the sentences would be left.
+    """
+    if sentences < 2 * FRESH_SENTENCES:
+        raise UserError(
+            f"train.rows: sentences holds {FRESH_SENTENCES:,} whole sentences out as the split "
+            f"fresh, but {corpus_file} has only {sentences:,}. Set train.rows to all."
+        )
+    chosen = np.random.default_rng(FRESH_SEED).choice(sentences, FRESH_SENTENCES, replace=False)
+    drawn = np.zeros(sentences, bool)
+    drawn[chosen] = True
+    return drawn
 
 
 def read_split(
@@ -86,18 +123,19 @@ def read_split(
     The last few splits are kept in memory and read again only if a file has changed.
 
     Args:
-        name: One of `paths.SPLITS`.
+        name: One of `paths.SPLITS`, or `fresh`.
         max_pieces: Longer sentences are truncated to this many pieces.
-        rows: Which sentences to return.
+        rows: Which sentences of train to return; `fresh` exists only beside `sentences`.
         corrupted: Share of the tags that are replaced by others; see `ggsa.tagging.corruption`.
         seed: Determines which tags are replaced, and by what.
 
     Raises:
         UserError: If a file is missing or damaged; see `read_words`.
     """
+    stored = "train" if name == FRESH else name
     files = (
-        paths.corpus_split(name),
-        paths.tags_split(name),
+        paths.corpus_split(stored),
+        paths.tags_split(stored),
         paths.provenance(),
         paths.ENCODER / "tokenizer.json",
     )
@@ -139,16 +177,13 @@ def _read_split(
     )
 
 
-def tag_counts(split: Split) -> np.ndarray:
-    """Return how many pieces of each tag every sentence has, int64 `[sentence, tag]`."""
-    return split.sentences.tag_counts()
+def tagged_splits(max_pieces: int, rows: Rows = "all") -> dict[str, TaggedPieces]:
+    """Return the pieces and tags of every measured split, and of `fresh` where it exists."""
+    names = (*MEASURED_SPLITS, FRESH) if rows == "sentences" else MEASURED_SPLITS
+    return {name: read_split(name, max_pieces, rows=rows).sentences for name in names}
 
 
-def tagged_splits(max_pieces: int) -> dict[str, TaggedPieces]:
-    """Return the pieces and tags of every measured split."""
-    return {name: read_split(name, max_pieces).sentences for name in MEASURED_SPLITS}
-
-
-def split_counts(max_pieces: int) -> dict[str, np.ndarray]:
+def split_counts(max_pieces: int, rows: Rows = "all") -> dict[str, np.ndarray]:
     """Return the tag counts of every measured split, each int64 `[sentence, tag]`."""
-    return {name: tag_counts(read_split(name, max_pieces)) for name in MEASURED_SPLITS}
+    splits = tagged_splits(max_pieces, rows)
+    return {name: sentences.tag_counts() for name, sentences in splits.items()}

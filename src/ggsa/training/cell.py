@@ -29,7 +29,7 @@ def train_core_cell(params: Params, mode: str, seed: int) -> None:
     cell = loop.train(params, pattern, seed, name, paths.CORE)
     folder = paths.cell(paths.CORE, mode, seed)
     save_weights(folder, cell, params)
-    write_cell(folder, mode, pattern, cell, params, loop.PREDICTED_SPLITS)
+    write_cell(folder, mode, pattern, cell, params)
     cell.checkpoint.unlink(missing_ok=True)
     note_seconds(paths.CORE_SECONDS, name, time.monotonic() - started)
 
@@ -47,7 +47,6 @@ def write_cell(
     pattern: Pattern,
     cell: loop.Cell,
     params: Params,
-    splits: tuple[str, ...],
 ) -> None:
     """Write predictions, history and, last, cell.json: a cell that has it is whole.
 
@@ -57,12 +56,10 @@ def write_cell(
         pattern: Under which it was trained.
         cell: What training returned.
         params: With which it was trained.
-        splits: Whose predictions are kept.
     """
-    kept = cell.predictions[cell.predictions["split"].isin(splits)]
-    write_table(folder / "predictions.parquet", kept)
+    write_table(folder / "predictions.parquet", cell.predictions)
     write_table(folder / "history.csv", cell.history)
-    tagged = tagged_splits(params.train.max_pieces)
+    tagged = tagged_splits(params.train.max_pieces, params.train.rows)
     content = {
         "arm": arm,
         "mode": pattern.mode,

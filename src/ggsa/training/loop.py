@@ -20,7 +20,7 @@ from ggsa.model import batches, build, classifier
 from ggsa.model.attention import Mask, require_open_rows
 from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
-from ggsa.tagging.splits import Split, read_split
+from ggsa.tagging.splits import Split, read_split, trained_rows
 from ggsa.training import optimization
 from ggsa.training.identity import digest, identity, recipe_for
 from ggsa.training.vocabulary_subset import VocabularySubset
@@ -29,8 +29,10 @@ from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import note_kept, progress_bar
+from ggsa.workspace.vocabulary import FRESH
 
-PREDICTED_SPLITS = ("selection", "validation", "test", "examples")
+EXAMPLES = "examples"
+"""The split of sentences that the report prints."""
 
 
 @dataclass
@@ -87,7 +89,8 @@ def train(params: Params, pattern: Pattern, seed: int, name: str, study: str) ->
     recipe = params.train.recipes[recipe_name]
     implementation = implementation_for(params, recipe, recipe_name)
     tokenizer = load_tokenizer(paths.ENCODER)
-    splits = read_splits(params, ("train", *PREDICTED_SPLITS), seed)
+    predicted = predicted_splits(params)
+    splits = read_splits(params, ("train", *predicted), seed)
     reset = pattern.mode != "full" and not params.encoder.keep_projections
     classes = splits["train"].class_names
     model = build.build(paths.ENCODER, recipe, seed, reset, classes).to(device)
@@ -112,7 +115,7 @@ def train(params: Params, pattern: Pattern, seed: int, name: str, study: str) ->
     if params.train.checkpoint == "best":
         model.load_state_dict(progress.best_weights)
         kept_step = progress.best_step
-    predictions = predict_splits(model, mask, splits, params, PREDICTED_SPLITS)
+    predictions = predict_splits(model, mask, splits, params, predicted)
     subset.restore(model, whole_table, tokenizer.pad_token_id)
     classifier.carry(model, pattern)
     history = pd.DataFrame(progress.history)
@@ -163,14 +166,19 @@ def implementation_for(params: Params, recipe: Recipe, recipe_name: str) -> str:
     return "dense"
 
 
+def predicted_splits(params: Params) -> tuple[str, ...]:
+    """Return the splits that a cell predicts."""
+    fresh = (FRESH,) if params.train.rows == "sentences" else ()
+    return ("selection", "validation", "test", *fresh, EXAMPLES)
+
+
 def read_splits(params: Params, names: tuple[str, ...], seed: int) -> dict[str, Split]:
     """Return splits as a cell reads them; the seed draws the tags that are corrupted."""
-    rows = "all" if params.train.use_leaking_rows else "without_leaks"
     return {
         name: read_split(
             name,
             params.train.max_pieces,
-            rows=rows,
+            rows=trained_rows(params.train),
             corrupted=params.train.corrupted_tags,
             seed=seed,
         )

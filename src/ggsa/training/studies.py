@@ -72,16 +72,28 @@ class Question(Block):
 
     Attributes:
         kind: `gate`: is the difference shown to be positive? `equivalence`: does it lie within the
-            margin? `difference`: does it differ from zero?
+            margin? `difference`: does it differ from zero? `share`: how much of the way from
+            `floor` to the reference does the arm cover?
         arm: The arm that is compared.
         reference: What it is compared with; the difference is arm minus reference.
+        floor: For `share`, the arm that counts 0, where the reference counts 1.
         text: The question in words.
     """
 
-    kind: Literal["gate", "equivalence", "difference"]
+    kind: Literal["gate", "equivalence", "difference", "share"]
     arm: str
     reference: str
+    floor: str | None = None
     text: str
+
+    @model_validator(mode="after")
+    def _a_share_has_a_floor(self) -> "Question":
+        if (self.kind == "share") != (self.floor is not None):
+            raise ValueError(
+                f"a question of kind {self.kind} {'needs' if self.kind == 'share' else 'has no'} "
+                f"floor; floor names the arm that counts 0 in a share"
+            )
+        return self
 
 
 class Family(Block):
@@ -168,7 +180,8 @@ class Study(Block):
         for family in self.families:
             for question in family.questions:
                 where = f"families: {family.name}"
-                named += [(where, question.arm), (where, question.reference)]
+                arms = (question.arm, question.reference, question.floor)
+                named += [(where, arm) for arm in arms if arm is not None]
         return named
 
     def cells(self, corpus: str) -> list[tuple[str, int]]:

@@ -4,6 +4,7 @@
 file alone: a refactoring, or a parameter that a cell does not use, does not retrain it.
 """
 
+import dataclasses
 import json
 import shutil
 import time
@@ -26,9 +27,6 @@ from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.provenance import read_provenance
 from ggsa.workspace.tables import write_table
-
-STUDY_SPLITS = ("selection", "validation", "test")
-"""Splits whose predictions a study keeps; `core` also keeps those of the report's examples."""
 
 
 def plan(name: str, corpus: str) -> None:
@@ -107,7 +105,8 @@ def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
     cell = loop.train(params, pattern, seed, f"{arm}-{seed}", f"{name}-{corpus}")
     if keeps_weights:
         save_weights(studies.weights_folder(name, corpus, arm, seed), cell, params)
-    write_cell(folder, arm, pattern, cell, params, STUDY_SPLITS)
+    cell = dataclasses.replace(cell, predictions=_without_examples(cell.predictions))
+    write_cell(folder, arm, pattern, cell, params)
     cell.checkpoint.unlink(missing_ok=True)
     seconds = time.monotonic() - started
     note_seconds(studies.seconds_file(name, corpus), f"{arm}-{seed}", seconds)
@@ -179,8 +178,9 @@ def _evaluate(
     """Write the predictions of another arm's weights under this arm's parameters."""
     device = loop.prepare(params)
     model, mask, source = _load_source(study, corpus, arm, seed, params)
-    splits = loop.read_splits(params, STUDY_SPLITS, seed)
-    predictions = loop.predict_splits(model, mask, splits, params, STUDY_SPLITS)
+    names = tuple(name for name in loop.predicted_splits(params) if name != loop.EXAMPLES)
+    splits = loop.read_splits(params, names, seed)
+    predictions = loop.predict_splits(model, mask, splits, params, names)
     trained = artifacts.read_json(studies.cell_folder(study.name, corpus, source, seed) / CELL)
     pattern = pattern_from_json(
         planned["pattern"], studies.plan_file(study.name, corpus, arm, seed)
@@ -233,10 +233,14 @@ def _take_up(source: Path, folder: Path, arm: str) -> None:
     content = artifacts.read_json(source / CELL)
     origin = content["taken_from"] or _name_of(source)
     predictions = pd.read_parquet(source / "predictions.parquet")
-    kept = predictions[predictions["split"].isin(STUDY_SPLITS)]
-    write_table(folder / "predictions.parquet", kept)
+    write_table(folder / "predictions.parquet", _without_examples(predictions))
     shutil.copyfile(source / "history.csv", folder / "history.csv")
     artifacts.write_json(folder / CELL, {**content, "arm": arm, "taken_from": origin})
+
+
+def _without_examples(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions that a study keeps; `core` also keeps those of the report's examples."""
+    return predictions[predictions["split"] != loop.EXAMPLES]
 
 
 def _name_of(folder: Path) -> str:

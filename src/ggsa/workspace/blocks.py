@@ -345,6 +345,7 @@ class Train(Block):
     recipe: str
     checkpoint: Literal["last", "best", "protocol"]
     select_on: Literal["selection", "validation", "protocol"]
+    rows: Literal["all", "sentences"]
     use_leaking_rows: bool | AsProtocol
     max_pieces: Annotated[int, Field(ge=3)]
     device: Literal["auto", "cpu", "cuda", "mps"]

@@ -85,6 +85,18 @@ class Params(Block):
         return self.model_copy(update=blocks)
 
     @model_validator(mode="after")
+    def _sentences_do_not_leak(self) -> "Params":
+        leaking = self.train.use_leaking_rows
+        if leaking == "protocol":
+            leaking = self.protocols[self.protocol].use_leaking_rows
+        if leaking and self.train.rows == "sentences":
+            raise ValueError(
+                "train.rows sentences never includes the sentences of the selection split, but "
+                "train.use_leaking_rows is true; set it to false, or train.rows to all"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _pieces_fit_the_positions(self) -> "Params":
         if self.train.max_pieces > self.encoder.positions:
             raise ValueError(

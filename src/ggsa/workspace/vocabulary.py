@@ -44,3 +44,7 @@ SCORED_SPLITS = ("validation", "test")
 
 POOLED = "pooled"
 """The sentences of all scored splits together."""
+
+FRESH = "fresh"
+"""The split of whole sentences that is cut from train where only whole sentences are trained on. It
+confirms what the scored splits say, and is not pooled with them."""
