@@ -295,6 +295,8 @@ def test_fiellers_interval_ends_where_the_combined_mean_differs_from_zero(share)
     assert found.low < found.value < found.high
     for end in (found.low, found.high):
         assert combined_p(gained - end * whole) == pytest.approx(0.05, abs=1e-6)
+    assert found.p == pytest.approx(combined_p(gained - 0.8 * whole))
+    assert (found.p < 0.05) == (not found.low <= 0.8 <= found.high)
     inside = np.linspace(found.low, found.high, 9)[1:-1]
     assert all(combined_p(gained - ratio * whole) > 0.05 for ratio in inside)
 
@@ -312,7 +314,7 @@ def test_a_share_of_nothing_has_no_interval():
     generator = np.random.default_rng(5)
     arm, floor, reference = (generator.random((5, 300)) < 0.8 for _ in range(3))
     found = statistics.share(arm, floor, reference)
-    assert np.isnan([found.low, found.high]).all()
+    assert np.isnan([found.low, found.high, found.p]).all()
     same = statistics.share(arm, floor, floor)
     assert np.isnan([same.value, same.low, same.high]).all()
     one = statistics.share(arm[:1], floor[:1], reference[:1])

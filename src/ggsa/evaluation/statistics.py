@@ -35,6 +35,7 @@ FEWEST_SEEDS = 3  # for the gate and equivalence; below it there is no verdict
 SEEDS_FOR_ALL = 5  # for verdicts of better and worse
 LEVEL = 0.05
 POWER = 0.80
+MOST = 0.80  # a mask that keeps more than this share of the headroom keeps most of it
 SAMPLES_AT_ONCE = 1000  # bounds the memory of the bootstrap
 
 
@@ -203,14 +204,17 @@ class Share:
 
     Attributes:
         value: (arm - floor) / (reference - floor).
-        low: NaN, as is `high`, if the interval is not bounded: the denominator is not shown to
-            differ from zero.
+        low: NaN, as are `high` and `p`, if the interval is not bounded: the denominator is not
+            shown to differ from zero.
         high: See `low`.
+        p: The two-sided p value of "the share is `MOST`": below 5 % exactly if the interval lies
+            on one side of it.
     """
 
     value: float
     low: float
     high: float
+    p: float
 
 
 def share(arm: Booleans, floor: Booleans, reference: Booleans) -> Share:
@@ -227,7 +231,7 @@ def share(arm: Booleans, floor: Booleans, reference: Booleans) -> Share:
     gained = paired_difference(arm, floor).astype(np.float64)
     whole = paired_difference(reference, floor).astype(np.float64)
     if not whole.mean():
-        return Share(float("nan"), float("nan"), float("nan"))
+        return Share(*4 * [float("nan")])
     value = float(gained.mean() / whole.mean())
 
     def excess(difference: Floats) -> float:
@@ -236,10 +240,10 @@ def share(arm: Booleans, floor: Booleans, reference: Booleans) -> Share:
         return abs(float(difference.mean())) - _times(stats.t.ppf(1 - LEVEL / 2, freedom), error)
 
     if not excess(whole) > 0:
-        return Share(value, float("nan"), float("nan"))
+        return Share(value, *3 * [float("nan")])
 
     if excess(gained - value * whole) >= 0:  # no spread at all
-        return Share(value, value, value)
+        return Share(value, value, value, float(value == MOST))
 
     def bound(direction: int) -> float:
         """Return the ratio in a direction from which on none is compatible with the data."""
@@ -249,7 +253,10 @@ def share(arm: Booleans, floor: Booleans, reference: Booleans) -> Share:
         end = value + direction * step
         return float(optimize.brentq(lambda ratio: excess(gained - ratio * whole), value, end))
 
-    return Share(value, bound(-1), bound(1))
+    at_most = gained - MOST * whole
+    error, freedom = crossed_standard_error(at_most)
+    p = min(1.0, 2 * _upper_tail(abs(float(at_most.mean())), error, freedom))
+    return Share(value, bound(-1), bound(1), p)
 
 
 def bootstrap_interval(difference: Integers, samples: int, seed: int) -> tuple[float, float]:

@@ -5,8 +5,9 @@
   equivalent within the margin, worse by more than the margin, worse (size uncertain), better,
   inconclusive.
 - *difference*: the same words without the first.
-- *share*: `more than 80 %` or `less than 80 %` if Fieller's interval lies on one side of it,
-  `not estimable` if it is not bounded. It is an estimate and takes no part in Holm's correction.
+- *share*: `more than 80 %` or `less than 80 %` if the share is shown to differ from it (alone in its
+  family: if Fieller's interval lies on one side of it), `not estimable` if the interval is not
+  bounded.
 - A verdict that states a direction is `inconclusive` if the difference on the split `fresh`, where
   there is one, has the opposite sign.
 - Below three seeds there is no verdict; with three or four only the gate and equivalence.
@@ -27,8 +28,6 @@ HEADROOM, NO_HEADROOM = "headroom shown", "no headroom shown"
 BETTER, UNCERTAIN, INCONCLUSIVE = "better", "worse, size uncertain", "inconclusive"
 WITHOUT_HEADROOM = "inconclusive: no headroom"
 NOT_ESTIMABLE = "not estimable"
-MOST = 0.80
-"""A mask that keeps more than this share of the headroom is said to keep most of it."""
 
 VERDICT_COLUMNS = [
     *("family", "question", "kind", "arm", "reference", "seeds", "n", "margin_points"),
@@ -63,9 +62,8 @@ def verdicts_table(results: Results, families: Sequence[Family], margin: float) 
 
 def _answers(results: Results, family: Family, margin: float) -> list[dict[str, Any]]:
     """Return the questions of a family with corrected p values; the verdicts of gates only."""
-    tests = sum(question.kind != "share" for question in family.questions)
     rows = [
-        _tests(results, question, margin, tests) | {"family": family.name}
+        _tests(results, question, margin, len(family.questions)) | {"family": family.name}
         for question in family.questions
     ]
     for column in ("p", "p_worse", "p_two_sided"):
@@ -85,7 +83,7 @@ def _tests(results: Results, question: Question, margin: float, tests: int) -> d
     right, reference = (results.right(arm)[:, scored] for arm in (question.arm, question.reference))
     difference = statistics.paired(right, reference)
     tested = question.kind != "share"
-    share = statistics.Share(np.nan, np.nan, np.nan)
+    share = statistics.Share(*4 * [np.nan])
     if question.floor is not None:
         share = statistics.share(right, results.right(question.floor)[:, scored], reference)
     equal = question.kind == "equivalence"
@@ -104,7 +102,7 @@ def _tests(results: Results, question: Question, margin: float, tests: int) -> d
         "low_points": low,
         "high_points": high,
         "level": level,
-        "p": (both_sides if equal else difference.p) if tested else np.nan,
+        "p": both_sides if equal else difference.p if tested else share.p,
         "p_worse": difference.p_below(-margin) if tested else np.nan,
         "p_two_sided": difference.p if tested else np.nan,
         "smallest_points": difference.smallest_detectable(tests) if tested else np.nan,
@@ -161,8 +159,7 @@ def _share_verdict(row: dict[str, Any]) -> str:
         return f"no verdict: fewer than {statistics.FEWEST_SEEDS} seeds"
     if np.isnan(row["share_low"]):
         return NOT_ESTIMABLE
-    if row["share_low"] > MOST:
-        return f"more than {MOST:.0%}".replace("%", " %")
-    if row["share_high"] < MOST:
-        return f"less than {MOST:.0%}".replace("%", " %")
-    return INCONCLUSIVE
+    if row["p_holm"] >= statistics.LEVEL:
+        return INCONCLUSIVE
+    side = "more" if row["share"] > statistics.MOST else "less"
+    return f"{side} than {100 * statistics.MOST:.0f} %"
