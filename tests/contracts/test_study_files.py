@@ -71,7 +71,9 @@ def test_no_two_arms_of_a_study_are_the_same_experiment(name: str) -> None:
     for arm, declared in study.arms.items():
         params = study.params(arm)
         blocks = [params.encoder.model_dump(), params.rules.model_dump(), params.train.model_dump()]
-        what = json.dumps([declared.mode, declared.weights_of, *blocks], sort_keys=True)
+        what = json.dumps(
+            [declared.mode, declared.weights_of, declared.adapted, *blocks], sort_keys=True
+        )
         assert what not in seen, f"{arm} is {seen[what]} under another name"
         seen[what] = arm
 
@@ -237,12 +239,17 @@ def stages_of(name: str, kinds: tuple[str, ...]) -> dict[str, tuple[str, dict]]:
 def test_every_cell_is_made_by_one_stage_and_depends_on_its_plan_alone(name: str) -> None:
     study = studies.load(name)
     made = []
-    for corpus, stage in stages_of(name, ("train", "source", "derive")).values():
+    for corpus, stage in stages_of(name, ("train", "source", "derive", "adapted")).values():
         assert not stage.get("params")
         plan = str(studies.plan_file(name, corpus, "${item.arm}", 0)).replace("0.", "${item.seed}.")
         weights = [dep for dep in stage["deps"] if dep != plan]
-        needed = {study.source_of(arm) for arm in stage["matrix"]["arm"]} - {None}
-        assert weights == [f"runs/{name}-{corpus}/{arm}-${{item.seed}}" for arm in sorted(needed)]
+        arms = stage["matrix"]["arm"]
+        needed = sorted({study.source_of(arm) for arm in arms} - {None})
+        expected = [f"runs/{name}-{corpus}/{arm}-${{item.seed}}" for arm in needed]
+        if set(arms) & set(study.adapted(corpus)):
+            assert set(arms) <= set(study.adapted(corpus))
+            expected = [f"runs/{name}-{corpus}/encoders/${{item.arm}}"]
+        assert weights == expected
         assert plan in stage["deps"]
         made += [
             (corpus, arm, seed)
@@ -275,6 +282,8 @@ def test_a_plan_depends_on_everything_that_decides_it(name: str) -> None:
         deps = {str(data / part) for part in ("corpus", "encoder", "tags")}
         deps |= {str(studies.declaration(name)), "src/ggsa/patterns", "stages/plan.py"}
         deps |= {"src/ggsa/training/identity.py", "src/ggsa/training/study_cells.py"}
+        if studies.load(name).adapted(corpus):
+            deps.add(str(data / "unlabeled.parquet"))
         assert set(stage["deps"]) == deps
         assert {"protocol", "protocols", "rules", "train"} < set(stage["params"])
 

@@ -491,9 +491,9 @@ def test_a_cell_is_trained_with_the_planned_pattern_and_settings(
     seen: dict[str, Any] = {}
     train = loop.train
 
-    def watched(params, pattern, seed, name, study):
+    def watched(params, pattern, seed, *others):
         seen.update(params=params, pattern=pattern, seed=seed)
-        return train(params, pattern, seed, name, study)
+        return train(params, pattern, seed, *others)
 
     monkeypatch.setattr(loop, "train", watched)
     study_cells.train_cell("tiny", "sst2", "random", 7)

@@ -7,6 +7,7 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
+    PretrainedConfig,
     PreTrainedModel,
 )
 
@@ -54,9 +55,7 @@ def build(
         id2label=dict(enumerate(classes)),
         label2id={name: number for number, name in enumerate(classes)},
     )
-    for name, source in DROPOUTS.items():
-        if hasattr(config, name):
-            setattr(config, name, getattr(recipe, source))
+    set_dropout(config, recipe)
     torch.manual_seed(seed)
     try:
         if (Path(folder) / WEIGHTS).exists():
@@ -76,6 +75,13 @@ def build(
     if reset_projections:
         _reset_projections(model)
     return model
+
+
+def set_dropout(config: PretrainedConfig, recipe: Recipe) -> None:
+    """Set the dropout rates of a configuration to those of a recipe."""
+    for name, source in DROPOUTS.items():
+        if hasattr(config, name):
+            setattr(config, name, getattr(recipe, source))
 
 
 def parameter_count(model: PreTrainedModel) -> int:

@@ -6,6 +6,7 @@ same kind of machine.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -23,8 +24,13 @@ NOT_SETTINGS = ("device", "threads", "recipes", "recipe", "select_on")
 """Keys of the block `train` that the machine records, or that are written in another form."""
 
 
-def settings(params: Params) -> dict[str, Any]:
-    """Return everything that decides a cell except pattern, data, seed and machine."""
+def settings(params: Params, adaptation: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return everything that decides a cell except pattern, data, seed and machine.
+
+    Args:
+        params: Of the cell.
+        adaptation: What decides the encoder that it starts from, if that was adapted.
+    """
     train = {k: v for k, v in params.train.model_dump().items() if k not in NOT_SETTINGS}
     recipe = recipe_for(params)
     return {
@@ -35,6 +41,7 @@ def settings(params: Params) -> dict[str, Any]:
         **{f"recipe_{key}": value for key, value in params.train.recipes[recipe]},
         "keep_projections": params.encoder.keep_projections,
         "attention": params.attention.implementation,
+        **({"adaptation": dict(adaptation)} if adaptation else {}),
     }
 
 
@@ -48,10 +55,16 @@ def recipe_for(params: Params) -> str:
     return "pretrained" if provenance["encoder"]["pretrained"] else "from_scratch"
 
 
-def identity(params: Params, pattern: Pattern, seed: int, device: torch.device) -> dict[str, Any]:
+def identity(
+    params: Params,
+    pattern: Pattern,
+    seed: int,
+    device: torch.device,
+    adaptation: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return what decides a cell's bits. Call it after the number of threads is set."""
     return {
-        "settings": settings(params),
+        "settings": settings(params, adaptation),
         "pattern_sha256": digest(pattern_as_json(pattern)),
         "data_sha256": data_sha256(),
         "seed": seed,

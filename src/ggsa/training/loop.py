@@ -4,7 +4,6 @@ An interrupted training resumes from its last evaluation and ends with the same 
 uninterrupted one, on one machine with one number of threads.
 """
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from ggsa.model.attention import Mask, require_open_rows
 from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
 from ggsa.tagging.splits import Split, read_split, trained_rows
-from ggsa.training import optimization
+from ggsa.training import checkpoints, optimization
 from ggsa.training.identity import digest, identity, recipe_for
 from ggsa.training.vocabulary_subset import VocabularySubset
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import paths
 from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
@@ -45,6 +44,19 @@ class Progress:
     best_accuracy: float = -1.0
     best_step: int = 0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Start:
+    """An adapted encoder.
+
+    Attributes:
+        folder: Holds its configuration and weights.
+        adaptation: What decides it; see `ggsa.training.identity.settings`.
+    """
+
+    folder: Path
+    adaptation: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,14 @@ class Cell:
     checkpoint: Path
 
 
-def train(params: Params, pattern: Pattern, seed: int, name: str, study: str) -> Cell:
+def train(
+    params: Params,
+    pattern: Pattern,
+    seed: int,
+    name: str,
+    study: str,
+    start: Start | None = None,
+) -> Cell:
     """Return a trained cell; an interrupted training resumes from its checkpoint.
 
     Args:
@@ -79,6 +98,7 @@ def train(params: Params, pattern: Pattern, seed: int, name: str, study: str) ->
         seed: Draws initial weights, the order of batches and dropout.
         name: Name of the cell in the progress bar and of its checkpoint.
         study: Directory of the checkpoint.
+        start: The adapted encoder to start from; None for the encoder of the assets.
 
     Raises:
         UserError: If a needed file is missing or malformed, the device is unavailable, or the loss
@@ -93,7 +113,8 @@ def train(params: Params, pattern: Pattern, seed: int, name: str, study: str) ->
     splits = read_splits(params, ("train", *predicted), seed)
     reset = pattern.mode != "full" and not params.encoder.keep_projections
     classes = splits["train"].class_names
-    model = build.build(paths.ENCODER, recipe, seed, reset, classes).to(device)
+    folder = start.folder if start else paths.ENCODER
+    model = build.build(folder, recipe, seed, reset, classes).to(device)
     if params.train.max_pieces > model.config.max_position_embeddings:
         raise UserError(
             f"train.max_pieces is {params.train.max_pieces}, but the encoder has only "
@@ -107,7 +128,7 @@ def train(params: Params, pattern: Pattern, seed: int, name: str, study: str) ->
     )
     splits = {name: subset.renumber_split(split) for name, split in splits.items()}
     whole_table = subset.shrink(model)
-    decides = identity(params, pattern, seed, device)
+    decides = identity(params, pattern, seed, device, start.adaptation if start else None)
     checkpoint = paths.CHECKPOINTS / study / f"{name}-{digest(decides)[:16]}.pt"
     mask_piece = int(subset.renumber(np.array([tokenizer.mask_token_id]))[0])
     progress = _optimize(model, mask, splits, params, recipe, seed, checkpoint, name, mask_piece)
@@ -232,7 +253,7 @@ def _optimize(
     total_steps = epoch_steps * recipe.epochs
     schedule = optimization.schedule_for(optimizer, total_steps, recipe)
     torch.manual_seed(seed)
-    progress = _resume(checkpoint, model, optimizer, schedule) or Progress()
+    progress = Progress(**(checkpoints.resume(checkpoint, model, optimizer, schedule) or {}))
     require_open_rows(_shortest_bias(train, mask))
     bar = progress_bar(f"train {name}", total_steps, "step", progress.step)
     note_kept(_saved(name, progress.step, total_steps))
@@ -254,7 +275,7 @@ def _optimize(
                     f"loss {last['loss']:.3f}, selection {last['selection_accuracy']:.4f}"
                 )
                 if progress.step < total_steps:
-                    _save(checkpoint, model, optimizer, schedule, progress)
+                    checkpoints.save(checkpoint, model, optimizer, schedule, vars(progress))
                     note_kept(_saved(name, progress.step, total_steps))
     bar.close()
     return progress
@@ -325,55 +346,3 @@ def _shortest_bias(train: Split, mask: Mask) -> Tensor:
     """Return the bias of a shortest sentence, where a query without any key would show first."""
     batch = batches.collate(train.sentences, train.labels, [int(train.lengths.argmin())])
     return mask.bias(batch)
-
-
-def _save(
-    checkpoint: Path,
-    model: PreTrainedModel,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    progress: Progress,
-) -> None:
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
-        "progress": vars(progress),
-        "random": torch.get_rng_state(),
-        "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-    with artifacts.atomic_write(checkpoint) as temporary:
-        torch.save(state, temporary)
-
-
-def _resume(
-    checkpoint: Path,
-    model: PreTrainedModel,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> Progress | None:
-    """Restore model, optimizer and random state from a checkpoint; return its progress."""
-    name = checkpoint.stem.rsplit("-", 1)[0]
-    for stale in checkpoint.parent.glob(f"{name}-{'?' * 16}.pt"):
-        if stale != checkpoint and "-" not in stale.stem.removeprefix(f"{name}-"):
-            stale.unlink()
-    if not checkpoint.exists():
-        return None
-    try:
-        state = torch.load(checkpoint, weights_only=True)
-    except Exception as error:  # a damaged checkpoint costs time, nothing else
-        print(
-            f"{checkpoint} is damaged ({error}); restarting this training from scratch.",
-            file=sys.stderr,
-        )
-        checkpoint.unlink()
-        return None
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    torch.set_rng_state(state["random"])
-    if state["cuda_random"]:
-        torch.cuda.set_rng_state_all(state["cuda_random"])
-    progress = Progress(**state["progress"])
-    print(f"{checkpoint.stem}: resuming from step {progress.step}.", file=sys.stderr)
-    return progress

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from ggsa.patterns.modes import MODES
 from ggsa.workspace import config, paths
-from ggsa.workspace.blocks import Block
+from ggsa.workspace.blocks import Block, Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.paths import CORE
@@ -32,11 +32,13 @@ class Arm(Block):
     Attributes:
         mode: Of the pattern.
         weights_of: The arm whose trained weights are evaluated; None for an arm that is trained.
+        adapted: Whether the encoder is adapted to the pattern before it is fine-tuned.
         overrides: Changes of the root parameters, by dotted key.
     """
 
     mode: str
     weights_of: str | None = None
+    adapted: bool = False
     overrides: Annotated[dict[str, Any], Field(default_factory=dict)]
 
     @model_validator(mode="before")
@@ -44,7 +46,7 @@ class Arm(Block):
     def _other_keys_are_overrides(cls, value: Any) -> Any:
         if not isinstance(value, dict) or "overrides" in value:
             return value
-        own = {key: value[key] for key in ("mode", "weights_of") if key in value}
+        own = {key: value[key] for key in ("mode", "weights_of", "adapted") if key in value}
         return {**own, "overrides": {k: v for k, v in value.items() if k not in own}}
 
 
@@ -65,6 +67,20 @@ class CorpusPlan(Block):
     def data(self) -> Path:
         """Directory of the assets."""
         return Path("data") / self.base if self.base else Path("data")
+
+
+class Adaptation(Block):
+    """How the encoder of an arm is adapted to its pattern; see `ggsa.training.adaptation`.
+
+    Attributes:
+        sentences: Unlabeled sentences: half from the train split of the corpus, half from IMDB.
+        seed: Draws the sentences and their order, the drawn pairs of a pattern, and dropout.
+        recipe: Of the optimization.
+    """
+
+    sentences: Annotated[int, Field(ge=2)]
+    seed: int
+    recipe: Recipe
 
 
 class Question(Block):
@@ -114,6 +130,7 @@ class Study(Block):
         archived: Why the study is no longer run; None for one that is.
         reference: The arm with which every arm is compared in the table of differences.
         overrides: Changes of the root parameters in every arm.
+        adaptation: Of the adapted arms; None if no arm is adapted.
         arms: By name; an arm without `mode` is the mode of its name.
         corpora: What runs on each corpus.
         families: The declared questions.
@@ -126,6 +143,7 @@ class Study(Block):
     archived: str | None = None
     reference: str
     overrides: Annotated[dict[str, Any], Field(default_factory=dict)]
+    adaptation: Adaptation | None = None
     arms: Annotated[dict[str, Arm], Field(min_length=1)]
     corpora: Annotated[dict[str, CorpusPlan], Field(min_length=1)]
     families: tuple[Family, ...] = ()
@@ -155,9 +173,13 @@ class Study(Block):
         for name, arm in self.arms.items():
             if arm.mode not in MODES:
                 problems.append(f"arms.{name}: unknown mode {arm.mode}; choose {', '.join(MODES)}")
+            if arm.adapted and arm.weights_of:
+                problems.append(f"arms.{name}: weights_of trains nothing; remove adapted")
         for where, name in self._named_arms():
             if name not in self.arms:
                 problems.append(f"{where}: unknown arm {name}; choose {', '.join(self.arms)}")
+        if any(arm.adapted for arm in self.arms.values()) != (self.adaptation is not None):
+            problems.append("adaptation: state it if, and only if, an arm has `adapted: true`")
         kinds = {question.kind for family in self.families for question in family.questions}
         if "equivalence" in kinds and "gate" not in kinds:
             problems.append(
@@ -213,6 +235,10 @@ class Study(Block):
         arms = self.plan(corpus).arms
         needed = {self.source_of(arm) for arm in arms}
         return [arm for arm in arms if arm in needed]
+
+    def adapted(self, corpus: str) -> list[str]:
+        """Return the arms of a corpus whose encoder is adapted to their pattern."""
+        return [arm for arm in self.plan(corpus).arms if self.arms[arm].adapted]
 
     def params(self, arm: str) -> Params:
         """Return the root parameters with the overrides of the study and of an arm.
@@ -324,6 +350,16 @@ def weights_folder(study: str, corpus: str, arm: str, seed: int) -> Path:
     if study == CORE:
         return paths.cell(CORE, arm, seed)
     return paths.RUNS / f"{study}-{corpus}" / f"{arm}-{seed}"
+
+
+def encoder_folder(study: str, corpus: str, arm: str) -> Path:
+    """Return the directory of the encoder that was adapted to an arm's pattern."""
+    return paths.RUNS / f"{study}-{corpus}" / "encoders" / arm
+
+
+def adaptation_file(study: str, corpus: str, arm: str) -> Path:
+    """Return the file that says how far an adapted encoder is from its teacher."""
+    return results(study, corpus) / "adaptations" / f"{arm}.json"
 
 
 def seconds_file(study: str, corpus: str) -> Path:

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from ggsa.model.attention import Mask
 from ggsa.model.attention_weights import mean_attention_by_tag_pair
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, pattern_as_json, pattern_from_json
-from ggsa.training import loop, studies
+from ggsa.tagging.splits import read_split
+from ggsa.training import adaptation, loop, studies
 from ggsa.training.cell import CELL, FILES, note_seconds, save_weights, write_cell
 from ggsa.training.identity import data_sha256, identity, settings
 from ggsa.training.studies import Study
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import artifacts, checksums, paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.provenance import read_provenance
@@ -48,7 +50,7 @@ def plan(name: str, corpus: str) -> None:
             "arm": arm,
             "mode": mode,
             "seed": seed,
-            "settings": settings(params),
+            "settings": settings(params, adaptation_of(study, arm)),
             "data_sha256": data,
             "pattern": pattern,
         }
@@ -94,7 +96,8 @@ def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
     pattern = _pattern(study, corpus, arm, seed, params, planned)
     device = loop.prepare(params)
     keeps_weights = arm in study.sources(corpus)
-    equal = equal_cell(identity(params, pattern, seed, device), with_weights=keeps_weights)
+    decides = identity(params, pattern, seed, device, adaptation_of(study, arm))
+    equal = equal_cell(decides, with_weights=keeps_weights)
     if equal:
         if keeps_weights:
             target = studies.weights_folder(name, corpus, arm, seed)
@@ -102,7 +105,8 @@ def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
         _take_up(equal, folder, arm)
         return
     started = time.monotonic()
-    cell = loop.train(params, pattern, seed, f"{arm}-{seed}", f"{name}-{corpus}")
+    start = _start(study, corpus, arm, decides) if study.arms[arm].adapted else None
+    cell = loop.train(params, pattern, seed, f"{arm}-{seed}", f"{name}-{corpus}", start)
     if keeps_weights:
         save_weights(studies.weights_folder(name, corpus, arm, seed), cell, params)
     cell = dataclasses.replace(cell, predictions=_without_examples(cell.predictions))
@@ -120,7 +124,8 @@ def _read_plan(study: Study, corpus: str, arm: str, seed: int, params: Params) -
     """
     path = studies.plan_file(study.name, corpus, arm, seed)
     planned = artifacts.read_json(path)
-    now = {"settings": json.loads(json.dumps(settings(params))), "data_sha256": data_sha256()}
+    known = settings(params, adaptation_of(study, arm))
+    now = {"settings": json.loads(json.dumps(known)), "data_sha256": data_sha256()}
     if planned["pattern"] is None:
         now["rules"] = params.rules.model_dump(mode="json")
     stale = [key for key, value in now.items() if planned.get(key) != value]
@@ -130,6 +135,77 @@ def _read_plan(study: Study, corpus: str, arm: str, seed: int, params: Params) -
             f"NAME={study.name}`, which plans before it trains."
         )
     return planned
+
+
+def adaptation_of(study: Study, arm: str) -> dict[str, Any] | None:
+    """Return what decides the adapted encoder of an arm; None for an arm that is not adapted.
+
+    Raises:
+        UserError: If the unlabeled sentences are missing.
+    """
+    if study.adaptation is None or not study.arms[arm].adapted:
+        return None
+    if not paths.unlabeled().is_file():
+        raise UserError(
+            f"{paths.unlabeled()} does not exist. Run `make study NAME={study.name}`, which draws "
+            f"the sentences that encoders are adapted on."
+        )
+    return {
+        **study.adaptation.model_dump(mode="json"),
+        "sentences_sha256": checksums.sha256(paths.unlabeled()),
+    }
+
+
+def adapt_arm(name: str, corpus: str, arm: str) -> None:
+    """Adapt the encoder of an arm to its pattern, and write it.
+
+    Raises:
+        UserError: If the arm is not adapted, its mode needs another cell, or training fails.
+    """
+    study = studies.load(name)
+    params, settings = study.params(arm), adaptation_of(study, arm)
+    if settings is None:
+        raise UserError(f"The arm {arm} of the study {name} is not adapted.")
+    mode, length = study.arms[arm].mode, params.train.max_pieces
+    pattern = pattern_for(mode, params.rules, settings["seed"], PatternData(params))
+    started = time.monotonic()
+    adapted = adaptation.adapt(
+        params,
+        pattern,
+        settings,
+        adaptation.read_unlabeled(length),
+        read_split("selection", length).sentences,
+        arm,
+        f"{name}-{corpus}",
+    )
+    adapted.student.save_pretrained(studies.encoder_folder(name, corpus, arm))
+    about = {"arm": arm, "mode": mode, **adapted.about}
+    artifacts.write_json(studies.adaptation_file(name, corpus, arm), about)
+    adapted.checkpoint.unlink(missing_ok=True)
+    seconds = time.monotonic() - started
+    note_seconds(studies.seconds_file(name, corpus), f"adapt-{arm}", seconds)
+
+
+def _start(study: Study, corpus: str, arm: str, decides: Mapping[str, Any]) -> loop.Start:
+    """Return the adapted encoder of an arm.
+
+    Raises:
+        UserError: If it does not exist, or was adapted in another way or on another machine.
+    """
+    folder = studies.encoder_folder(study.name, corpus, arm)
+    file = studies.adaptation_file(study.name, corpus, arm)
+    again = f"Run `make study NAME={study.name}`, which adapts it first."
+    if not (folder / build.WEIGHTS).is_file() or not file.is_file():
+        raise UserError(f"The adapted encoder of {arm} is not in {folder}. {again}")
+    about = artifacts.read_json(file)
+    wanted = json.loads(json.dumps(decides))
+    found = about["settings"], about["machine"]
+    if found != (wanted["settings"]["adaptation"], wanted["machine"]):
+        raise UserError(
+            f"The encoder of {arm} in {folder} was adapted with other settings or on another "
+            f"machine ({file} has them). Delete {folder}. {again}"
+        )
+    return loop.Start(folder, about["settings"])
 
 
 def _pattern(

@@ -60,6 +60,11 @@ def tags_split(split: str) -> Path:
     return TAGS / f"{split}.parquet"
 
 
+def unlabeled() -> Path:
+    """Return the file with the tagged sentences on which encoders are adapted."""
+    return CORPUS.parent / "unlabeled.parquet"
+
+
 def provenance() -> Path:
     """Return the file that records where each asset came from."""
     return CORPUS / "provenance.json"

@@ -1,0 +1,71 @@
+"""Checkpoints of an unfinished training, from which it resumes with the same bits."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from ggsa.workspace import artifacts
+
+
+def save(
+    path: Path,
+    model: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    progress: dict[str, Any],
+) -> None:
+    """Write everything that the rest of a training depends on."""
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "progress": progress,
+        "random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    with artifacts.atomic_write(path) as temporary:
+        torch.save(state, temporary)
+
+
+def resume(
+    path: Path,
+    model: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> dict[str, Any] | None:
+    """Restore model, optimizer and random state from a checkpoint; return its progress.
+
+    Checkpoints of the same training with other settings are deleted. A damaged one costs time,
+    nothing else.
+
+    Args:
+        path: `<name>-<16 digits>.pt`; the digits follow from what decides the training.
+        model: On its device.
+        optimizer: Of the model.
+        schedule: Of the optimizer.
+    """
+    name = path.stem.rsplit("-", 1)[0]
+    for stale in path.parent.glob(f"{name}-{'?' * 16}.pt"):
+        if stale != path and "-" not in stale.stem.removeprefix(f"{name}-"):
+            stale.unlink()
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, weights_only=True)
+    except Exception as error:  # depends on how the file is damaged
+        print(
+            f"{path} is damaged ({error}); restarting this training from scratch.", file=sys.stderr
+        )
+        path.unlink()
+        return None
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    torch.set_rng_state(state["random"])
+    if state["cuda_random"]:
+        torch.cuda.set_rng_state_all(state["cuda_random"])
+    print(f"{path.stem}: resuming from step {state['progress']['step']}.", file=sys.stderr)
+    return state["progress"]
