@@ -3,6 +3,7 @@
 import argparse
 
 from ggsa.evaluation import baselines, comparisons
+from ggsa.evaluation.arm_patterns import patterns_table
 from ggsa.evaluation.finished_cells import read_results
 from ggsa.training import studies
 from ggsa.workspace import config
@@ -29,6 +30,8 @@ def main() -> None:
     write_table(folder / "sentences.parquet", marks)
     for name, table in comparisons.study_tables(results, study, params.evaluate, marks).items():
         write_table(folder / "tables" / f"{name}.csv", table)
+    patterns = patterns_table(study, arguments.corpus)
+    write_table(folder / "tables" / "patterns.csv", patterns)
 
 
 if __name__ == "__main__":

@@ -294,4 +294,4 @@ def test_a_comparison_depends_on_the_cells_of_its_study_and_on_no_other(name: st
         folder = studies.results(name, corpus)
         assert str(folder / "cells") in stage["deps"]
         published = [dep for dep in stage["deps"] if dep.startswith("reports/")]
-        assert published == [str(folder / "cells")]
+        assert published == [str(folder / "cells"), str(folder / "plan")]

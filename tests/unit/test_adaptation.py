@@ -18,7 +18,10 @@ from transformers import AutoModel, BertConfig, BertModel
 from ggsa.assets import corpora
 from ggsa.assets.corpora import Read
 from ggsa.assets.corpus import Sentence
+from ggsa.evaluation.arm_patterns import patterns_table
+from ggsa.patterns import positional
 from ggsa.patterns.modes import PatternData, pattern_for
+from ggsa.patterns.pattern import Pattern
 from ggsa.tagging import splits, unlabeled
 from ggsa.tagging.splits import read_split
 from ggsa.training import adaptation, checkpoints, loop, studies, study_cells
@@ -26,6 +29,7 @@ from ggsa.training.cell import CELL
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_table, write_table
+from ggsa.workspace.vocabulary import TAGS
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE: dict[str, Any] = {
@@ -215,6 +219,52 @@ def test_a_declaration_that_adapts_nothing_is_refused(
     with pytest.raises(UserError) as caught:
         studies.load("tiny")
     assert said in str(caught.value)
+
+
+# What the arms of a study share with hard.
+
+
+def test_the_table_of_patterns_counts_pairs_one_by_one(workspace: Path) -> None:
+    arms = {"hard": None, "complement": None, "shuffled": None, "hard_neighbors": None}
+    corpora = {"sst2": {"base": None, "seeds": [7, 8]}}
+    declared = {**STUDY, "arms": arms, "corpora": corpora}
+    del declared["adaptation"]
+    artifacts.write_text(studies.declaration("tiny"), yaml.safe_dump(declared, sort_keys=False))
+    study_cells.plan("tiny", "sst2")
+    table = patterns_table(studies.load("tiny"), "sst2").set_index("arm")
+    sentences = [read_split(split, 12).sentences for split in ("validation", "test")]
+    hard = pattern_for("hard", params().rules, 7, PatternData(params()))
+    for arm, row in table.iterrows():
+        allowed = total = shared = of_hard = fewer = 0
+        for seed in (7, 8):
+            pattern = pattern_for(str(arm), params().rules, seed, PatternData(params()))
+            for tags, identity in (
+                pair for s in sentences for pair in zip(s.tags, s.identities, strict=True)
+            ):
+                pairs = reference(pattern, tags, identity)
+                every = reference(hard, tags, identity)
+                free = {(q, k) for q, k in every if q != k and TAGS[tags[q]] != "[CLS]"}
+                allowed, total = allowed + len(pairs), total + len(tags) ** 2
+                shared, of_hard = shared + len(free & pairs), of_hard + len(free)
+                fewer += len(pairs) < len(every)
+        assert row["density"] == pytest.approx(allowed / total)
+        assert row["shared_with_hard"] == pytest.approx(shared / of_hard)
+        assert row["sentences_with_fewer"] == pytest.approx(fewer / 240)
+    assert table.loc["hard", ["shared_with_hard", "sentences_with_fewer"]].tolist() == [1, 0]
+    assert table.loc["complement", "shared_with_hard"] == 0
+
+
+def reference(pattern: Pattern, tags: np.ndarray, identity: int) -> set[tuple[int, int]]:
+    """The allowed pairs of a sentence by itself."""
+    if pattern.positional is None:
+        places = range(len(tags))
+        table = pattern.allowed
+        return {(q, k) for q in places for k in places if q == k or table[tags[q], tags[k]]}
+    nothing = np.zeros((1, len(tags)), bool)
+    pairs = positional.allowed_pairs(
+        pattern.positional, pattern.allowed, tags[None], nothing, np.array([identity])
+    )
+    return {(int(q), int(k)) for _, q, k in np.argwhere(pairs)}
 
 
 # The sentences.

@@ -82,6 +82,32 @@ def test_the_first_word_that_applies_is_the_verdict_on_equivalence(loss, expecte
         assert table.set_index("arm").loc["hard", "p_two_sided_holm"] < 0.05
 
 
+def test_equivalence_needs_the_headroom_of_its_own_reference():
+    found = results(diagonal=6.0, other=0.0, flat=0.0, hard=0.0)
+    gates = Family(
+        name="headroom",
+        questions=(question("gate", "full", "diagonal"), question("gate", "other", "flat")),
+    )
+    asked = Family(
+        name="kept",
+        questions=(question("equivalence", "hard"), question("equivalence", "flat", "other")),
+    )
+    words, _ = verdicts(found, gates, asked)
+    assert words["headroom", "full"] == "headroom shown"
+    assert words["headroom", "other"] == "no headroom shown"
+    assert words["kept", "hard"] == "equivalent within 1.5 pp"
+    assert words["kept", "flat"] == "inconclusive: no headroom"
+
+
+def test_a_question_may_be_about_one_split():
+    found = results(hard=3.0)
+    asked = Question(kind="difference", arm="hard", reference="full", split="test", text="There?")
+    _, table = verdicts(found, Family(name="there", questions=(asked,)))
+    row = table.iloc[0]
+    assert (row["split"], row["n"]) == ("test", int((found.sentences["split"] == "test").sum()))
+    assert row["difference_points"] == pytest.approx(row["test_difference_points"])
+
+
 def test_fresh_sentences_are_shown_and_not_pooled():
     found = results(diagonal=6.0, hard=4.0, fresh=3.0)
     assert found.splits == ["validation", "test", "pooled", "fresh"]

@@ -31,7 +31,7 @@ COLUMNS = {
     "runs": "arm mode seed split n correct accuracy wilson_low wilson_high f1",
     "differences": "arm reference split seeds n difference_points low_points high_points p "
     "bootstrap_low_points bootstrap_high_points smallest_points discordant_share",
-    "verdicts": "family question kind arm reference seeds n margin_points difference_points "
+    "verdicts": "family question kind arm reference split seeds n margin_points difference_points "
     "low_points high_points level p p_holm p_worse p_worse_holm p_two_sided p_two_sided_holm "
     "smallest_points test_difference_points fresh_difference_points floor share share_low share_high "
     "verdict",

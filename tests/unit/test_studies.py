@@ -270,7 +270,13 @@ def test_equivalence_needs_a_question_about_headroom(workspace: Path) -> None:
     write_study(families=[*STUDY["families"], kept])
     assert [family.name for family in studies.load("tiny").families] == ["headroom", "kept"]
     artifacts.write_text(studies.declaration("tiny"), yaml.safe_dump({**STUDY, "families": [kept]}))
-    with pytest.raises(UserError, match=r"equivalence needs shown headroom.*of kind gate"):
+    with pytest.raises(
+        UserError, match=r"equivalence with full needs shown headroom.*whose arm is"
+    ):
+        studies.load("tiny")
+    other = {"name": "other", "questions": [{**GATE, "arm": "soft"}]}
+    write_study_file(families=[other, kept])
+    with pytest.raises(UserError, match=r"equivalence with full needs shown headroom"):
         studies.load("tiny")
 
 

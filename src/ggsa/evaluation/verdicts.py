@@ -1,7 +1,7 @@
 """The verdict on every declared question, by rules that were fixed before any result was seen.
 
 - *gate*: `headroom shown` if the difference is positive and significant.
-- *equivalence*: requires shown headroom; the first word that applies, with corrected p values:
+- *equivalence*: requires shown headroom of its reference; the first word that applies, with corrected p values:
   equivalent within the margin, worse by more than the margin, worse (size uncertain), better,
   inconclusive.
 - *difference*: the same words without the first.
@@ -30,7 +30,7 @@ WITHOUT_HEADROOM = "inconclusive: no headroom"
 NOT_ESTIMABLE = "not estimable"
 
 VERDICT_COLUMNS = [
-    *("family", "question", "kind", "arm", "reference", "seeds", "n", "margin_points"),
+    *("family", "question", "kind", "arm", "reference", "split", "seeds", "n", "margin_points"),
     *("difference_points", "low_points", "high_points", "level", "p", "p_holm"),
     *("p_worse", "p_worse_holm", "p_two_sided", "p_two_sided_holm"),
     *("smallest_points", "test_difference_points", "fresh_difference_points"),
@@ -41,8 +41,8 @@ VERDICT_COLUMNS = [
 def verdicts_table(results: Results, families: Sequence[Family], margin: float) -> pd.DataFrame:
     """Return the declared questions with tests, corrected p values and verdicts.
 
-    All are answered on all sentences of the scored splits; the differences on the test split and on
-    `fresh` are columns.
+    All are answered on all sentences of the scored splits, unless a question names one of them; the
+    differences on the test split and on `fresh` are columns.
 
     Args:
         results: The finished cells.
@@ -50,10 +50,18 @@ def verdicts_table(results: Results, families: Sequence[Family], margin: float) 
         margin: Of equivalence, in percentage points.
     """
     asked = {family.name: _answers(results, family, margin) for family in families}
-    gates = [row for rows in asked.values() for row in rows if row["kind"] == "gate"]
-    headroom = bool(gates) and all(row["verdict"] == HEADROOM for row in gates)
+    headroom = {
+        row["arm"]: row["verdict"] == HEADROOM
+        for rows in asked.values()
+        for row in rows
+        if row["kind"] == "gate"
+    }
     rows = [
-        {**row, "verdict": row["verdict"] or _verdict(row, margin, headroom)}
+        {
+            **row,
+            "verdict": row["verdict"]
+            or _verdict(row, margin, headroom.get(row["reference"], False)),
+        }
         for family_rows in asked.values()
         for row in family_rows
     ]
@@ -79,7 +87,8 @@ def _answers(results: Results, family: Family, margin: float) -> list[dict[str, 
 
 def _tests(results: Results, question: Question, margin: float, tests: int) -> dict[str, Any]:
     """Return the tests of one question: `p` is that of its kind."""
-    scored = results.rows(results.family_split)
+    split = question.split or results.family_split
+    scored = results.rows(split)
     right, reference = (results.right(arm)[:, scored] for arm in (question.arm, question.reference))
     difference = statistics.paired(right, reference)
     tested = question.kind != "share"
@@ -95,6 +104,7 @@ def _tests(results: Results, question: Question, margin: float, tests: int) -> d
         "kind": question.kind,
         "arm": question.arm,
         "reference": question.reference,
+        "split": split,
         "seeds": len(results.seeds),
         "n": int(scored.sum()),
         "margin_points": margin if equal else np.nan,

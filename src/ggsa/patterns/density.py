@@ -16,13 +16,30 @@ def density(pattern: Pattern, sentences: TaggedPieces) -> float:
     if pattern.countable:
         return pattern.density(sentences.tag_counts())
     allowed = total = 0
-    for tags, is_padding, identities in _padded(sentences):
-        pairs = positional.allowed_pairs(
-            pattern.positional, pattern.allowed, tags, is_padding, identities
-        )
+    for pairs, _, is_padding in allowed_pairs(pattern, sentences):
         allowed += int(pairs.sum())
         total += int(((~is_padding).sum(axis=1) ** 2).sum())
     return allowed / total
+
+
+def allowed_pairs(
+    pattern: Pattern, sentences: TaggedPieces
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield which tokens may attend to which, for some sentences at a time, shortest first.
+
+    Yields:
+        Bool `[sentence, query, key]`; the tag of every token, `[sentence, token]`; and where a
+        sentence has ended, bool `[sentence, token]`.
+    """
+    for tags, is_padding, identities in _padded(sentences):
+        if pattern.positional is None:
+            present = ~(is_padding[:, :, None] | is_padding[:, None, :])
+            pairs = positional.pairs_of_table(pattern.allowed, tags) & present
+        else:
+            pairs = positional.allowed_pairs(
+                pattern.positional, pattern.allowed, tags, is_padding, identities
+            )
+        yield pairs, tags, is_padding
 
 
 def _padded(sentences: TaggedPieces) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -310,7 +310,7 @@ def diagonal_sinks(inputs: ModeInputs) -> Bias:
     "the pairs of the hard table and adjacent tokens are allowed",
     label="hard, with neighbors",
     color="#00507d",
-    marker="8",
+    marker="$N$",
     countable=False,
 )
 def hard_neighbors(inputs: ModeInputs) -> tuple[Bias, Positional]:

@@ -93,7 +93,9 @@ def _stages(study: Study, corpus: str) -> dict[str, Any]:
         "deps": [
             *(str(plan.data / name) for name in ("corpus", "encoder", "tags")),
             str(results / "cells"),
+            str(results / "plan"),
             "src/ggsa/evaluation",
+            "src/ggsa/patterns",
             "src/ggsa/tagging",
             "stages/compare.py",
             str(studies.declaration(study.name)),

@@ -93,6 +93,7 @@ class Question(Block):
         arm: The arm that is compared.
         reference: What it is compared with; the difference is arm minus reference.
         floor: For `share`, the arm that counts 0, where the reference counts 1.
+        split: The scored split on which it is answered; by default all of them together.
         text: The question in words.
     """
 
@@ -100,6 +101,7 @@ class Question(Block):
     arm: str
     reference: str
     floor: str | None = None
+    split: Literal["validation", "test"] | None = None
     text: str
 
     @model_validator(mode="after")
@@ -180,11 +182,14 @@ class Study(Block):
                 problems.append(f"{where}: unknown arm {name}; choose {', '.join(self.arms)}")
         if any(arm.adapted for arm in self.arms.values()) != (self.adaptation is not None):
             problems.append("adaptation: state it if, and only if, an arm has `adapted: true`")
-        kinds = {question.kind for family in self.families for question in family.questions}
-        if "equivalence" in kinds and "gate" not in kinds:
-            problems.append(
-                "families: equivalence needs shown headroom; add a question of kind gate"
-            )
+        questions = [question for family in self.families for question in family.questions]
+        gates = {question.arm for question in questions if question.kind == "gate"}
+        problems += [
+            f"families: equivalence with {reference} needs shown headroom; add a question of kind gate "
+            f"whose arm is {reference}"
+            for reference in sorted({q.reference for q in questions if q.kind == "equivalence"})
+            if reference not in gates
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
