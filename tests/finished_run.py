@@ -225,11 +225,12 @@ def verdict_rows(arms: dict[str, str], seeds: tuple) -> list[dict]:
     """Return rows of verdicts.csv of arms against full; hard is equivalent, others inconclusive."""
     return [
         {"family": "accuracy is kept", "question": f"{arm} keeps full's accuracy",
-         "kind": "equivalence", "arm": arm, "reference": "full", "seeds": len(seeds), "n": 2693,
+         "kind": "equivalence", "arm": arm, "reference": "full", "split": "pooled", "seeds": len(seeds), "n": 2693,
          "margin_points": 1.5, "difference_points": -0.2, "low_points": -1.1, "high_points": 0.7,
          "level": 0.9, "p": 0.02, "p_holm": 0.04, "p_worse": 0.9, "p_worse_holm": 1.0,
          "p_two_sided": 0.5, "p_two_sided_holm": 0.6, "smallest_points": 1.31,
-         "test_difference_points": -0.1,
+         "test_difference_points": -0.1, "fresh_difference_points": None, "floor": None,
+         "share": None, "share_low": None, "share_high": None,
          "verdict": "equivalent within 1.5 pp" if arm == "hard" else "inconclusive"}
         for arm in arms
     ]  # fmt: skip

@@ -79,8 +79,11 @@ def as_html(
 
 
 def verdict_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Return verdicts.csv as text: every row with n, seeds, interval and detectable difference."""
-    return pd.DataFrame(
+    """Return verdicts.csv as text: every row with n, seeds, interval and detectable difference.
+
+    Shares, and differences on the split `fresh`, are columns where there are any.
+    """
+    shown = pd.DataFrame(
         {
             "family": verdicts["family"],
             "question": verdicts["question"],
@@ -96,6 +99,16 @@ def verdict_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
             "p (Holm)": verdicts["p_holm"].map(wording.p_value),
             "p of no difference (Holm)": verdicts["p_two_sided_holm"].map(wording.p_value),
             "detectable (pp)": verdicts["smallest_points"].map(wording.size),
-            "verdict": verdicts["verdict"],
         }
     )
+    if verdicts["fresh_difference_points"].notna().any():
+        shown["on fresh (pp)"] = verdicts["fresh_difference_points"].map(wording.points)
+    if verdicts["share"].notna().any():
+        shown["share (95%)"] = [
+            ""
+            if pd.isna(row.share)
+            else f"{wording.percent(row.share)} "
+            f"({wording.interval(row.share_low, row.share_high, wording.percent)})"
+            for row in verdicts.itertuples()
+        ]
+    return shown.assign(verdict=verdicts["verdict"])
