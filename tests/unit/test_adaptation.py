@@ -24,7 +24,7 @@ from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern
 from ggsa.tagging import splits, unlabeled
 from ggsa.tagging.splits import read_split
-from ggsa.training import adaptation, checkpoints, loop, studies, study_cells
+from ggsa.training import adaptation, loop, resume, studies, study_cells
 from ggsa.training.cell import CELL
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
@@ -123,14 +123,14 @@ def test_an_interrupted_adaptation_ends_with_the_same_bits(
 ) -> None:
     uninterrupted = adapted().student.state_dict()
     shutil.rmtree(paths.CHECKPOINTS)
-    save = checkpoints.save
+    save = resume.save
 
     def interrupted(path, *others):
         save(path, *others)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "save", interrupted)
+        patch.setattr(resume, "save", interrupted)
         with pytest.raises(KeyboardInterrupt):
             adapted()
     resumed = adapted()

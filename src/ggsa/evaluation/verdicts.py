@@ -1,16 +1,16 @@
 """The verdict on every declared question, by rules that were fixed before any result was seen.
 
 - *gate*: `headroom shown` if the difference is positive and significant.
-- *equivalence*: requires shown headroom of its reference; the first word that applies, with corrected p values:
-  equivalent within the margin, worse by more than the margin, worse (size uncertain), better,
-  inconclusive.
+- *equivalence*: requires shown headroom of its reference; the first word that applies, with corrected
+  p values: equivalent within the margin, worse by more than the margin, worse (size uncertain),
+  better, inconclusive.
 - *difference*: the same words without the first.
 - *share*: `more than 80 %` or `less than 80 %` if the share is shown to differ from it (alone in its
   family: if Fieller's interval lies on one side of it), `not estimable` if the interval is not
   bounded.
-- A verdict that states a direction is `inconclusive` if the difference on the split `fresh`, where
-  there is one, has the opposite sign.
-- Below three seeds there is no verdict; with three or four only the gate and equivalence.
+- A gate, and a word that states a direction, do not stand if the difference on the split `fresh`,
+  where there is one, has the opposite sign.
+- Below three seeds there is no verdict; with three or four only gates, equivalence and shares.
 """
 
 from collections.abc import Sequence

@@ -21,7 +21,7 @@ from ggsa.model.batches import Batch
 from ggsa.patterns.pattern import Pattern, pattern_as_json
 from ggsa.tagging.alignment import TaggedPieces, align
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
-from ggsa.training import checkpoints, loop, optimization
+from ggsa.training import loop, optimization, resume
 from ggsa.training.identity import digest
 from ggsa.training.machine import machine
 from ggsa.workspace import paths
@@ -161,7 +161,7 @@ def _train(
     optimizer = optimization.optimizer_for(student, recipe)
     schedule = optimization.schedule_for(optimizer, len(order), recipe)
     torch.manual_seed(seed)
-    resumed = checkpoints.resume(checkpoint, student, optimizer, schedule)
+    resumed = resume.load(checkpoint, student, optimizer, schedule)
     progress = resumed or {"step": 0, "history": []}
     bar = progress_bar(f"adapt {name}", len(order), "step", progress["step"])
     losses: list[Tensor] = []
@@ -186,7 +186,7 @@ def _train(
             progress["history"].append({"step": progress["step"], "loss": mean})
             losses = []
             bar.set_postfix_str(f"loss {mean:.4f}")
-            checkpoints.save(checkpoint, student, optimizer, schedule, progress)
+            resume.save(checkpoint, student, optimizer, schedule, progress)
             note_kept(f"The adaptation of {name} is saved up to step {progress['step']:,}.")
     bar.close()
     return progress["history"]

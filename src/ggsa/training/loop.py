@@ -20,7 +20,7 @@ from ggsa.model.attention import Mask, require_open_rows
 from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
 from ggsa.tagging.splits import Split, read_split, trained_rows
-from ggsa.training import checkpoints, optimization
+from ggsa.training import optimization, resume
 from ggsa.training.identity import digest, identity, recipe_for
 from ggsa.training.vocabulary_subset import VocabularySubset
 from ggsa.workspace import paths
@@ -253,7 +253,7 @@ def _optimize(
     total_steps = epoch_steps * recipe.epochs
     schedule = optimization.schedule_for(optimizer, total_steps, recipe)
     torch.manual_seed(seed)
-    progress = Progress(**(checkpoints.resume(checkpoint, model, optimizer, schedule) or {}))
+    progress = Progress(**(resume.load(checkpoint, model, optimizer, schedule) or {}))
     require_open_rows(_shortest_bias(train, mask))
     bar = progress_bar(f"train {name}", total_steps, "step", progress.step)
     note_kept(_saved(name, progress.step, total_steps))
@@ -275,7 +275,7 @@ def _optimize(
                     f"loss {last['loss']:.3f}, selection {last['selection_accuracy']:.4f}"
                 )
                 if progress.step < total_steps:
-                    checkpoints.save(checkpoint, model, optimizer, schedule, vars(progress))
+                    resume.save(checkpoint, model, optimizer, schedule, vars(progress))
                     note_kept(_saved(name, progress.step, total_steps))
     bar.close()
     return progress

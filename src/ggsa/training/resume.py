@@ -30,7 +30,7 @@ def save(
         torch.save(state, temporary)
 
 
-def resume(
+def load(
     path: Path,
     model: PreTrainedModel,
     optimizer: torch.optim.Optimizer,
