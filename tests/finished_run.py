@@ -60,6 +60,11 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
              "verdict": ("compatible" if is_sst2 else "not comparable") if on_paper else ""}
         )  # fmt: skip
     write("results", results)
+    only_results = ("paper", "paper_low", "paper_high", "difference_points", "verdict")
+    write("arms", [
+        {"arm": row["mode"], **{k: v for k, v in row.items() if k not in only_results}}
+        for row in results
+    ])  # fmt: skip
     others = [mode for mode in modes if mode != "full"]
     write("differences", difference_rows({m: m for m in others}, seeds, random))
     write("verdicts", verdict_rows({m: m for m in others}, seeds))
@@ -258,6 +263,11 @@ def write_study(root: Path, name: str, corpus: str, arms: dict[str, str], seeds:
         ],
         "differences": difference_rows({a: m for a, m in arms.items() if a != "full"}, seeds, random),
         "verdicts": verdict_rows({a: m for a, m in arms.items() if a != "full"}, seeds),
+        "baselines": [
+            {"baseline": name, "split": split, "n": ROWS[split], "accuracy": 0.81,
+             "wilson_low": 0.79, "wilson_high": 0.83}
+            for name in ("majority", "bag of words") for split in SPLITS
+        ],
     }  # fmt: skip
     for table, rows in tables.items():
         write_table(folder / "tables" / f"{table}.csv", pd.DataFrame(rows))

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from finished_run import MODES, SEEDS, write_archive, write_run, write_study
 from in_process import run_here
 
 from ggsa import report
-from ggsa.report import publish, readme, rendering, summary, wording
+from ggsa.report import publish, readme, rendering, settings, summary, tables, wording
 from ggsa.training import studies
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
@@ -275,6 +276,30 @@ def test_an_archived_study_shows_differences_and_times_and_no_verdict(tmp_path, 
     chapter = fragment_of("long", "imdb")
     assert "<figure" in chapter and "time over full" in chapter
     assert "archived" in chapter and "Verdicts" not in chapter
+
+
+def test_each_published_setting_is_a_row_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(workspace(tmp_path))
+    core = paths.TABLES
+    labels = [setting.label for setting in settings.SETTINGS]
+    assert settings.settings_table(core)["setting"].tolist() == labels[:1]
+    write_study(Path(), "pretrained", "sst2", {"full": "full", "hard": "hard"}, SEEDS)
+    folder = paths.RESULTS / "pretrained/sst2/tables"
+    verdicts = tables.read(folder, "verdicts")
+    share = verdicts.assign(kind="share", share=0.12, share_low=0.05, share_high=0.19)
+    verdicts = pd.concat([verdicts, share])
+    write_table(folder / "verdicts.csv", verdicts)
+    table = settings.settings_table(core).set_index("setting")
+    assert table.index.tolist() == labels[:2]
+    row = table.loc[labels[1]]
+    assert row["full"] == "0.8000" and row["words see only themselves"] == "–"
+    assert row["hard − full (pp)"] == "−0.20 (−1.10 to +0.70)"
+    assert row["does hard keep it?"] == "equivalent within 1.5 pp"
+    assert (row["hard keeps"], row["a window keeps"]) == ("12% (5% to 19%)", "–")
+    unbounded = verdicts.assign(share_low=np.nan, share_high=np.nan, verdict="not estimable")
+    write_table(folder / "verdicts.csv", unbounded)
+    table = settings.settings_table(core).set_index("setting")
+    assert table.loc[labels[1], "hard keeps"] == "not estimable"
 
 
 def test_another_corpus_is_published_only_when_asked(tmp_path, monkeypatch):

@@ -34,6 +34,7 @@ def build(
     provenance_file: Path,
     sections: Mapping[str, str],
     overview: str = "",
+    settings: str = "",
 ) -> str:
     """Return the whole page.
 
@@ -43,6 +44,7 @@ def build(
         provenance_file: The file that says where each asset came from.
         sections: HTML of every chapter by the prefix of its anchors, in the order of the page.
         overview: What was run of every study, as HTML; empty leaves the section out.
+        settings: The table of `ggsa.report.settings`, as HTML; empty leaves the section out.
 
     Raises:
         UserError: If a table or the provenance is missing.
@@ -64,6 +66,7 @@ def build(
         rows=verdict_rows(read["results"]),
         rows_note=rows_note(read["results"]),
         abstract=abstract(read, provenance),
+        settings=Markup(settings),
         claims=Markup(claims_table(read["claims"])),
         content=content,
         methods=methods(params, provenance, read["cells"]["recipe"].iloc[0]),

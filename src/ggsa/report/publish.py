@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ggsa.report import page, readme, rendering, tables, wording
+from ggsa.report import page, readme, rendering, settings, tables, wording
 from ggsa.workspace import artifacts, checksums, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table, write_table
@@ -73,7 +73,8 @@ def published_page(params: config.Params, folder: Path = paths.PUBLISHED) -> str
     )
     chapters = rendering.published_chapters(run, params.report.figure_dpi)
     overview = page.studies_table(rendering.published_studies())
-    return rendering.render_page(params, run, chapters, overview)
+    compared = settings.as_html(run.tables)
+    return rendering.render_page(params, run, chapters, overview, compared)
 
 
 def hashed_files() -> list[Path]:

@@ -1,4 +1,4 @@
-"""The README's two generated tables: the results, and the verdicts of the core study."""
+"""The README's generated tables: the results, the settings, and the verdicts of the core study."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 import pandas as pd
 
 from ggsa.report import page, tables, wording
+from ggsa.report.settings import settings_table
 from ggsa.workspace import artifacts
 from ggsa.workspace.errors import UserError
 
 README = Path("README.md")
-BLOCKS = ("results", "verdicts")
+BLOCKS = ("results", "settings", "verdicts")
 
 
 def read() -> str:
@@ -56,6 +57,9 @@ def blocks(folder: Path) -> dict[str, str]:
     provenance = artifacts.read_json(folder / "provenance.json")
     return {
         "results": results_block(tables.read(folder / "tables", "results"), provenance),
+        "settings": settings_table(folder / "tables").to_markdown(
+            index=False, disable_numparse=True
+        ),
         "verdicts": verdicts_block(tables.read(folder / "tables", "verdicts")),
     }
 

@@ -124,7 +124,13 @@ def published_studies() -> list[tuple[str, str]]:
     ]
 
 
-def render_page(params: Params, run: Run, chapters: Sequence[Chapter], overview: str = "") -> str:
+def render_page(
+    params: Params,
+    run: Run,
+    chapters: Sequence[Chapter],
+    overview: str = "",
+    settings: str = "",
+) -> str:
     """Return the page of a run, and write the figures of its notebooks.
 
     Args:
@@ -132,6 +138,7 @@ def render_page(params: Params, run: Run, chapters: Sequence[Chapter], overview:
         run: Where its files are.
         chapters: The notebooks, in the order of the page.
         overview: What was run of every study, as HTML; empty leaves the section out.
+        settings: Where attention between words matters, as HTML; empty leaves the section out.
     """
     run.figures.mkdir(parents=True, exist_ok=True)
     sections = {}
@@ -142,7 +149,7 @@ def render_page(params: Params, run: Run, chapters: Sequence[Chapter], overview:
             params.report.timeout_seconds,
         )
         sections[chapter.name] = as_fragment(stripped(notebook, chapter.name))
-    return page.build(params, run.tables, run.provenance, sections, overview)
+    return page.build(params, run.tables, run.provenance, sections, overview, settings)
 
 
 def execute(
