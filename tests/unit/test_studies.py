@@ -961,6 +961,30 @@ def test_sources_are_trained_before_the_arms_that_need_them(dvc: Path, jobs: int
     assert sorted(made[2:]) == ["derive_imdb@learned-7", "derive_imdb@misread-7"]
 
 
+def test_encoders_are_adapted_after_the_plan_and_before_the_cells_that_start_from_them(
+    dvc: Path,
+) -> None:
+    recipe = config.load().train.recipes["pretrained"].model_dump()
+    declared = write_study(
+        "adapting",
+        adaptation={"sentences": 8, "seed": 1, "recipe": recipe},
+        arms={"full": None, "hard": None, "hard-adapted": {"mode": "hard", "adapted": True}},
+        corpora={"sst2": {"base": None, "seeds": [7, 42]}},
+        families=[],
+    )
+    for arm, seed in declared.cells("sst2"):
+        stub = {"settings": {}, "data_sha256": "", "seed": seed, "pattern": {"mode": arm}}
+        artifacts.write_json(studies.plan_file("adapting", "sst2", arm, seed), stub)
+    runner.run_study("adapting", "sst2", jobs=1, seeds=None)
+    made = [target.partition(":")[2] for target in targets(dvc)]
+    assert made[1:4] == ["unlabeled_sst2", "plan_sst2", "adapt_sst2@hard-adapted"]
+    cells = {"train_sst2@full-7", "train_sst2@hard-42", "adapted_sst2@hard-adapted-7"}
+    assert cells < set(made[4:])
+    dvc.unlink()
+    runner.run_study("adapting", "sst2", jobs=1, seeds=None)
+    assert not any("adapt_" in target for target in targets(dvc))
+
+
 def test_two_cells_at_a_time_are_each_run_once(dvc: Path) -> None:
     runner.run_study("tiny", "sst2", jobs=2, seeds=None)
     assert sorted(target for target in targets(dvc) if "@" in target) == sorted(TRAINED)
