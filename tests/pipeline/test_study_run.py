@@ -85,7 +85,10 @@ def test_derived_arms_have_their_source_and_all_cells_one_machine(
 
 def test_the_study_ends_in_tables_of_every_arm(clone: Path, printed: str) -> None:
     tables = {path.stem: pd.read_csv(path) for path in (clone / RESULTS / "tables").glob("*.csv")}
-    assert set(tables) == {"runs", "arms", "differences", "verdicts", "subsets", "baselines"}
+    assert set(tables) == {
+        *("runs", "arms", "differences", "verdicts", "subsets", "baselines", "patterns")
+    }
+    assert set(tables["patterns"]["arm"]) == set(STUDY["arms"]) - {"learned"}  # not planned
     assert set(tables["arms"]["arm"]) == set(STUDY["arms"])
     assert tables["verdicts"]["verdict"].tolist() == ["no verdict: fewer than 3 seeds"]
 
