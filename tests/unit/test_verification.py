@@ -111,6 +111,8 @@ def write_study():
     made = comparisons.study_tables(results, study, config.load().evaluate, sentence_marks(ROWS))
     for name, table in made.items():
         write_table(FOLDER / "tables" / f"{name}.csv", table)
+    densities = made["arms"].query("split == 'pooled'")[["arm", "density"]]
+    write_table(FOLDER / "tables/patterns.csv", densities.assign(shared_with_hard=0.5))
     write_table(FOLDER / "sentences.parquet", sentence_marks(ROWS))
     write_table(FOLDER / "seconds.csv", pd.DataFrame({"cell": ["full-1"], "seconds": [60.0]}))
 
@@ -174,6 +176,7 @@ def test_an_untouched_copy_passes_and_says_how_much_was_checked(fresh, monkeypat
         "tables of the README",
         "cells of tiny on probe",
         "tables of tiny on probe re-derived from its cells",
+        "densities of the patterns of tiny on probe",
         "files of the published run by SHA-256",
         "files of the studies by SHA-256",
         "Everything published is as it was computed.",
@@ -217,6 +220,18 @@ def test_an_altered_prediction_of_a_study_is_found_in_its_tables(fresh):
     flip(path, 3)
     publish.write_manifests()
     assert str(FOLDER / "tables" / "runs.csv") in named()
+
+
+def test_an_altered_density_of_a_pattern_is_found_even_if_its_hash_is_updated(fresh):
+    path = FOLDER / "tables/patterns.csv"
+    table = pd.read_csv(path)
+    table.loc[1, "density"] += 0.01
+    write_table(path, table)
+    publish.write_manifests()
+    assert named() == {str(path)}
+    path.unlink()
+    publish.write_manifests()
+    assert named() == {str(path)}
 
 
 def test_an_altered_logit_that_changes_no_class_is_found_by_its_hash(fresh):

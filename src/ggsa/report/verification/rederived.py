@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ggsa.evaluation import comparisons, core, finished_cells
@@ -21,6 +22,7 @@ from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.config import Evaluate
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_table
+from ggsa.workspace.vocabulary import POOLED
 
 RELATIVE = 1e-9
 TINY = 1e-12  # two numbers as close as this are equal: around zero, rounding makes a difference
@@ -38,6 +40,8 @@ FAILURES = (UserError, KeyError, ValueError, TypeError, OSError, IndexError)
 
 RUNS, TABLES = paths.PUBLISHED / "runs", paths.PUBLISHED / "tables"
 AGAIN = "the tables computed again"
+PATTERNS = "patterns"
+SAME_DENSITY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -201,9 +205,30 @@ def check_study(study: studies.Study, corpus: str) -> list[Check]:
         return [exist, Check(label, 0, 1, (_failure(folder, error),))]
     compared = check_csv(label, folder / "tables", again)
     present = sorted((folder / "tables").glob("*.csv"))
-    odd = [extra(path, AGAIN) for path in present if path.stem not in again]
+    odd = [extra(path, AGAIN) for path in present if path.stem not in (*again, PATTERNS)]
     differences = (*compared.differences, *odd)
-    return [exist, Check(label, compared.equal, compared.total + len(odd), differences)]
+    tables = Check(label, compared.equal, compared.total + len(odd), differences)
+    return [exist, tables, check_patterns(where, folder / "tables", again["arms"])]
+
+
+def check_patterns(where: str, folder: Path, arms: pd.DataFrame) -> Check:
+    """Return the comparison of the densities of patterns.csv with those that the cells recorded.
+
+    The rest of that table is counted on the tagged sentences, which are not published.
+    """
+    path, name = folder / f"{PATTERNS}.csv", f"densities of the patterns of {where}"
+    try:
+        counted = pd.read_csv(path).set_index("arm")["density"]
+    except FAILURES as error:
+        return check(name, [path], [_failure(path, error)])
+    widest = POOLED if POOLED in set(arms["split"]) else "validation"
+    recorded = arms[arms["split"] == widest].set_index("arm")["density"]
+    differences = [
+        _value(path, f"density of {arm}", value, recorded.get(arm))
+        for arm, value in counted.items()
+        if not np.isclose(value, recorded.get(arm, np.nan), rtol=0, atol=SAME_DENSITY)
+    ]
+    return check(name, [path], differences)
 
 
 def check_cells(name: str, study: studies.Study, corpus: str, folder: Path) -> Check:
