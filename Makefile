@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro verify test lint check study publish bench experiment ablate compare graph clean-runs
+.PHONY: help setup repro verify test lint check study publish publish-studies bench experiment ablate compare graph clean-runs
 
 help: ## print this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 setup: $(BIN)/.ready ## create the environment in .venv from requirements.lock
 
@@ -58,6 +58,9 @@ study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 
 publish: check ## publish the latest run and every finished study in reports/published and README.md
 	$(RUN) dvc repro
 	@$(RUN) python3 -m ggsa.report.publish
+
+publish-studies: setup ## publish every finished study around the run that is published already
+	@$(RUN) python3 -m ggsa.report.publish --keep-run
 
 graph: setup ## draw the stages
 	@$(RUN) dvc dag --collapse-foreach-matrix report

@@ -107,8 +107,10 @@ def _problems(found: Material) -> Iterator[str]:
     if missing:
         yield f"cells are missing: {', '.join(missing)}"
         return
-    if len({json.dumps(machine, sort_keys=True) for machine in found.machines.values()}) > 1:
-        yield "the cells are of several machines"
+    for seed in found.seeds:
+        machines = [json.dumps(found.machines[arm, seed], sort_keys=True) for arm in found.arms]
+        if len(set(machines)) > 1:
+            yield f"the cells of seed {seed} are of several machines"
     key = ["family", "kind", "arm", "reference"]
     rows = found.verdicts.set_index(key)
     asked = [tuple(question[name] for name in key) for question in found.questions]

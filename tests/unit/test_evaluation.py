@@ -318,9 +318,17 @@ def test_cells_of_different_machines_are_not_compared_and_the_difference_is_name
     with pytest.raises(UserError) as caught:
         read()
     message = str(caught.value)
-    assert "full-1 and soft-3" in message
+    assert "full-3 and soft-3" in message
     assert f"{key} {MACHINE[key]} and other" in message
     assert "`dvc repro -f train@soft-3`" in message
+
+
+@pytest.mark.usefixtures("workspace")
+def test_every_seed_may_have_its_own_machine():
+    theirs = {**MACHINE, "cpu_model": "other"}
+    for mode in MODES:
+        write_cell(mode, 3, machine=theirs)
+    assert read().machines == {1: MACHINE, 2: MACHINE, 3: theirs}
 
 
 @pytest.mark.usefixtures("workspace")

@@ -222,6 +222,19 @@ def test_publishing_twice_in_one_pass_gives_identical_bytes(publishable):
     assert published_files() == first
 
 
+def test_studies_are_published_around_the_published_run_without_a_run(publishable):
+    publish.publish(config.load())
+    before = published_files()
+    for folder in (paths.TABLES, paths.RULES, paths.RUNS):
+        shutil.rmtree(folder)
+    shutil.rmtree(paths.PUBLISHED / "figures")
+    publish.publish_studies()
+    assert published_files() == before
+    shutil.rmtree(paths.PUBLISHED)
+    with pytest.raises(UserError, match=r"reports/published holds no run that could be kept"):
+        publish.publish_studies()
+
+
 def test_the_published_page_has_the_measured_times_and_a_chapter_for_each_study(publishable):
     publish.publish(params_of())
     page = (paths.PUBLISHED / "report.html").read_text(encoding="utf-8")
@@ -321,6 +334,19 @@ def test_a_readme_without_marks_is_refused_before_anything_is_published(tmp_path
     with pytest.raises(UserError, match="results:begin"):
         publish.publish(params_of())
     assert not paths.PUBLISHED.exists()
+
+
+def test_the_machines_of_a_study_are_named_with_their_seeds():
+    cpu = {"cpu_vendor": "Maker", "cpu_family": "6", "cpu_model": "7", "cpu_stepping": "1"}
+    first = {**cpu, "cpu_capability": "AVX2", "threads": 1, "torch": "2.0", "device": "cpu"}
+    second = {**first, "device": "Some GPU"}
+    cells = [{"seed": seed, "machine": first} for seed in (2, 1, 2)]
+    named = "Maker family 6 model 7, PyTorch 2.0, threads: 1"
+    assert wording.machines([]) == ""
+    assert wording.machines(cells) == f"One machine trained all cells: {named}."
+    assert wording.machines([*cells, {"seed": 3, "machine": second}]) == (
+        f"Trained on {named}: seeds 1 and 2; Some GPU, PyTorch 2.0, threads: 1: seed 3."
+    )
 
 
 def test_the_summary_shows_banner_table_and_path(tmp_path, monkeypatch):

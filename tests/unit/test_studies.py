@@ -1133,15 +1133,17 @@ def here() -> dict[str, Any]:
     return machine.machine(loop.prepare(studies.load("tiny").params("full")))
 
 
-def test_an_unfinished_study_drops_the_cells_of_another_machine_and_says_so(
+def test_an_unfinished_seed_drops_the_cells_of_another_machine_and_says_so(
     dvc: Path, capsys: pytest.CaptureFixture
 ) -> None:
+    there = here() | {"cpu_model": "another"}
     ours = write_cell_of("hard", 42, here())
-    theirs = write_cell_of("strong", 42, here() | {"cpu_model": "another"})
+    theirs = write_cell_of("strong", 42, there)
+    whole = [write_cell_of(cell.partition("-")[0], 7, there) for cell in CELLS if "-7" in cell]
     runner.run_study("tiny", "sst2", jobs=1, seeds=None)
     assert ours.exists() and not theirs.exists()
-    said = capsys.readouterr().err
-    assert "tiny on sst2 is unfinished and has 1 cell of another machine." in said
+    assert len(whole) == 3 and all(folder.exists() for folder in whole)  # a seed from there alone
+    assert "tiny on sst2 has 1 cell of another machine in seeds" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("other", [CELLS, CELLS[:2]], ids=["all", "some"])

@@ -1,7 +1,7 @@
 """The one reader of finished cells: what every arm and seed of a study predicted.
 
-All cells of a study are on the same sentences, in the same order, and from the same machine;
-anything else raises an error, because such cells must not be compared.
+All cells of a study are on the same sentences, in the same order, and all cells of a seed are from
+one machine; anything else raises an error, because such cells must not be compared.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class Results:
         predicted: Arm -> predicted classes, int64 `[seed, sentence]`.
         modes: Arm -> mode.
         densities: Columns `arm, seed, split, density`.
-        machine: What trained all of the cells.
+        machines: Seed -> what trained its cells.
         classes: Number of classes.
         summaries: Columns of cell.json's summary, one row per cell.
         history: The training histories, one below the other, with columns `arm, mode, seed`.
@@ -44,7 +44,7 @@ class Results:
     predicted: dict[str, npt.NDArray[np.int64]]
     modes: dict[str, str]
     densities: pd.DataFrame
-    machine: dict[str, Any]
+    machines: dict[int, dict[str, Any]]
     classes: int
     summaries: pd.DataFrame = field(default_factory=pd.DataFrame)
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -91,7 +91,8 @@ Folder = Callable[[str, int], Path]
 def read_results(study: Study, corpus: str, folder: Folder | None = None) -> Results | None:
     """Return what the finished cells of a study predicted; None if no seed is finished.
 
-    A seed counts once every arm is finished with it.
+    A seed counts once every arm is finished with it. Every comparison is paired within a seed, so
+    seeds, unlike arms, may come from different machines.
 
     Args:
         study: Its declaration.
@@ -99,8 +100,8 @@ def read_results(study: Study, corpus: str, folder: Folder | None = None) -> Res
         folder: Where its cells are; by default where training writes them.
 
     Raises:
-        UserError: If a cell is damaged, if cells disagree on sentences or machine, or if a labeled
-            split has no labels.
+        UserError: If a cell is damaged, if cells disagree on sentences, if those of a seed disagree
+            on the machine, or if a labeled split has no labels.
     """
     plan = study.plan(corpus)
     if folder is None:
@@ -114,7 +115,6 @@ def read_results(study: Study, corpus: str, folder: Folder | None = None) -> Res
         return None
     folders = {(arm, seed): folder(arm, seed) for arm in plan.arms for seed in seeds}
     about = {key: artifacts.read_json(path / CELL) for key, path in folders.items()}
-    machine = _one_machine(about, study)
     tables = {key: _predictions(path / "predictions.parquet") for key, path in folders.items()}
     first_folder, first = next(iter(folders.values())), next(iter(tables.values()))
     for key, table in tables.items():
@@ -129,7 +129,7 @@ def read_results(study: Study, corpus: str, folder: Folder | None = None) -> Res
         predicted=predicted,
         modes={arm: study.arms[arm].mode for arm in plan.arms},
         densities=_densities(about),
-        machine=machine,
+        machines={seed: _one_machine(about, seed, study) for seed in seeds},
         classes=len(first["logits"].iloc[0]),
         summaries=pd.DataFrame(
             [
@@ -141,14 +141,18 @@ def read_results(study: Study, corpus: str, folder: Folder | None = None) -> Res
     )
 
 
-def _one_machine(about: dict[tuple[str, int], dict[str, Any]], study: Study) -> dict[str, Any]:
-    """Return the machine of all cells.
+def _one_machine(
+    about: dict[tuple[str, int], dict[str, Any]], seed: int, study: Study
+) -> dict[str, Any]:
+    """Return the machine of all cells of a seed.
 
     Raises:
         UserError: If there are several.
     """
-    (first, expected), *rest = ((key, cell["machine"]) for key, cell in about.items())
-    for (arm, seed), other in rest:
+    (first, expected), *rest = (
+        (arm, cell["machine"]) for (arm, of), cell in about.items() if of == seed
+    )
+    for arm, other in rest:
         if other == expected:
             continue
         keys = [key for key in expected if other.get(key) != expected[key]]
@@ -159,10 +163,9 @@ def _one_machine(about: dict[tuple[str, int], dict[str, Any]], study: Study) -> 
             else f"`make study NAME={study.name}`, which trains them again"
         )
         raise UserError(
-            f"The cells {first[0]}-{first[1]} and {arm}-{seed} of the study {study.name} were "
-            f"trained on different machines ({values}), so they cannot be compared: a seed "
-            f"identifies a run only on one machine. Train all cells of a study on one machine: run "
-            f"{again}."
+            f"The cells {first}-{seed} and {arm}-{seed} of the study {study.name} were trained on "
+            f"different machines ({values}), so they cannot be compared: a seed identifies a run "
+            f"only on one machine. Train all cells of a seed on one machine: run {again}."
         )
     return expected
 

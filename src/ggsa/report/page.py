@@ -223,7 +223,7 @@ def methods(params: Params, provenance: dict, recipe_name: str) -> list[str]:
         f"epochs, dropout {recipe.dropout:g}, attention dropout {recipe.attention_dropout:g}; at "
         f"most {train.max_pieces} word pieces. {start}",
         f"Seeds {wording.listing(str(seed) for seed in params.grid.seeds)}. A seed sets the initial "
-        f"weights, the order of the batches and dropout. All cells of a study are trained on one "
+        f"weights, the order of the batches and dropout. All arms of a seed are trained on one "
         f"machine: a seed gives another model on another machine.",
         f"Differences are paired over sentences and seeds. Intervals and tests use Student’s t with "
         f"the crossed random-effects standard error; a crossed bootstrap of "

@@ -1,7 +1,8 @@
 """Publish the latest run: copy it to `reports/published/` and render the published page there.
 
 `python -m ggsa.report.publish`, called by `make publish`; no stage reads what it writes. The page is
-rendered from everything published: the run, the benchmark, and one chapter per published study.
+rendered from everything published: the run, the benchmark, and one chapter per published study. With
+`--keep-run`, the published run stays, so that a study can be published where no run was made.
 Nothing published holds text of the corpus: predictions carry identifiers. `SHA256SUMS` lists the
 files of the run, another manifest those of the studies; the benchmark writes its own.
 """
@@ -10,6 +11,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from ggsa.report import page, readme, rendering, settings, tables, wording
@@ -18,6 +20,7 @@ from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table, write_table
 
 CELL_FILES = ("cell.json", "history.csv")  # beside the predictions; weights are not published
+RUN_FILES = ("metrics.json", "provenance.json", "params.yaml", "tables", "rules", "runs")
 
 
 def publish(params: config.Params, any_corpus: bool = False) -> None:
@@ -42,11 +45,30 @@ def publish(params: config.Params, any_corpus: bool = False) -> None:
             f"any corpus."
         )
     _require_this_grid(params)
+    _replace(params, _gather)
+
+
+def publish_studies() -> None:
+    """Render the published page and the README's tables again, around the published run.
+
+    Raises:
+        UserError: If no run is published, if a notebook fails, or if the README lacks a mark.
+    """
+    if not (paths.PUBLISHED / paths.PARAMS.name).is_file():
+        raise UserError(
+            f"{paths.PUBLISHED} holds no run that could be kept. Publish one first, without "
+            f"keeping a run."
+        )
+    _replace(config.load(paths.PUBLISHED / paths.PARAMS.name), _keep)
+
+
+def _replace(params: config.Params, gather: Callable[[config.Params, Path], None]) -> None:
+    """Gather a run, render the page around it, and put both in place of what is published."""
     text = readme.read()
     paths.PUBLISHED.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=paths.PUBLISHED.parent, prefix=".publishing-") as folder:
         gathered = Path(folder)
-        _gather(params, gathered)
+        gather(params, gathered)
         artifacts.write_text(gathered / paths.REPORT.name, published_page(params, gathered))
         text = readme.with_blocks(text, gathered)
         for item in sorted(gathered.iterdir()):
@@ -88,6 +110,13 @@ def write_manifests() -> None:
     if paths.RESULTS.is_dir():
         studies = checksums.listed_files(paths.STUDIES_MANIFEST)
         checksums.write_manifest(paths.STUDIES_MANIFEST, studies)
+
+
+def _keep(_: config.Params, folder: Path) -> None:
+    """Copy the files of the published run."""
+    for name in RUN_FILES:
+        copy = shutil.copytree if (paths.PUBLISHED / name).is_dir() else shutil.copyfile
+        copy(paths.PUBLISHED / name, folder / name)
 
 
 def _gather(params: config.Params, folder: Path) -> None:
@@ -140,10 +169,15 @@ def _require_this_grid(params: config.Params) -> None:
 def main() -> None:
     """Publish the latest run."""
     parser = argparse.ArgumentParser(prog="python -m ggsa.report.publish", description=__doc__)
-    parser.add_argument("--any-corpus", action="store_true", help="also a run that is not on SST-2")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--any-corpus", action="store_true", help="also a run that is not on SST-2")
+    chosen.add_argument("--keep-run", action="store_true", help="keep the published run")
     arguments = parser.parse_args()
     try:
-        publish(config.load(), arguments.any_corpus)
+        if arguments.keep_run:
+            publish_studies()
+        else:
+            publish(config.load(), arguments.any_corpus)
     except UserError as error:
         sys.exit(f"\n{error}\n")
     print(f"Published in {paths.PUBLISHED}; {readme.README} holds its tables. Commit both.")

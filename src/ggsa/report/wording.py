@@ -90,6 +90,37 @@ def seeds(number: int) -> str:
     return "one seed" if number == 1 else f"{number} seeds"
 
 
+def machines(cells: Iterable[dict[str, Any]]) -> str:
+    """Return which machine trained which seeds, as a sentence; empty if there are no cells.
+
+    Args:
+        cells: The contents of `cell.json`; the seeds of equal machines are named together.
+    """
+    seeds_of: dict[str, set[int]] = {}
+    for cell in cells:
+        about = cell["machine"]
+        cpu = [
+            f"{word}{about[f'cpu_{key}']}"
+            for word, key in (("", "vendor"), ("family ", "family"), ("model ", "model"))
+            if about[f"cpu_{key}"]
+        ]
+        name = about["device"] if about["device"] != "cpu" else " ".join(cpu)
+        name += f", PyTorch {about['torch']}, threads: {about['threads']}"
+        seeds_of.setdefault(name, set()).add(cell["seed"])
+    if not seeds_of:
+        return ""
+    if len(seeds_of) == 1:
+        return f"One machine trained all cells: {next(iter(seeds_of))}."
+    return (
+        "; ".join(
+            f"{'' if place else 'Trained on '}{name}: "
+            f"seed{'s' * (len(of) > 1)} {listing(str(seed) for seed in sorted(of))}"
+            for place, (name, of) in enumerate(seeds_of.items())
+        )
+        + "."
+    )
+
+
 def split(name: str) -> str:
     """Return a split's name as it reads in a sentence."""
     return SPLIT_NAMES.get(name, name)

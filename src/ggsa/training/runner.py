@@ -107,7 +107,7 @@ def _run_corpus(study: Study, corpus: str, jobs: int | None, seeds: Sequence[int
     jobs = jobs or _jobs(params)
     here = _machine_of(params)
     missing = _missing(study, corpus, seeds)
-    if missing and _drop_cells_of_other_machines(study, corpus, here):
+    if _drop_cells_of_other_machines(study, corpus, {seed for _, seed in missing}, here):
         missing = _missing(study, corpus, seeds)
     equal = sum(_has_equal(study, corpus, arm, seed, here) for arm, seed in missing)
     evaluated = sum(bool(study.arms[arm].weights_of) for arm, _ in missing)
@@ -173,13 +173,16 @@ def _missing(study: Study, corpus: str, seeds: Sequence[int] | None) -> dict[tup
     return missing
 
 
-def _drop_cells_of_other_machines(study: Study, corpus: str, here: Mapping[str, Any]) -> bool:
-    """Remove the cells that an unfinished study has from another machine, and say so.
+def _drop_cells_of_other_machines(
+    study: Study, corpus: str, unfinished: set[int], here: Mapping[str, Any]
+) -> bool:
+    """Remove the cells that unfinished seeds have from another machine, and say so.
 
     Returns:
         Whether there were any.
     """
-    folders = [studies.cell_folder(study.name, corpus, *cell) for cell in study.cells(corpus)]
+    cells = [cell for cell in study.cells(corpus) if cell[1] in unfinished]
+    folders = [studies.cell_folder(study.name, corpus, *cell) for cell in cells]
     other = [
         folder
         for folder in folders
@@ -188,8 +191,9 @@ def _drop_cells_of_other_machines(study: Study, corpus: str, here: Mapping[str, 
     if not other:
         return False
     print(
-        f"{study.name} on {corpus} is unfinished and has {_cells(len(other))} of another machine. "
-        f"Cells of two machines cannot be compared, so these are deleted and trained again here.",
+        f"{study.name} on {corpus} has {_cells(len(other))} of another machine in seeds that are "
+        f"unfinished. Cells of one seed are compared only if one machine trained them, so these "
+        f"are deleted and trained again here.",
         file=sys.stderr,
     )
     for folder in other:
