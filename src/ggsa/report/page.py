@@ -5,7 +5,8 @@ and its content security policy makes the browser refuse anything else.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from nbconvert.filters import markdown2html_mistune
 
 from ggsa.assets import corpora
-from ggsa.report import tables, wording
+from ggsa.report import claims, tables, wording
 from ggsa.training import studies
 from ggsa.workspace import artifacts
 from ggsa.workspace.config import Params
@@ -28,13 +29,31 @@ HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
 TABLES = ("results", "runs", "cells", "differences", "verdicts", "cost", "claims")
 
 
+@dataclass(frozen=True)
+class Published:
+    """What the published page says of everything published, instead of this run alone.
+
+    Attributes:
+        abstract: Its sentences.
+        claims: The table of claims.
+        settings: The table of `ggsa.report.settings`, as HTML.
+        figure: The accuracy of every arm where masks can be told apart, as HTML; may be empty.
+        studies: What was run of every study, as HTML.
+    """
+
+    abstract: Sequence[str]
+    claims: pd.DataFrame
+    settings: str
+    figure: str
+    studies: str
+
+
 def build(
     params: Params,
     folder: Path,
     provenance_file: Path,
     sections: Mapping[str, str],
-    overview: str = "",
-    settings: str = "",
+    published: Published | None = None,
 ) -> str:
     """Return the whole page.
 
@@ -43,14 +62,16 @@ def build(
         folder: Where its tables are.
         provenance_file: The file that says where each asset came from.
         sections: HTML of every chapter by the prefix of its anchors, in the order of the page.
-        overview: What was run of every study, as HTML; empty leaves the section out.
-        settings: The table of `ggsa.report.settings`, as HTML; empty leaves the section out.
+        published: What the published page has; None for the page of this run alone.
 
     Raises:
         UserError: If a table or the provenance is missing.
     """
     provenance = artifacts.read_json(provenance_file)
     read = {name: tables.read(folder, name) for name in TABLES}
+    first = published or Published(
+        abstract(read, provenance), claims.run_claims(folder), settings="", figure="", studies=""
+    )
     content = Markup("\n".join(with_anchors(name, text) for name, text in sections.items()))
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -65,12 +86,13 @@ def build(
         run=run_line(params, provenance),
         rows=verdict_rows(read["results"]),
         rows_note=rows_note(read["results"]),
-        abstract=abstract(read, provenance),
-        settings=Markup(settings),
-        claims=Markup(claims_table(read["claims"])),
+        abstract=first.abstract,
+        settings=Markup(first.settings),
+        figure=Markup(first.figure),
+        claims=Markup(claims.as_html(first.claims)),
         content=content,
         methods=methods(params, provenance, read["cells"]["recipe"].iloc[0]),
-        studies=Markup(overview),
+        studies=Markup(first.studies),
         deviations=Markup(deviations()),
         provenance=Markup(provenance_table(provenance)),
         runs=Markup(runs_table(read["runs"])),
@@ -192,11 +214,6 @@ def abstract(read: Mapping[str, pd.DataFrame], provenance: dict) -> list[str]:
     sources = ("results", "differences", "verdicts", "cost")
     measured = wording.abstract(*(read[name] for name in sources), provenance)
     return [*measured, wording.claim_verdicts(read["results"], read["claims"])]
-
-
-def claims_table(claims: pd.DataFrame) -> str:
-    """Return the table of the paper's claims as HTML."""
-    return tables.as_html(claims, "claims-table", text=tuple(claims.columns))
 
 
 def methods(params: Params, provenance: dict, recipe_name: str) -> list[str]:

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ggsa.report import page, readme, rendering, settings, tables, wording
+from ggsa.report import answer, claims, page, readme, rendering, settings, tables, wording
 from ggsa.workspace import artifacts, checksums, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table, write_table
@@ -94,9 +94,14 @@ def published_page(params: config.Params, folder: Path = paths.PUBLISHED) -> str
         figures=folder / "figures",
     )
     chapters = rendering.published_chapters(run, params.report.figure_dpi)
-    overview = page.studies_table(rendering.published_studies())
-    compared = settings.as_html(run.tables)
-    return rendering.render_page(params, run, chapters, overview, compared)
+    everything = page.Published(
+        abstract=answer.sentences(run.tables),
+        claims=claims.published_claims(run.tables),
+        settings=settings.as_html(run.tables),
+        figure=answer.figure_html(run.figures, params.report.figure_dpi),
+        studies=page.studies_table(rendering.published_studies()),
+    )
+    return rendering.render_page(params, run, chapters, everything)
 
 
 def hashed_files() -> list[Path]:

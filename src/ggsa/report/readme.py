@@ -1,17 +1,17 @@
-"""The README's generated tables: the results, the settings, and the verdicts of the core study."""
+"""The README's generated parts: results, answer, settings, and the verdicts of the core study."""
 
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ggsa.report import page, tables, wording
+from ggsa.report import answer, page, tables, wording
 from ggsa.report.settings import settings_table
-from ggsa.workspace import artifacts
+from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
 
 README = Path("README.md")
-BLOCKS = ("results", "settings", "verdicts")
+BLOCKS = ("results", "answer", "settings", "verdicts")
 
 
 def read() -> str:
@@ -57,6 +57,7 @@ def blocks(folder: Path) -> dict[str, str]:
     provenance = artifacts.read_json(folder / "provenance.json")
     return {
         "results": results_block(tables.read(folder / "tables", "results"), provenance),
+        "answer": answer_block(folder),
         "settings": settings_table(folder / "tables").to_markdown(
             index=False, disable_numparse=True
         ),
@@ -95,6 +96,16 @@ def results_block(results: pd.DataFrame, provenance: dict[str, Any]) -> str:
         else f"**{wording.alarm(provenance)}.** {wording.banner(provenance)[0]}\n\n"
     )
     return f"{warning}{rows.to_markdown(index=False, disable_numparse=True)}\n\n{about}"
+
+
+def answer_block(folder: Path) -> str:
+    """Return the answer after its first sentence, which the table of results replaces, and its figure."""
+    said = "\n".join(f"- {sentence}" for sentence in answer.sentences(folder / "tables")[1:])
+    figure = folder / "figures" / f"{answer.FIGURE}.png"
+    if not figure.is_file():
+        return said
+    shown = (paths.PUBLISHED / "figures" / figure.name).as_posix()
+    return f"{said}\n\n![Accuracy of a pretrained encoder under each pattern]({shown})"
 
 
 def verdicts_block(verdicts: pd.DataFrame) -> str:

@@ -128,8 +128,7 @@ def render_page(
     params: Params,
     run: Run,
     chapters: Sequence[Chapter],
-    overview: str = "",
-    settings: str = "",
+    published: page.Published | None = None,
 ) -> str:
     """Return the page of a run, and write the figures of its notebooks.
 
@@ -137,8 +136,7 @@ def render_page(
         params: The parameters of the run.
         run: Where its files are.
         chapters: The notebooks, in the order of the page.
-        overview: What was run of every study, as HTML; empty leaves the section out.
-        settings: Where attention between words matters, as HTML; empty leaves the section out.
+        published: What the published page has; None for the page of this run alone.
     """
     run.figures.mkdir(parents=True, exist_ok=True)
     sections = {}
@@ -149,7 +147,7 @@ def render_page(
             params.report.timeout_seconds,
         )
         sections[chapter.name] = as_fragment(stripped(notebook, chapter.name))
-    return page.build(params, run.tables, run.provenance, sections, overview, settings)
+    return page.build(params, run.tables, run.provenance, sections, published)
 
 
 def execute(

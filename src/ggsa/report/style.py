@@ -7,6 +7,7 @@ registered with the mode in `ggsa.patterns.modes`.
 import base64
 import html
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -70,6 +71,11 @@ def color(mode: str) -> str:
 def marker(mode: str) -> str:
     """Return the marker of a mode, the same in every figure; a hexagon for an unknown one."""
     return MODES[mode].marker if mode in MODES else "h"
+
+
+def dots(mode: str) -> dict[str, Any]:
+    """Return what makes error bars of a mode: its color, and its marker without a line."""
+    return {"color": color(mode), "marker": marker(mode), "markersize": 7, "linestyle": "none"}
 
 
 def panels(number: int, columns: int, height: float) -> tuple[Figure, list[matplotlib.axes.Axes]]:
