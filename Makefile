@@ -31,7 +31,7 @@ verify: setup ## re-derive every published number from the published predictions
 	@$(RUN) python3 -m ggsa.report.verification
 
 test: setup ## run every test that needs no network, on all cores, up to four
-	$(RUN) OMP_NUM_THREADS=1 python3 -m pytest -m "not network" -n auto --maxprocesses 4 --dist loadgroup
+	$(RUN) OMP_NUM_THREADS=1 python3 -m pytest -m "not network" -n auto --maxprocesses 4
 
 lint: setup ## run the linters
 	$(RUN) ruff check .
