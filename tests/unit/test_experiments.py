@@ -169,3 +169,4 @@ def test_an_experiment_takes_the_users_own_files_along(tmp_path: Path, monkeypat
     (tmp_path / "corpora/README.md").touch()
     given = experiments.arguments({"train.threads": 2}, "two")
     assert given[-2:] == ["--copy-paths", "corpora/mine"]
+    assert given[0] == "evaluate"  # the report is rendered by who wants it

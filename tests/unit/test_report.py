@@ -37,6 +37,7 @@ def workspace(folder: Path, **run) -> Path:
     (folder / "studies").symlink_to(ROOT / "studies")
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["grid"] = {"modes": list(MODES), "seeds": list(SEEDS)}
+    params["report"] |= {"figure_dpi": 60, "timeout_seconds": 120}
     artifacts.write_text(folder / paths.PARAMS, yaml.safe_dump(params))
     return folder
 
@@ -184,14 +185,27 @@ def publish_everything() -> None:
     shutil.copytree(ROOT / paths.BENCHMARK, paths.BENCHMARK)
 
 
+@pytest.fixture(scope="module")
+def published_once(tmp_path_factory) -> Path:
+    """A finished run beside a benchmark and two studies, all of it published."""
+    folder = workspace(tmp_path_factory.mktemp("once") / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(rendering, "execute", run_here)
+        publish_everything()
+        marks = "\n".join(mark for name in readme.BLOCKS for mark in readme.marks(name))
+        readme.README.write_text(f"# Title\n\n{marks}\n\nRest.\n")
+        publish.publish(params_of())
+    return folder
+
+
 @pytest.fixture
-def publishable(tmp_path, monkeypatch) -> None:
-    """A finished run beside a benchmark and two published studies; notebooks run in-process."""
-    monkeypatch.chdir(workspace(tmp_path))
+def published(published_once, tmp_path, monkeypatch) -> dict[str, bytes]:
+    """A copy of that workspace to change; notebooks run in-process. Returns what is published."""
+    shutil.copytree(published_once, tmp_path / "run", symlinks=True)
+    monkeypatch.chdir(tmp_path / "run")
     monkeypatch.setattr(rendering, "execute", run_here)
-    publish_everything()
-    marks = "\n".join(mark for name in readme.BLOCKS for mark in readme.marks(name))
-    readme.README.write_text(f"# Title\n\n{marks}\n\nRest.\n")
+    return published_files()
 
 
 def published_files() -> dict[str, bytes]:
@@ -199,8 +213,8 @@ def published_files() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in [*files, readme.README]}
 
 
-def test_publishing_copies_the_run_without_text_and_writes_the_readme(publishable):
-    publish.publish(params_of())
+@pytest.mark.usefixtures("published")
+def test_publishing_copies_the_run_without_text_and_writes_the_readme():
     cell = paths.PUBLISHED / "runs" / "hard-42"
     assert {path.name for path in cell.iterdir()} == {
         "predictions.parquet", "history.csv", "cell.json"
@@ -215,28 +229,24 @@ def test_publishing_copies_the_run_without_text_and_writes_the_readme(publishabl
     assert "equivalent within 1.5 pp" in readme.block_of(text, "verdicts")
 
 
-def test_publishing_twice_in_one_pass_gives_identical_bytes(publishable):
+def test_publishing_twice_gives_identical_bytes(published):
     publish.publish(params_of())
-    first = published_files()
-    publish.publish(params_of())
-    assert published_files() == first
+    assert published_files() == published
 
 
-def test_studies_are_published_around_the_published_run_without_a_run(publishable):
-    publish.publish(config.load())
-    before = published_files()
+def test_studies_are_published_around_the_published_run_without_a_run(published):
     for folder in (paths.TABLES, paths.RULES, paths.RUNS):
         shutil.rmtree(folder)
     shutil.rmtree(paths.PUBLISHED / "figures")
     publish.publish_studies()
-    assert published_files() == before
+    assert published_files() == published
     shutil.rmtree(paths.PUBLISHED)
     with pytest.raises(UserError, match=r"reports/published holds no run that could be kept"):
         publish.publish_studies()
 
 
-def test_the_published_page_has_the_measured_times_and_a_chapter_for_each_study(publishable):
-    publish.publish(params_of())
+@pytest.mark.usefixtures("published")
+def test_the_published_page_has_the_measured_times_and_a_chapter_for_each_study():
     page = (paths.PUBLISHED / "report.html").read_text(encoding="utf-8")
     for anchor in ("times-in-seconds", "study-controls-probe", "study-long-imdb", "studies"):
         assert f'id="{anchor}"' in page
@@ -245,9 +255,7 @@ def test_the_published_page_has_the_measured_times_and_a_chapter_for_each_study(
     assert "publishing-" not in page
 
 
-def test_a_failure_while_publishing_changes_nothing(publishable, monkeypatch):
-    publish.publish(params_of())
-    before = published_files()
+def test_a_failure_while_publishing_changes_nothing(published, monkeypatch):
     results = pd.read_csv(paths.TABLES / "results.csv")
     write_table(paths.TABLES / "results.csv", results.assign(accuracy_mean=0.5))
 
@@ -259,7 +267,7 @@ def test_a_failure_while_publishing_changes_nothing(publishable, monkeypatch):
     monkeypatch.setattr(rendering, "execute", fail)
     with pytest.raises(UserError, match="the last notebook"):
         publish.publish(params_of())
-    assert published_files() == before
+    assert published_files() == published
     assert not [path for path in paths.PUBLISHED.parent.iterdir() if "publishing" in path.name]
 
 

@@ -96,13 +96,14 @@ def ablations(rules: config.Rules, only: list[str]) -> list[dict[str, Any]]:
 def arguments(changed: dict[str, Any], name: str) -> list[str]:
     """Return the arguments of `dvc exp run` for an experiment's name, parameters and own files.
 
+    It ends with its metrics and tables; the report of an experiment is rendered by who wants it.
     Values are JSON, because DVC's override grammar (Hydra's) rejects an unquoted arrow. There is no
     `--force`, which would also retrain what the changes do not affect.
     """
     settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in changed.items()]
     ignored_by_git = sorted(path for path in paths.CORPORA.glob("*") if path.name != "README.md")
     return [
-        *("--temp", "--name", name),
+        *("evaluate", "--temp", "--name", name),
         *(f"--set-param={setting}" for setting in settings),
         *(option for path in ignored_by_git for option in ("--copy-paths", str(path))),
     ]
