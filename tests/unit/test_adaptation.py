@@ -84,24 +84,29 @@ def adapted(mode: str = "diagonal", **recipe: object) -> adaptation.Adapted:
     pattern = pattern_for(mode, params().rules, 3, PatternData(params()))
     held_out = read_split("selection", 12).sentences
     sentences = adaptation.read_unlabeled(12)
-    return adaptation.adapt(params(), pattern, settings, sentences, held_out, mode, "tiny")
+    return adaptation.adapted(params(), pattern, settings, sentences, held_out, mode)
+
+
+def about(encoder: adaptation.Adapted) -> dict[str, Any]:
+    return artifacts.read_json(encoder.folder / adaptation.ABOUT)
 
 
 def test_an_adapted_encoder_is_nearer_to_what_it_computed_without_a_mask(workspace: Path) -> None:
-    about = adapted().about
-    assert about["distance_after"] < 0.8 * about["distance_before"]
-    assert about["history"][-1]["loss"] < about["history"][0]["loss"]
-    assert about["history"][-1]["step"] == 40
+    encoder = adapted()
+    distances, history = encoder.distances, about(encoder)["history"]
+    assert distances["distance_after"] < 0.8 * distances["distance_before"]
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert history[-1]["step"] == 40
 
 
 def test_without_a_mask_there_is_nothing_to_learn(workspace: Path) -> None:
-    assert adapted("full").about["distance_before"] == pytest.approx(0, abs=1e-10)
+    assert adapted("full").distances["distance_before"] == pytest.approx(0, abs=1e-10)
 
 
 def test_the_distance_is_the_mean_over_pieces_and_dimensions_without_padding(
     workspace: Path,
 ) -> None:
-    about = adapted("diagonal", learning_rate=1e-30).about
+    found = adapted("diagonal", learning_rate=1e-30).distances
     sentences = read_split("selection", 12).sentences
     model = AutoModel.from_pretrained(paths.ENCODER).eval()
     squares = []
@@ -115,14 +120,15 @@ def test_the_distance_is_the_mean_over_pieces_and_dimensions_without_padding(
             masked = model(input_ids=whole, attention_mask=bias).last_hidden_state
         squares.append((full - masked).square().flatten(1))
     expected = float(torch.cat(squares, 1).mean())
-    assert about["distance_before"] == pytest.approx(expected, rel=1e-5)
+    assert found["distance_before"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_interrupted_adaptation_ends_with_the_same_bits(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uninterrupted = adapted().student.state_dict()
-    shutil.rmtree(paths.CHECKPOINTS)
+    uninterrupted = adapted()
+    expected = (uninterrupted.folder / "model.safetensors").read_bytes()
+    shutil.rmtree(paths.ADAPTED)
     save = resume.save
 
     def interrupted(path, *others):
@@ -133,10 +139,25 @@ def test_an_interrupted_adaptation_ends_with_the_same_bits(
         patch.setattr(resume, "save", interrupted)
         with pytest.raises(KeyboardInterrupt):
             adapted()
+    assert not uninterrupted.folder.exists()
     resumed = adapted()
-    assert [row["step"] for row in resumed.about["history"]] == [10, 20, 30, 40]
-    found = resumed.student.state_dict()
-    assert all(torch.equal(found[name], weights) for name, weights in uninterrupted.items())
+    assert [row["step"] for row in about(resumed)["history"]] == [10, 20, 30, 40]
+    assert resumed == uninterrupted
+    assert (resumed.folder / "model.safetensors").read_bytes() == expected
+    assert not list(paths.ADAPTED.glob("*.pt"))
+
+
+def test_an_encoder_is_adapted_once_for_the_same_settings_pattern_data_and_machine(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = adapted()
+    again = adapted()
+    assert first.is_new and not again.is_new
+    assert (again.folder, again.distances) == (first.folder, first.distances)
+    assert adapted("full").folder != first.folder
+    assert adapted(epochs=1).folder != first.folder
+    monkeypatch.setattr(adaptation, "machine", lambda _: {"cpu_vendor": "another"})
+    assert adapted(epochs=1).is_new
 
 
 def test_an_encoder_without_weights_cannot_be_adapted(workspace: Path) -> None:
@@ -149,10 +170,8 @@ def test_an_encoder_without_weights_cannot_be_adapted(workspace: Path) -> None:
 
 
 @pytest.fixture
-def encoder(workspace: Path) -> Path:
+def planned(workspace: Path) -> None:
     study_cells.plan("tiny", "sst2")
-    study_cells.adapt_arm("tiny", "sst2", "hard-adapted")
-    return studies.encoder_folder("tiny", "sst2", "hard-adapted")
 
 
 def content_of(arm: str) -> dict[str, Any]:
@@ -161,7 +180,7 @@ def content_of(arm: str) -> dict[str, Any]:
 
 
 def test_a_cell_of_an_adapted_arm_starts_from_the_adapted_encoder(
-    encoder: Path, monkeypatch: pytest.MonkeyPatch
+    planned: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
     build = loop.build.build
@@ -169,29 +188,21 @@ def test_a_cell_of_an_adapted_arm_starts_from_the_adapted_encoder(
         loop.build, "build", lambda folder, *others: seen.append(folder) or build(folder, *others)
     )
     with_adaptation, without = content_of("hard-adapted"), content_of("hard")
-    assert seen == [encoder, paths.ENCODER]
+    (made,) = paths.ADAPTED.iterdir()
+    assert seen == [made, paths.ENCODER]
     assert with_adaptation["settings"]["adaptation"]["recipe"] == RECIPE
     assert "adaptation" not in without["settings"]
+    summary = with_adaptation["summary"]
+    assert 0 < summary["distance_after"] < summary["distance_before"]
+    assert "distance_after" not in without["summary"]
     assert with_adaptation["taken_from"] is without["taken_from"] is None
     plan = artifacts.read_json(studies.plan_file("tiny", "sst2", "hard-adapted", 7))
     assert plan["settings"] == with_adaptation["settings"]
+    seconds = pd.read_csv(studies.seconds_file("tiny", "sst2"))
+    assert seconds["cell"].tolist() == ["adapt-hard-adapted", "hard-adapted-7", "hard-7"]
 
 
-def test_a_missing_encoder_and_one_of_another_machine_or_of_other_settings_are_refused(
-    encoder: Path,
-) -> None:
-    file = studies.adaptation_file("tiny", "sst2", "hard-adapted")
-    about = artifacts.read_json(file)
-    for key, value in (("machine", "another"), ("settings", {"seed": 4})):
-        artifacts.write_json(file, {**about, key: value})
-        with pytest.raises(UserError, match=r"other settings or on another machine.*make study"):
-            content_of("hard-adapted")
-    shutil.rmtree(encoder)
-    with pytest.raises(UserError, match=r"is not in .*encoders/hard-adapted.*make study"):
-        content_of("hard-adapted")
-
-
-def test_a_plan_for_other_sentences_is_stale(encoder: Path) -> None:
+def test_a_plan_for_other_sentences_is_stale(planned: None) -> None:
     table = read_table(paths.unlabeled(), adaptation.UNLABELED_COLUMNS)
     write_table(paths.unlabeled(), table.head(30))
     with pytest.raises(UserError, match="was planned with other settings"):

@@ -22,9 +22,9 @@ from ggsa.patterns.pattern import Pattern, pattern_as_json
 from ggsa.tagging.alignment import TaggedPieces, align
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
 from ggsa.training import loop, optimization, resume
-from ggsa.training.identity import digest
+from ggsa.training.identity import data_sha256, digest
 from ggsa.training.machine import machine
-from ggsa.workspace import paths
+from ggsa.workspace import artifacts, paths
 from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
@@ -32,6 +32,7 @@ from ggsa.workspace.progress import note_kept, progress_bar, quiet_loading
 from ggsa.workspace.tables import read_table
 
 UNLABELED_COLUMNS = ("source", "words", "tags")
+ABOUT = "adaptation.json"
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class Adapted:
     """An encoder that was adapted to a pattern.
 
     Attributes:
-        student: The encoder.
-        about: What decided it (`settings, pattern_sha256, machine`), its mean squared distance from
-            the teacher before and after, and the loss in between (`history`).
-        checkpoint: To be removed once the encoder is written.
+        folder: Holds its configuration and weights.
+        distances: `distance_before` and `distance_after`: its mean squared distance from the encoder
+            under full attention, on held-out sentences.
+        is_new: Whether it was adapted now, and not found in the cache.
     """
 
-    student: PreTrainedModel
-    about: dict[str, Any]
-    checkpoint: Path
+    folder: Path
+    distances: dict[str, float]
+    is_new: bool
 
 
 def read_unlabeled(max_pieces: int) -> TaggedPieces:
@@ -61,16 +62,17 @@ def read_unlabeled(max_pieces: int) -> TaggedPieces:
     return align(load_tokenizer(paths.ENCODER), words, tags, max_pieces)
 
 
-def adapt(
+def adapted(
     params: Params,
     pattern: Pattern,
     settings: dict[str, Any],
     sentences: TaggedPieces,
     held_out: TaggedPieces,
     name: str,
-    study: str,
 ) -> Adapted:
-    """Return an adapted encoder; an interrupted adaptation resumes from its checkpoint.
+    """Return an encoder adapted to a pattern, from the cache if the same machine made it before.
+
+    An interrupted adaptation resumes from its checkpoint.
 
     Args:
         params: Device, threads, and the steps between checkpoints.
@@ -78,8 +80,7 @@ def adapt(
         settings: What decides the adaptation: `seed`, `recipe` and more.
         sentences: To train on.
         held_out: To measure the distance on.
-        name: Of the arm, in the progress bar and in the checkpoint's name.
-        study: Directory of the checkpoint.
+        name: Of the arm, for the progress bar.
 
     Raises:
         UserError: If the encoder has no weights, or the loss is not finite.
@@ -91,20 +92,29 @@ def adapt(
             f"{paths.ENCODER} holds no weights, so there is nothing to adapt. Set "
             f"encoder.initialization to pretrained."
         )
-    teacher, student = _teacher(device), _student(recipe, settings["seed"], device)
-    mask = Mask(pattern, device)
-    about = {
+    decides = {
         "settings": settings,
         "pattern_sha256": digest(pattern_as_json(pattern)),
+        "data_sha256": data_sha256(),
         "machine": machine(device),
-        "distance_before": distance(student, teacher, mask, held_out),
     }
-    checkpoint = paths.CHECKPOINTS / study / f"adapt-{name}-{digest(about)[:16]}.pt"
+    folder = paths.ADAPTED / digest(decides)
+    if (folder / ABOUT).is_file():
+        return Adapted(folder, artifacts.read_json(folder / ABOUT)["distances"], is_new=False)
+    teacher, student = _teacher(device), _student(recipe, settings["seed"], device)
+    mask = Mask(pattern, device)
+    before = distance(student, teacher, mask, held_out)
+    checkpoint = folder.with_suffix(".pt")
     history = _train(
         student, teacher, mask, sentences, params, recipe, settings["seed"], checkpoint, name
     )
-    about |= {"distance_after": distance(student, teacher, mask, held_out), "history": history}
-    return Adapted(student, about, checkpoint)
+    after = distance(student, teacher, mask, held_out)
+    distances = {"distance_before": before, "distance_after": after}
+    student.save_pretrained(folder)
+    content = {**decides, "name": name, "distances": distances, "history": history}
+    artifacts.write_json(folder / ABOUT, content)  # last: a folder that has it is whole
+    checkpoint.unlink(missing_ok=True)
+    return Adapted(folder, distances, is_new=True)
 
 
 def distance(

@@ -50,8 +50,6 @@ def train_stage(study: Study, corpus: str, arm: str) -> str:
     """Return the name of the stage that makes the cells of an arm."""
     if study.source_of(arm):
         return f"derive_{corpus}"
-    if study.arms[arm].adapted:
-        return f"adapted_{corpus}"
     return f"source_{corpus}" if arm in study.sources(corpus) else f"train_{corpus}"
 
 
@@ -61,7 +59,7 @@ def _stages(study: Study, corpus: str) -> dict[str, Any]:
     chosen = f"--study {study.name} --corpus {corpus}"
     adapted = study.adapted(corpus)
     unlabeled = [str(plan.data / "unlabeled.parquet")] if adapted else []
-    stages: dict[str, Any] = _adaptation(study, corpus) if adapted else {}
+    stages: dict[str, Any] = _unlabeled(study, corpus) if adapted else {}
     stages |= {
         f"plan_{corpus}": {
             "desc": f"Fix the settings, the data and the pattern of every cell on {corpus}.",
@@ -105,13 +103,12 @@ def _stages(study: Study, corpus: str) -> dict[str, Any]:
     return stages
 
 
-def _adaptation(study: Study, corpus: str) -> dict[str, Any]:
-    """Return the stages that adapt the encoders of a study's adapted arms."""
+def _unlabeled(study: Study, corpus: str) -> dict[str, Any]:
+    """Return the stage that draws what the encoders of adapted arms learn from."""
     plan, name = study.plan(corpus), study.name
     command = f"GGSA_DATA={plan.data} PYTHONPATH=src python3 -m stages"
     unlabeled = str(plan.data / "unlabeled.parquet")
     declared = {str(studies.declaration(name)): ["adaptation"]}
-    data = [str(plan.data / part) for part in ("corpus", "tags")]
     return {
         f"unlabeled_{corpus}": {
             "desc": "Draw and tag the sentences on which encoders are adapted.",
@@ -119,30 +116,11 @@ def _adaptation(study: Study, corpus: str) -> dict[str, Any]:
             "cmd": f"{command}.unlabeled --study {name}",
             "params": ["assets", "corpus", "tagger", declared],
             "deps": [
-                *data,
-                str(plan.data / "tagger"),
+                *(str(plan.data / part) for part in ("corpus", "tags", "tagger")),
                 "src/ggsa/tagging/unlabeled.py",
                 "stages/unlabeled.py",
             ],
             "outs": [unlabeled],
-        },
-        f"adapt_{corpus}": {
-            "desc": "Adapt the encoder of one arm to the arm's pattern.",
-            "wdir": "../..",
-            "matrix": {"arm": study.adapted(corpus)},
-            "cmd": f"{command}.adapt --study {name} --corpus {corpus} --arm ${{item.arm}}",
-            "params": [*PLANNED_PARAMS, declared],
-            "deps": [
-                *data,
-                str(plan.data / "encoder"),
-                unlabeled,
-                "src/ggsa/training/adaptation.py",
-                "stages/adapt.py",
-            ],
-            "outs": [
-                _kept_by_git(studies.adaptation_file(name, corpus, "${item.arm}")),
-                str(studies.encoder_folder(name, corpus, "${item.arm}")),
-            ],
         },
     }
 
@@ -157,7 +135,6 @@ def _cells(study: Study, corpus: str, stage: str, arms: list[str]) -> dict[str, 
         "train": "Train one cell and keep its predictions; an equal finished cell is taken up.",
         "source": "Train one cell whose weights other arms need, and keep both.",
         "derive": "Make one cell that needs the weights of another arm.",
-        "adapted": "Train one cell from the encoder that was adapted to its pattern.",
     }
     kind = stage.partition("_")[0]
     if kind == "source":
@@ -167,8 +144,6 @@ def _cells(study: Study, corpus: str, stage: str, arms: list[str]) -> dict[str, 
         deps += [
             str(paths.RUNS / f"{name}-{corpus}" / f"{source}-${{item.seed}}") for source in sources
         ]
-    if kind == "adapted":
-        deps.append(str(studies.encoder_folder(name, corpus, "${item.arm}")))
     return {
         "desc": descriptions[kind],
         "wdir": "../..",

@@ -99,8 +99,7 @@ def _run_corpus(study: Study, corpus: str, jobs: int | None, seeds: Sequence[int
     print(f"{study.name} on {corpus}: {study.question}", file=sys.stderr)
     file = graph.graph_file(study.name)
     _prepare(plan.base)
-    adapted = study.adapted(corpus)
-    if adapted:
+    if study.adapted(corpus):
         _dvc(f"{study.name}-{corpus}-unlabeled", f"{file}:unlabeled_{corpus}")
     _dvc(f"{study.name}-{corpus}-plan", f"{file}:plan_{corpus}")
     params = study.params(study.reference)
@@ -115,10 +114,6 @@ def _run_corpus(study: Study, corpus: str, jobs: int | None, seeds: Sequence[int
     notes += [f"{_cells(evaluated)} to evaluate with the weights of another"] if evaluated else []
     trained = len(missing) - equal - evaluated
     _announce(study.name, trained, notes, _known_seconds(study, corpus), jobs)
-    status = _status(str(file)) if any(arm in adapted for arm, _ in missing) else {}
-    adaptations = {arm: f"{file}:adapt_{corpus}@{arm}" for arm in adapted}
-    waiting = [Target(f"adapt-{arm}", s) for arm, s in adaptations.items() if s in status]
-    _make(f"{study.name}-{corpus}", waiting, jobs)
     sources = study.sources(corpus)
     for first in (True, False):
         batch = [

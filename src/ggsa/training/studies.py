@@ -357,16 +357,6 @@ def weights_folder(study: str, corpus: str, arm: str, seed: int) -> Path:
     return paths.RUNS / f"{study}-{corpus}" / f"{arm}-{seed}"
 
 
-def encoder_folder(study: str, corpus: str, arm: str) -> Path:
-    """Return the directory of the encoder that was adapted to an arm's pattern."""
-    return paths.RUNS / f"{study}-{corpus}" / "encoders" / arm
-
-
-def adaptation_file(study: str, corpus: str, arm: str) -> Path:
-    """Return the file that says how far an adapted encoder is from its teacher."""
-    return results(study, corpus) / "adaptations" / f"{arm}.json"
-
-
 def seconds_file(study: str, corpus: str) -> Path:
     """Return the file with the seconds that each cell took; it is no output of a stage."""
     if study == CORE:

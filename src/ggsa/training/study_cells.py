@@ -8,7 +8,6 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, pattern_as_json, pattern_from_json
 from ggsa.tagging.splits import read_split
 from ggsa.training import adaptation, loop, studies
+from ggsa.training.adaptation import Adapted
 from ggsa.training.cell import CELL, FILES, note_seconds, save_weights, write_cell
 from ggsa.training.identity import data_sha256, identity, settings
 from ggsa.training.studies import Study
@@ -104,9 +104,15 @@ def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
             shutil.copytree(_weights_of(equal), target, dirs_exist_ok=True)
         _take_up(equal, folder, arm)
         return
+    wanted = decides["settings"].get("adaptation")
+    start = _adapted(study, corpus, arm, wanted) if wanted else None
     started = time.monotonic()
-    start = _start(study, corpus, arm, decides) if study.arms[arm].adapted else None
-    cell = loop.train(params, pattern, seed, f"{arm}-{seed}", f"{name}-{corpus}", start)
+    cell = loop.train(
+        params, pattern, seed, f"{arm}-{seed}", f"{name}-{corpus}",
+        loop.Start(start.folder, wanted) if start else None,
+    )  # fmt: skip
+    if start:
+        cell = dataclasses.replace(cell, summary={**cell.summary, **start.distances})
     if keeps_weights:
         save_weights(studies.weights_folder(name, corpus, arm, seed), cell, params)
     cell = dataclasses.replace(cell, predictions=_without_examples(cell.predictions))
@@ -156,56 +162,27 @@ def adaptation_of(study: Study, arm: str) -> dict[str, Any] | None:
     }
 
 
-def adapt_arm(name: str, corpus: str, arm: str) -> None:
-    """Adapt the encoder of an arm to its pattern, and write it.
+def _adapted(study: Study, corpus: str, arm: str, settings: dict[str, Any]) -> Adapted:
+    """Return the encoder of an arm adapted to its pattern, from the cache if this machine made it.
 
-    Raises:
-        UserError: If the arm is not adapted, its mode needs another cell, or training fails.
+    Every seed of the arm starts from the same one.
+
+    Args:
+        study: Its declaration.
+        corpus: One of the study's.
+        arm: One that is adapted.
+        settings: See `adaptation_of`.
     """
-    study = studies.load(name)
-    params, settings = study.params(arm), adaptation_of(study, arm)
-    if settings is None:
-        raise UserError(f"The arm {arm} of the study {name} is not adapted.")
-    mode, length = study.arms[arm].mode, params.train.max_pieces
+    params, mode = study.params(arm), study.arms[arm].mode
+    length, started = params.train.max_pieces, time.monotonic()
     pattern = pattern_for(mode, params.rules, settings["seed"], PatternData(params))
-    started = time.monotonic()
-    adapted = adaptation.adapt(
-        params,
-        pattern,
-        settings,
-        adaptation.read_unlabeled(length),
-        read_split("selection", length).sentences,
-        arm,
-        f"{name}-{corpus}",
-    )
-    adapted.student.save_pretrained(studies.encoder_folder(name, corpus, arm))
-    about = {"arm": arm, "mode": mode, **adapted.about}
-    artifacts.write_json(studies.adaptation_file(name, corpus, arm), about)
-    adapted.checkpoint.unlink(missing_ok=True)
-    seconds = time.monotonic() - started
-    note_seconds(studies.seconds_file(name, corpus), f"adapt-{arm}", seconds)
-
-
-def _start(study: Study, corpus: str, arm: str, decides: Mapping[str, Any]) -> loop.Start:
-    """Return the adapted encoder of an arm.
-
-    Raises:
-        UserError: If it does not exist, or was adapted in another way or on another machine.
-    """
-    folder = studies.encoder_folder(study.name, corpus, arm)
-    file = studies.adaptation_file(study.name, corpus, arm)
-    again = f"Run `make study NAME={study.name}`, which adapts it first."
-    if not (folder / build.WEIGHTS).is_file() or not file.is_file():
-        raise UserError(f"The adapted encoder of {arm} is not in {folder}. {again}")
-    about = artifacts.read_json(file)
-    wanted = json.loads(json.dumps(decides))
-    found = about["settings"], about["machine"]
-    if found != (wanted["settings"]["adaptation"], wanted["machine"]):
-        raise UserError(
-            f"The encoder of {arm} in {folder} was adapted with other settings or on another "
-            f"machine ({file} has them). Delete {folder}. {again}"
-        )
-    return loop.Start(folder, about["settings"])
+    held_out = read_split("selection", length).sentences
+    sentences = adaptation.read_unlabeled(length)
+    found = adaptation.adapted(params, pattern, settings, sentences, held_out, arm)
+    if found.is_new:
+        seconds = time.monotonic() - started
+        note_seconds(studies.seconds_file(study.name, corpus), f"adapt-{arm}", seconds)
+    return found
 
 
 def _pattern(

@@ -44,6 +44,7 @@ NOTEBOOKS = Path("notebooks")
 CACHE = Path(os.environ.get("GGSA_CACHE", ".cache"))
 TAG_STORE = CACHE / "tags"  # one SQLite file per tagger
 CHECKPOINTS = CACHE / "checkpoints"  # one folder per unfinished cell
+ADAPTED = CACHE / "adapted"  # one folder per encoder that was adapted to a pattern here
 STAGE_SECONDS = Path(".cache/stages.csv")  # seconds of each stage run here
 FAILED_NOTEBOOKS = CACHE / "notebooks"  # partial output of a notebook that failed
 
