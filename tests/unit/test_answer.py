@@ -52,7 +52,7 @@ def test_a_run_alone_says_what_it_reached_and_what_is_saved(run: Path) -> None:
     assert said[0].startswith("For full, hard and soft attention the paper reports 0.8200, 0.8200")
     assert said[0].endswith("(mean of 3 seeds): each compatible.")
     assert said[-1].startswith("In theory hard skips") and "less time" not in said[-1]
-    assert not any(answer.ENCODER in sentence for sentence in said)
+    assert not any("pretrained encoder" in sentence for sentence in said)
     assert answer.figure(60) is None
 
 
@@ -98,7 +98,7 @@ def test_grammar_matters_only_if_hard_is_better_than_both_controls(run: Path) ->
 def test_a_gate_that_is_not_shown_is_said_so(run: Path) -> None:
     gate = {("gate", "full"): {"verdict": "no headroom shown"}}
     write_answers(Path(), "pretrained", "sst2", {**DECIDED, **gate})
-    (sentence,) = [said for said in answer.sentences(run) if answer.ENCODER in said]
+    (sentence,) = [said for said in answer.sentences(run) if "pretrained encoder" in said]
     assert "not shown to be more than nothing" in sentence
 
 
@@ -127,9 +127,11 @@ def test_the_figure_goes_from_diagonal_to_full_with_the_masks_of_one_density_tog
 def test_the_claims_of_a_run_are_four_rows_with_n_and_seeds(run: Path) -> None:
     table = claims.run_claims(run).set_index("claim")
     assert table.index.tolist() == ["C1 to C3", "C4", "C5", "C6"]
-    assert table["ours"]["C1 to C3"].count(";") == 2
-    assert table["n"]["C1 to C3"] == "872" and table["seeds"]["C1 to C3"] == "3"
-    assert table["n"]["C4"] == "2,693" and table["detectable (pp)"]["C4"] == "1.31"
+    assert table["ours (interval)"]["C1 to C3"].splitlines() == 3 * [
+        "0.8119 (0.7990 to 0.8251, next seed)"
+    ]
+    assert table["n × seeds"]["C1 to C3"] == "872 × 3"
+    assert table["n × seeds"]["C4"] == "2,693 × 3" and table["detectable (pp)"]["C4"] == "1.31"
     assert set(table["command"]) == {"make repro"}
 
 
@@ -142,12 +144,13 @@ def test_published_claims_have_a_row_per_labeled_question_and_one_on_speed(run: 
         *("P1", "P6", "P2", "P3", "P4", "P5", "P7", "P8", "speed"),
     ]
     first = table.loc["P1"]
-    assert first["ours"] == "hard − full −5.75 pp; keeps 12%"
-    assert first["interval"] == "−6.50 to −5.00 (90%); 5% to 19% (95%)"
-    assert first["verdict"] == "worse by more than 1.5 pp; inconclusive"
-    assert (first["n"], first["seeds"], first["minutes"]) == ("2,693", "5", "60")
+    assert first["ours (interval)"].splitlines() == [
+        "hard − full −5.75 pp (−6.50 to −5.00, 90%)", "keeps 12% (5% to 19%, 95%)"
+    ]  # fmt: skip
+    assert first["verdict"].splitlines() == ["worse by more than 1.5 pp", "inconclusive"]
+    assert (first["n × seeds"], first["minutes"]) == ("2,693 × 5", "60")
     assert first["command"] == "make study NAME=pretrained"
-    assert table["ours"]["speed"] == "hard takes 90% of the time of full"
+    assert table["ours (interval)"]["speed"].startswith("hard takes 90% of the time of full (80.0%")
 
 
 @pytest.mark.parametrize("mode", [*MODES, "unknown"])

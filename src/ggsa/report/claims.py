@@ -15,9 +15,10 @@ from ggsa.report import tables, wording
 from ggsa.training import studies
 from ggsa.workspace import paths
 
+SIZE = "n × seeds"
 COLUMNS = (
-    *("claim", "statement", "paper", "ours", "interval", "verdict"),
-    *("n", "seeds", "detectable (pp)", "command", "minutes"),
+    *("claim", "statement", "paper", "ours (interval)", "verdict", "command"),
+    *(SIZE, "detectable (pp)", "minutes"),
 )
 QUESTIONS = (("pretrained", "sst2"), ("adapted", "sst2"))
 """The studies whose questions are rows, with the corpus."""
@@ -39,11 +40,10 @@ def run_claims(folder: Path) -> pd.DataFrame:
     counted = cost[cost["split"] == "validation"]
     about = {
         "C4": {
-            "n": _each(asked["n"].map(wording.count)),
-            "seeds": _each(asked["seeds"].map(str)),
+            SIZE: _size(asked),
             "detectable (pp)": _each(asked["smallest_points"].map(wording.size)),
         },
-        "C5": {"n": _each(counted["sentences"].map(wording.count))},
+        "C5": {SIZE: _each(counted["sentences"].map(wording.count))},
     }
     accuracies = claims["statement"].str.startswith("accuracy")
     modes = claims[accuracies]["statement"].str.rpartition(", ")[2]
@@ -51,12 +51,15 @@ def run_claims(folder: Path) -> pd.DataFrame:
         {
             "claim": "C1 to C3",
             "statement": f"accuracy on SST-2 validation: {wording.listing(modes)}",
-            **{key: "; ".join(claims[accuracies][key]) for key in ("paper", "ours", "interval")},
+            "paper": "\n".join(claims[accuracies]["paper"]),
+            "ours (interval)": "\n".join(map(_measured, _records(claims[accuracies]))),
             "verdict": _each(claims[accuracies]["verdict"]),
-            "n": _each(results["n"].map(wording.count)),
-            "seeds": _each(results["seeds"].map(str)),
+            SIZE: _size(results),
         },
-        *({**row, **about.get(row["claim"], {})} for row in _records(claims[~accuracies])),
+        *(
+            {**row, "ours (interval)": _measured(row), **about.get(row["claim"], {})}
+            for row in _records(claims[~accuracies])
+        ),
     ]
     return _table({**row, "command": "make repro"} for row in rows)
 
@@ -93,10 +96,9 @@ def _interpretable() -> dict[str, str]:
     findings = tables.read(folder, "findings")
     rows = findings[findings["question"].str.startswith("C6") & (findings["arm"] != "diagonal")]
     return {
-        "ours": _each(rows["measure"]),
-        "verdict": "; ".join(f"{row['arm']}: {row['verdict']}" for row in _records(rows)),
-        "n": _each(rows["n"].map(wording.count)),
-        "seeds": _each(rows["seeds"].map(str)),
+        "ours (interval)": _each(rows["measure"]),
+        "verdict": "\n".join(f"{row['arm']}: {row['verdict']}" for row in _records(rows)),
+        SIZE: _size(rows),
         "command": "make study NAME=interpretability",
     }
 
@@ -117,16 +119,33 @@ def _questions(name: str, corpus: str) -> Iterator[pd.DataFrame]:
                 {
                     "claim": label if label != "gate" else f"gate, {name}",
                     "statement": _each(rows["text"], " "),
-                    "ours": "; ".join(map(_ours, _records(rows))),
-                    "interval": "; ".join(map(_interval, _records(rows))),
-                    "verdict": "; ".join(rows["verdict"]),
-                    "n": _each(rows["n"].map(wording.count)),
-                    "seeds": _each(rows["seeds"].map(str)),
+                    "ours (interval)": "\n".join(
+                        f"{_ours(row)} ({_interval(row)})" for row in _records(rows)
+                    ),
+                    "verdict": "\n".join(rows["verdict"]),
+                    SIZE: _size(rows),
                     "detectable (pp)": _each(rows["smallest_points"].dropna().map(wording.size)),
                     **about,
                 }
             ]
         )
+
+
+def _size(rows: pd.DataFrame) -> str:
+    return _each(rows["n"].map(wording.count) + " × " + rows["seeds"].astype(str))
+
+
+def _measured(row: dict[str, Any]) -> str:
+    """Return what claims.csv holds of a claim, each part on a line with its interval."""
+    parts, ends = row["ours"].split("; "), row["interval"].split("; ")
+    if len(parts) != len(ends) or not any(ends):
+        return "\n".join([*parts, *filter(None, ends)])
+    bare = (
+        end.removeprefix(part.split()[0]).strip() for part, end in zip(parts, ends, strict=True)
+    )
+    ends = [end.replace(" (", ", ").rstrip(")") for end in bare]
+    found = (f"{part} ({end})" for part, end in zip(parts, ends, strict=True))
+    return "\n".join(found)
 
 
 def _ours(row: dict[str, Any]) -> str:
@@ -144,7 +163,7 @@ def _interval(row: dict[str, Any]) -> str:
         ends = wording.interval(
             row["share_low"], row["share_high"], lambda share: wording.percent(share, 0)
         )
-    return f"{ends} ({100 * row['level']:.0f}%)"
+    return f"{ends}, {100 * row['level']:.0f}%"
 
 
 def _speed() -> Iterator[pd.DataFrame]:
@@ -160,11 +179,11 @@ def _speed() -> Iterator[pd.DataFrame]:
                 "claim": "speed",
                 "statement": f"a training step at {wording.count(row['length'])} pieces takes less time",
                 "paper": "no time",
-                "ours": f"hard takes {wording.percent(row['ratio'], 0)} of the time of full",
-                "interval": f"{wording.percent(row['ratio_low'])} to "
-                f"{wording.percent(row['ratio_high'])} (quartiles)",
+                "ours (interval)": f"hard takes {wording.percent(row['ratio'], 0)} of the time of full "
+                f"({wording.percent(row['ratio_low'])} to {wording.percent(row['ratio_high'])}, "
+                "quartiles)",
                 "verdict": "measured",
-                "n": f"{row['rounds']} rounds",
+                SIZE: f"{row['rounds']} rounds",
                 "command": "archived; make bench times one layer",
             }
         ]
@@ -188,6 +207,6 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return table.to_dict("records")
 
 
-def _each(values: pd.Series, between: str = "; ") -> str:
+def _each(values: pd.Series, between: str = "\n") -> str:
     """Return the different values, in order."""
     return between.join(dict.fromkeys(values))
