@@ -337,6 +337,19 @@ def test_a_plan_that_was_changed_after_its_cell_was_trained_is_found(fresh, key)
     assert key in difference.text and str(planned) in difference.text
 
 
+def test_of_an_unfinished_study_the_cells_that_exist_are_checked(fresh):
+    shutil.rmtree(FOLDER / "tables")
+    cells = sorted((FOLDER / "cells").iterdir())
+    shutil.rmtree(cells[0])
+    publish.write_manifests()
+    assert differences() == []
+    path = cells[1] / "cell.json"
+    artifacts.write_json(path, {**artifacts.read_json(path), "data_sha256": "another"})
+    publish.write_manifests()
+    (difference,) = differences()
+    assert difference.file == str(cells[1]) and "data_sha256" in difference.text
+
+
 def test_cells_of_different_machines_are_found(fresh):
     path = RUNS / "hard-1" / "cell.json"
     artifacts.write_json(path, {**artifacts.read_json(path), "machine": {"vendor": "Other"}})
