@@ -240,16 +240,13 @@ def stages_of(name: str, kinds: tuple[str, ...]) -> dict[str, tuple[str, dict]]:
 def test_every_cell_is_made_by_one_stage_and_depends_on_its_plan_alone(name: str) -> None:
     study = studies.load(name)
     made = []
-    for corpus, stage in stages_of(name, ("train", "source", "derive", "adapted")).values():
+    for corpus, stage in stages_of(name, ("train", "source", "derive")).values():
         assert not stage.get("params")
         plan = str(studies.plan_file(name, corpus, "${item.arm}", 0)).replace("0.", "${item.seed}.")
         weights = [dep for dep in stage["deps"] if dep != plan]
         arms = stage["matrix"]["arm"]
         needed = sorted({study.source_of(arm) for arm in arms} - {None})
         expected = [f"runs/{name}-{corpus}/{arm}-${{item.seed}}" for arm in needed]
-        if set(arms) & set(study.adapted(corpus)):
-            assert set(arms) <= set(study.adapted(corpus))
-            expected = [f"runs/{name}-{corpus}/encoders/${{item.arm}}"]
         assert weights == expected
         assert plan in stage["deps"]
         made += [
