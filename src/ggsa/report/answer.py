@@ -20,24 +20,27 @@ ENCODER, SIZES = "all-MiniLM-L6-v2", cost.Architecture(layers=6, hidden=384, fee
 FIGURE = "answer"
 
 
-def sentences(core: Path) -> list[str]:
+def sentences(core: Path, provenance: dict) -> list[str]:
     """Return the answer, at most six sentences.
 
     Args:
         core: The tables of the published run.
+        provenance: Of that run.
     """
+    about = provenance["encoder"]
+    start = f"with {about['checkpoint']}" if about["pretrained"] else "from scratch"
     found = (
-        _reproduced(core),
-        _from_scratch(core),
+        _reproduced(core, start),
+        _worth(core, start),
         _kept(PRETRAINED),
         _kept_after_adaptation(),
         _grammar(),
-        _saved(core),
+        _saved(core, about["checkpoint"] if about["pretrained"] else "bert-tiny"),
     )
     return [sentence for sentence in found if sentence]
 
 
-def _reproduced(core: Path) -> str:
+def _reproduced(core: Path, start: str) -> str:
     results = tables.read(core, "results").query("split == 'validation' and verdict != ''")
     if results.empty:
         return ""
@@ -49,12 +52,12 @@ def _reproduced(core: Path) -> str:
     verdict = f"each {words[0]}" if len(words) == 1 else wording.listing(results["verdict"])
     return (
         f"For {wording.listing(results['mode'])} attention the paper reports {paper} on SST-2, from "
-        f"one seed; trained from scratch, ours reach {ours} (mean of "
+        f"one seed; trained {start}, ours reach {ours} (mean of "
         f"{wording.seeds(int(results['seeds'].iloc[0]))}): {verdict}."
     )
 
 
-def _from_scratch(core: Path) -> str:
+def _worth(core: Path, start: str) -> str:
     arms, verdicts = _arms(core), tables.read(core, "verdicts")
     gates = verdicts[verdicts["kind"] == "gate"]
     if gates.empty:
@@ -71,13 +74,13 @@ def _from_scratch(core: Path) -> str:
             else ""
         )
         return (
-            f"That says little: from scratch, {worth}, which is not shown to be more than "
+            f"That says little: {start}, {worth}, which is not shown to be more than "
             f"nothing{beside}, so a mask has little there that it could lose."
         )
     words = wording.listing(
         f"{row.arm}: {row.verdict}" for row in _kept_rows(verdicts).itertuples()
     )
-    return f"From scratch, {worth}; {words}."
+    return f"Trained {start}, {worth}; {words}."
 
 
 def _kept(study: tuple[str, str]) -> str:
@@ -86,9 +89,12 @@ def _kept(study: tuple[str, str]) -> str:
         return ""
     verdicts = tables.read(folder, "verdicts")
     gate = verdicts[verdicts["kind"] == "gate"].iloc[0]
+    worth = f"With a pretrained encoder ({ENCODER}) it is worth {_points(gate)}"
+    if gate["verdict"] != "headroom shown":
+        return f"{worth}, not shown to be more than nothing, so no mask is judged there."
     loss = _asked(verdicts, "equivalence", "hard", "full")
     return (
-        f"With a pretrained encoder ({ENCODER}) {_gate(gate)}: hard loses {_points(loss, -1)} "
+        f"{worth}: hard loses {_points(loss, -1)} "
         f"({loss['verdict']}) and keeps {_share(verdicts, 'hard')} of it, soft keeps "
         f"{_share(verdicts, 'soft')}, and a window that allows as many pairs as hard keeps "
         f"{_share(verdicts, 'window')}."
@@ -126,14 +132,14 @@ def _grammar() -> str:
     )
     better = rows["verdict"] == "better"
     matters = "matters" if better[["complement", "random"]].all() else "is not shown to matter"
-    local = "beats" if better["window"] else "does not beat"
+    local = "beats" if better["window"] else "is not shown to beat"
     return (
-        f"Among masks of equal density, hard differs from {each}: by the rule fixed beforehand, "
+        f"Among masks of about equal density, hard differs from {each}: by the rule fixed beforehand, "
         f"grammar {matters}, and it {local} locality."
     )
 
 
-def _saved(core: Path) -> str:
+def _saved(core: Path, encoder: str) -> str:
     rows = tables.read(core, "cost").query("split == 'validation' and mode == 'hard'")
     if rows.empty:
         return ""
@@ -144,7 +150,7 @@ def _saved(core: Path) -> str:
     text = (
         f"In theory hard skips {wording.percent(row['saving_attention'], 0)} of the attention "
         f"work, which at {row['pieces_mean']:.0f} pieces a sentence is "
-        f"{wording.percent(row['saving_model'])} of all work of bert-tiny and "
+        f"{wording.percent(row['saving_model'])} of all work of {encoder} and "
         f"{wording.percent(larger)} of that of a BERT of six layers and width 384 ({ENCODER})"
     )
     times = studies.results(*LONG) / "times.csv"
@@ -240,12 +246,6 @@ def _points(row: Any, sign: int = 1) -> str:
         f"{form(value)} points ({100 * row['level']:.0f}% interval "
         f"{wording.interval(*sorted(ends), form)})"
     )
-
-
-def _gate(row: Any) -> str:
-    if row["verdict"] == "headroom shown":
-        return f"it is worth {_points(row)}"
-    return f"it is worth {_points(row)}, not shown to be more than nothing"
 
 
 def _share(verdicts: pd.DataFrame, arm: str) -> str:

@@ -95,7 +95,7 @@ def published_page(params: config.Params, folder: Path = paths.PUBLISHED) -> str
     )
     chapters = rendering.published_chapters(run, params.report.figure_dpi)
     everything = page.Published(
-        abstract=answer.sentences(run.tables),
+        abstract=answer.sentences(run.tables, artifacts.read_json(run.provenance)),
         claims=claims.published_claims(run.tables),
         settings=settings.as_html(run.tables),
         figure=answer.figure_html(run.figures, params.report.figure_dpi),

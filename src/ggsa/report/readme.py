@@ -57,7 +57,7 @@ def blocks(folder: Path) -> dict[str, str]:
     provenance = artifacts.read_json(folder / "provenance.json")
     return {
         "results": results_block(tables.read(folder / "tables", "results"), provenance),
-        "answer": answer_block(folder),
+        "answer": answer_block(folder, provenance),
         "settings": settings_table(folder / "tables").to_markdown(
             index=False, disable_numparse=True
         ),
@@ -98,9 +98,11 @@ def results_block(results: pd.DataFrame, provenance: dict[str, Any]) -> str:
     return f"{warning}{rows.to_markdown(index=False, disable_numparse=True)}\n\n{about}"
 
 
-def answer_block(folder: Path) -> str:
+def answer_block(folder: Path, provenance: dict[str, Any]) -> str:
     """Return the answer after its first sentence, which the table of results replaces, and its figure."""
-    said = "\n".join(f"- {sentence}" for sentence in answer.sentences(folder / "tables")[1:])
+    said = "\n".join(
+        f"- {sentence}" for sentence in answer.sentences(folder / "tables", provenance)[1:]
+    )
     figure = folder / "figures" / f"{answer.FIGURE}.png"
     if not figure.is_file():
         return said
