@@ -12,7 +12,7 @@ from transformers import (
 )
 
 from ggsa.assets import wordpiece
-from ggsa.model import attention, classifier
+from ggsa.model import attention, carried, classifier
 from ggsa.patterns.pattern import Pattern
 from ggsa.workspace.vocabulary import TAGS
 
@@ -59,7 +59,7 @@ def run(folder: Path, pattern: Pattern | None = None, classes: int = 2) -> Path:
     model = AutoModelForSequenceClassification.from_config(
         config, attn_implementation=attention.NAME
     )
-    classifier.carry(enlarged(model), pattern or table())
+    carried.carry(enlarged(model), pattern or table())
     folder.mkdir(parents=True, exist_ok=True)
     classifier.save(folder, model, tokenizer(folder), 16)
     return folder

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 import ggsa
-from ggsa.model import classifier
+from ggsa.model.carried import CONFIGURATIONS, carried
 from ggsa.patterns import positional
 from ggsa.patterns.pattern import Pattern
 from ggsa.workspace.errors import UserError
@@ -124,6 +124,20 @@ def test_a_control_that_depends_on_position_can_be_attached(model, inputs) -> No
     assert torch.isfinite(logits(ggsa.attach(model, pattern), inputs)).all()
 
 
+def test_a_pattern_that_is_attached_replaces_the_one_before(model, inputs) -> None:
+    expected = logits(ggsa.attach(copy.deepcopy(model), table(seed=9)), inputs)
+    twice = ggsa.attach(ggsa.attach(model, table()), table(seed=9))
+    assert torch.equal(logits(twice, inputs), expected)
+    assert (carried(twice.config).bias == table(seed=9).bias).all()
+
+
+def test_a_pattern_stays_with_its_model(model) -> None:
+    other = type(model)(model.config)
+    ggsa.attach(model, table())
+    assert carried(other.config) is None
+    assert other.config.model_type in CONFIGURATIONS
+
+
 def test_an_export_is_a_stock_model_that_predicts_as_the_loaded_run(tmp_path) -> None:
     folder = run(tmp_path / "run")
     loaded = ggsa.load(folder)
@@ -139,12 +153,9 @@ def test_what_cannot_be_attached_raises_an_error_that_names_it(inputs) -> None:
     with pytest.raises(UserError, match=r"has no ggsa_pattern"):
         ggsa.attach(kind(MODELS[kind]))
     attached = ggsa.attach(kind(MODELS[kind]), FULL)
-    with pytest.raises(UserError, match=r"already has a pattern"):
-        ggsa.attach(attached, FULL)
     with pytest.raises(UserError, match=r"called with input_ids and tags"):
         attached(**plain(inputs))
     with pytest.raises(UserError, match=r"from 0 to 99"):
         attached(**{**inputs, "tags": inputs["tags"].clone().index_fill_(1, torch.tensor(1), 99)})
-    assert classifier.carried(attached) is None
     with pytest.raises(UserError, match=r"unknown implementation sparse"):
         ggsa.attach(kind(MODELS[kind]), FULL, "sparse")

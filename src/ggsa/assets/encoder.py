@@ -25,6 +25,7 @@ from ggsa.workspace import artifacts, checksums
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import quiet_loading
+from ggsa.workspace.vocabulary import MODEL_PREFIX
 
 PAPER_CHECKPOINT = "prajjwal1/bert-tiny"
 PAPER_REVISION = "6f75de8b60a9f8a2fdf7b69cbd86d9e64bcb3837"
@@ -193,6 +194,7 @@ def normalize(source: Path, folder: Path, name: str) -> None:
             f"encoder.checkpoint: {CONFIG} of {name} is not valid JSON ({error}). Obtain it again."
         ) from error
     config.setdefault("model_type", "distilbert" if "n_layers" in config else "bert")
+    config["model_type"] = config["model_type"].removeprefix(MODEL_PREFIX)  # a run or an export
     if config["model_type"] not in wordpiece.CLASSES:
         raise UserError(
             f"encoder.checkpoint: {name} has the architecture {config['model_type']}. Choose a "

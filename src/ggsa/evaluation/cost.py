@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from ggsa.patterns.pattern import Pattern
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.vocabulary import CLS, SEP
+from ggsa.workspace.vocabulary import CLS, MODEL_PREFIX, SEP
 
 SPECIAL_TAGS = (CLS, SEP)
 BYTES_PER_NUMBER = 4  # float32
@@ -62,7 +62,7 @@ def architecture(configuration: Mapping[str, Any], classes: int = 2) -> Architec
     names = {
         "bert": ("num_hidden_layers", "hidden_size", "intermediate_size"),
         "distilbert": ("n_layers", "dim", "hidden_dim"),
-    }.get(configuration.get("model_type", ""))
+    }.get(configuration.get("model_type", "").removeprefix(MODEL_PREFIX))
     if names is None or any(name not in configuration for name in names):
         raise UserError(
             f"The cost of a checkpoint of type {configuration.get('model_type')!r} is not known: "

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -24,14 +25,12 @@ from transformers import (
 
 from ggsa.model import attention, batches
 from ggsa.model.attention import Mask
-from ggsa.patterns.pattern import Pattern, pattern_as_json, pattern_from_json
+from ggsa.model.carried import CARRIED, carried, stock_class
+from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import TaggedPieces, align
 from ggsa.tagging.texts import tags_of_texts, words_of_texts
 from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
-
-CARRIED = "ggsa_pattern"
-"""Key of config.json under which a model carries its pattern."""
 
 BATCH = 256
 """Sentences of an evaluation batch at most."""
@@ -181,17 +180,6 @@ def logits(
     return rows_of_logits.numpy()
 
 
-def carry(model: PreTrainedModel, pattern: Pattern) -> None:
-    """Put a pattern into a model's configuration, so that it is saved and loaded with it."""
-    setattr(model.config, CARRIED, pattern_as_json(pattern))
-
-
-def carried(model: PreTrainedModel) -> Pattern | None:
-    """Return the pattern in a model's configuration; None where it has none."""
-    content = getattr(model.config, CARRIED, None)
-    return None if content is None else pattern_from_json(content, Path("config.json"))
-
-
 def save(
     folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_pieces: int
 ) -> None:
@@ -250,9 +238,9 @@ def load(run: str | Path, device: str = "cpu", implementation: str = "auto") -> 
                 f"version of this one trained the model. Train it again with `make repro`, or "
                 f"attach a pattern with ggsa.attach."
             )
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, attn_implementation=attention.NAME
-        )
+        config = AutoConfig.from_pretrained(folder)
+        kind = stock_class(config, AutoModelForSequenceClassification._model_mapping)
+        model = kind.from_pretrained(folder, config=config, attn_implementation=attention.NAME)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except UserError:
         raise
@@ -261,7 +249,7 @@ def load(run: str | Path, device: str = "cpu", implementation: str = "auto") -> 
             f"{folder} cannot be loaded ({error}). The folder is damaged: train or export the "
             f"model again."
         ) from error
-    pattern = carried(model)
+    pattern = carried(model.config)
     model = model.to(device).eval()
     mask = Mask(pattern, torch.device(device), implementation, model.config)
     return Classifier(folder, model, tokenizer, pattern, mask)

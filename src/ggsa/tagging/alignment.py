@@ -104,5 +104,8 @@ def align(
 
 
 def identity(pieces: np.ndarray) -> int:
-    """Return the checksum of a sentence's pieces, int64 `[token]`, which seeds its random masks."""
-    return zlib.crc32(pieces.tobytes())
+    """Return the checksum of a sentence's pieces, `[token]`, which seeds its random masks.
+
+    It is that of int64, whatever the type of the integers.
+    """
+    return zlib.crc32(pieces.astype(np.int64).tobytes())

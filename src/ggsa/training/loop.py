@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from ggsa.model import batches, build, classifier
+from ggsa.model import batches, build, carried, classifier
 from ggsa.model.attention import Mask, require_open_rows
 from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
@@ -138,7 +138,7 @@ def train(
         kept_step = progress.best_step
     predictions = predict_splits(model, mask, splits, params, predicted)
     subset.restore(model, whole_table, tokenizer.pad_token_id)
-    classifier.carry(model, pattern)
+    carried.carry(model, pattern)
     history = pd.DataFrame(progress.history)
     return Cell(
         model=model,

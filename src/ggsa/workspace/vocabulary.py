@@ -26,6 +26,9 @@ CLS, SEP = "[CLS]", "[SEP]"
 TAGS = (*UNIVERSAL_TAGS, CLS, SEP)
 """Every tag that a word piece can carry, in the order of a pattern's rows and columns."""
 
+MODEL_PREFIX = "ggsa_"
+"""What the type of a model that carries a pattern adds to the one of transformers: `ggsa_bert`."""
+
 
 def parse_rule(rule: str) -> tuple[str, str]:
     """Return the query tag and the key tag of a rule such as `ADJ->NOUN`.

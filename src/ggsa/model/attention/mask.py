@@ -110,7 +110,7 @@ class Mask:
         The grouped implementation moves tokens once, here. A sentence's first token stays first,
         where a classification head reads it, and every piece keeps its own position.
         """
-        if self._choose(batch) == "dense":
+        if self.choose(batch) == "dense":
             return {"input_ids": batch.pieces.to(self.device), "attention_mask": self._mask(batch)}
         plan = self.plan(batch)
         order = plan.order.to(self.device)
@@ -129,8 +129,8 @@ class Mask:
     def _on_cpu(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         return batch.tags.cpu(), batch.is_padding.cpu(), batch.identities.cpu()
 
-    def _choose(self, batch: Batch) -> str:
-        """Return the implementation for a batch."""
+    def choose(self, batch: Batch) -> str:
+        """Return the implementation for a batch, `dense` or `grouped`."""
         if self.implementation != "auto":
             return self.implementation
         if self.device.type != "cpu" or not self._groups or self._sizes is None:
