@@ -9,6 +9,9 @@ import torch
 from small_models import TAGGED, WORDS, run, table
 
 import ggsa
+from ggsa.patterns import paper
+from ggsa.patterns.pattern import Pattern
+from ggsa.patterns.positional import Positional
 from ggsa.tagging import tagger
 from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
@@ -30,6 +33,23 @@ def test_predictions_are_the_likeliest_class_and_its_probabilities(tmp_path) -> 
         assert np.allclose(list(probabilities.values()), expected, atol=1e-6)
     assert model.predict([], []) == model.predict([]) == []
     assert ggsa.predict(WORDS, tmp_path / "run", TAGGED) == model.predict(WORDS, TAGGED)
+
+
+def test_a_model_and_a_pattern_are_shown_in_one_line_and_a_pattern_in_a_notebook_as_a_table(
+    tmp_path,
+) -> None:
+    soft = paper.pattern("soft")
+    model = ggsa.load(run(tmp_path / "run", soft))
+    assert repr(model) == (
+        f"Classifier({tmp_path / 'run'}: soft, classes LABEL_0, LABEL_1, at most 16 word pieces)"
+    )
+    favored = int((soft.bias > 0).sum())
+    assert repr(soft) == f"Pattern(soft: 361 of 361 tag pairs allowed, {favored} favored)"
+    window = Pattern("window", soft.tags, table().bias, Positional("window", match=table().allowed))
+    assert repr(window).endswith("tag pairs allowed, and further pairs by position (window))")
+    page = soft._repr_html_()
+    assert page.count("<td>") == 361
+    assert page.count("<td>+</td>") == favored
 
 
 def test_the_implementation_of_attention_changes_no_prediction(tmp_path) -> None:
@@ -92,7 +112,7 @@ def test_a_folder_without_a_sound_model_raises_an_error_that_names_what_is_wrong
 @pytest.mark.parametrize(
     ("texts", "tags", "message"),
     [
-        ("not bad", None, r"expected a list of texts, got one string"),
+        ("not bad", ["PART"], r"tags: expected one tag for each of the 2 words"),
         ([["not"], []], None, r"texts\[1\]: expected at least one word"),
         (["  "], None, r"texts\[0\]: expected at least one word"),
         ([["not", "bad"]], [["PART"]], r"tags: expected one tag for each of the 2 words"),
@@ -131,4 +151,7 @@ def test_texts_without_tags_are_tagged_by_the_projects_tagger(tmp_path, monkeypa
             ggsa.inputs(model.tokenizer, *arguments) for arguments in ((texts,), (words, tags))
         )
         assert all(torch.equal(mine[name], given[name]) for name in given)
+    alone = model.predict([words[1]], [tags[1]])[0]
+    assert model.predict("not bad") == model.predict("not bad", tags[1]) == alone
+    assert ggsa.inputs(model.tokenizer, "not bad")["tags"].shape == (1, 4)
     assert len(loaded) == 1, "the tagger is loaded once"

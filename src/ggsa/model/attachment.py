@@ -6,6 +6,7 @@ ModernBERT's local layers keep their window: there a pair must be allowed by bot
 """
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,8 +96,8 @@ def attach(
 
 def inputs(
     tokenizer: PreTrainedTokenizerBase,
-    texts: Texts,
-    tags: Tags | None = None,
+    texts: str | Texts,
+    tags: Sequence[str] | Tags | None = None,
     max_pieces: int | None = None,
 ) -> dict[str, Tensor]:
     """Return the inputs of an attached model: `input_ids`, `attention_mask` and `tags`.
@@ -105,7 +106,7 @@ def inputs(
 
     Args:
         tokenizer: The model's; a fast one that begins and ends a text with a special token.
-        texts: Strings, which are split into words, or lists of words.
+        texts: Strings, which are split into words, or lists of words; or one string.
         tags: One universal tag per word; None has the project's tagger tag the words.
         max_pieces: Longest text, in word pieces; None is the tokenizer's own.
 
@@ -113,6 +114,8 @@ def inputs(
         UserError: If there are no texts, one has no words, its tags do not fit them, or there is
             no tagger.
     """
+    if isinstance(texts, str):
+        texts, tags = [texts], None if tags is None else [tags]
     words = words_of_texts(texts)
     if not words:
         raise UserError("texts: expected at least one text, got none.")

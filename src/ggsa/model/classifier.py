@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
@@ -101,8 +101,21 @@ class Classifier:
             return np.empty((0, self.model.config.num_labels), np.float32)
         return logits(self.model, self.mask, self.aligned(texts, tags))
 
-    def predict(self, texts: Texts, tags: Tags | None = None) -> list[Prediction]:
-        """Return label and probabilities of every text; see `aligned` for the arguments."""
+    @overload
+    def predict(self, texts: str, tags: Sequence[str] | None = None) -> Prediction: ...
+
+    @overload
+    def predict(self, texts: Texts, tags: Tags | None = None) -> list[Prediction]: ...
+
+    def predict(
+        self, texts: str | Texts, tags: Sequence[str] | Tags | None = None
+    ) -> Prediction | list[Prediction]:
+        """Return label and probabilities of every text; of one string, one prediction.
+
+        See `aligned` for the arguments; one string takes one list of tags.
+        """
+        if isinstance(texts, str):
+            return self.predict([texts], None if tags is None else [tags])[0]
         probabilities = torch.from_numpy(self.logits(texts, tags)).softmax(dim=1)  # [text, class]
         return [
             Prediction(
@@ -110,6 +123,12 @@ class Classifier:
             )
             for row in probabilities
         ]
+
+    def __repr__(self) -> str:
+        return (
+            f"Classifier({self.folder}: {self.pattern.mode}, classes {', '.join(self.classes)}, "
+            f"at most {self.max_pieces} word pieces)"
+        )
 
     def attention(self, text: str | Sequence[str], tags: Sequence[str] | None = None) -> Tensor:
         """Return one text's attention weights, `[layer, head, query, key]`, over word pieces.
@@ -132,13 +151,16 @@ class Classifier:
         return torch.cat(output.attentions).cpu()
 
 
-def predict(texts: Texts, run: str | Path, tags: Tags | None = None) -> list[Prediction]:
+def predict(
+    texts: str | Texts, run: str | Path, tags: Sequence[str] | Tags | None = None
+) -> Prediction | list[Prediction]:
     """Return label and probabilities of every text, as a trained run predicts them.
 
     This loads the run at every call; `load(run).predict(texts)` keeps it.
 
     Args:
-        texts: Strings, which are split into words, or lists of words.
+        texts: Strings, which are split into words, or lists of words. One string gives one
+            prediction.
         run: A trained run or an export; see `find`.
         tags: One universal tag per word; None has the project's tagger tag the words.
 

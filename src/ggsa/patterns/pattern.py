@@ -5,6 +5,7 @@
 pattern per mode; later stages read only the pattern, never the rules.
 """
 
+import html
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import TAGS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pattern:
     """A table over tag pairs; some controls also have a positional part."""
 
@@ -31,6 +32,27 @@ class Pattern:
     def allowed(self) -> np.ndarray:
         """The allowed tag pairs, bool `[tag, tag]`; a token may also attend to itself."""
         return np.isfinite(self.bias)
+
+    def __repr__(self) -> str:
+        favored = int((self.bias[self.allowed] > 0).sum())
+        parts = [f"{self.allowed.sum()} of {self.bias.size} tag pairs allowed"]
+        parts += [f"{favored} favored"] if favored else []
+        if self.positional is not None:
+            parts.append(f"and further pairs by position ({self.positional.kind})")
+        return f"Pattern({self.mode}: {', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """Return the table for a notebook: a row for each query tag, a column for each key tag."""
+        marks = np.where(self.bias > 0, "+", np.where(self.allowed, "&bull;", ""))
+        head = "".join(f"<th>{html.escape(tag)}</th>" for tag in self.tags)
+        rows = (
+            f"<tr><th>{html.escape(tag)}</th>{''.join(f'<td>{mark}</td>' for mark in row)}</tr>"
+            for tag, row in zip(self.tags, marks, strict=True)
+        )
+        return (
+            f"<p>{html.escape(repr(self))}. Rows: query tag; columns: key tag.</p>"
+            f"<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
+        )
 
     def allowed_pairs(self, counts: np.ndarray) -> np.ndarray:
         """Return the number of allowed pairs of every sentence.
