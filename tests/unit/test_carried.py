@@ -1,6 +1,7 @@
 """A saved model keeps its pattern, and cannot be loaded without it unnoticed."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -38,7 +39,9 @@ def logits(model, inputs):
 def without_ggsa(code: str, folder) -> subprocess.CompletedProcess:
     """What a fresh interpreter does that never imports this package."""
     program = f"folder = {str(folder)!r}\n{code}\nimport sys\nassert 'ggsa' not in sys.modules"
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    environment = {k: v for k, v in os.environ.items() if k != "TRANSFORMERS_VERBOSITY"}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 @pytest.mark.parametrize("kind", CLASSIFIERS)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 
 import numpy as np
@@ -321,8 +322,13 @@ def test_an_export_has_a_card_that_says_which_checkpoint_it_holds(
     assert card.count("| validation | 80 |") == 1
     assert "0.8125 over two seeds" in card or "0.8125 over 2 seeds" in card
     assert "this is not SST-2" in card
+    assert "model type is `ggsa_bert`" in card
     model = ggsa.load(folder)
     assert ggsa.predict(WORDS, exported, TAGGED) == model.predict(WORDS, TAGGED)
+    for block in re.findall("```python\n(.*?)```", card, re.DOTALL):
+        names: dict = {}
+        exec(block.replace("FOLDER", str(exported)), names)
+        assert type(names["model"]) in (ggsa.Classifier, type(model.model))
 
 
 def test_verify_outside_the_repository_says_where_to_run(tmp_path, monkeypatch) -> None:

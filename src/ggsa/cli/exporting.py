@@ -61,6 +61,8 @@ def card(model: Classifier) -> str:
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
+        architecture=type(model.model).__name__,
+        model_type=model.model.config.model_type,
         mode=mode,
         meaning=MODES[mode].allows,
         seed=seed,

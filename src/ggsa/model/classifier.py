@@ -25,7 +25,7 @@ from transformers import (
 
 from ggsa.model import attention, batches
 from ggsa.model.attention import Mask
-from ggsa.model.carried import CARRIED, carried, stock_class
+from ggsa.model.carried import CARRIED, carried, carry, stock_class
 from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import TaggedPieces, align
 from ggsa.tagging.texts import tags_of_texts, words_of_texts
@@ -272,6 +272,7 @@ def load(run: str | Path, device: str = "cpu", implementation: str = "auto") -> 
             f"model again."
         ) from error
     pattern = carried(model.config)
+    carry(model, pattern)  # an older folder has the model type of transformers
     model = model.to(device).eval()
     mask = Mask(pattern, torch.device(device), implementation, model.config)
     return Classifier(folder, model, tokenizer, pattern, mask)
