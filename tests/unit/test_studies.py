@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -1193,7 +1194,7 @@ def test_the_cells_of_core_are_trained_some_at_a_time_and_only_if_they_are_missi
 def test_as_many_cells_are_trained_at_a_time_as_their_threads_leave_cores(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 6)
 
     def jobs(threads: int | str) -> int:
         changes = {"train.device": "cpu", "train.threads": threads}

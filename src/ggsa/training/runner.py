@@ -6,7 +6,6 @@ these from its last checkpoint.
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pandas as pd
 
 from ggsa.training import graph, loop, optimization, studies
@@ -136,12 +136,14 @@ def _prepare(base: str | None) -> None:
 
 
 def _jobs(params: Params) -> int:
-    """Return how many cells to train at a time: one per core, or one on a GPU."""
+    """Return how many cells to train at a time: one per core, or one on a GPU.
+
+    joblib counts the cores that affinity and the quota of a container leave to this process.
+    """
     if optimization.device_for(params).type != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = params.train.threads
-    return max(1, (cores or 1) // (threads if isinstance(threads, int) else cores or 1))
+    cores, threads = joblib.cpu_count(), params.train.threads
+    return max(1, cores // (threads if isinstance(threads, int) else cores))
 
 
 def _machine_of(params: Params) -> dict[str, Any]:
