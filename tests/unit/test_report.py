@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import nbformat
@@ -288,6 +289,30 @@ def test_a_kernel_renders_a_study_with_its_arms_differences_and_verdicts(tmp_pat
         assert text in chapter
     for arm in study.corpora[CONTROLS[1]].arms:
         assert f">{arm}<" in chapter
+
+
+def test_a_notebook_runs_in_this_interpreter_whatever_the_user_has_installed(tmp_path, monkeypatch):
+    foreign, startup = tmp_path / "jupyter", "raise SystemExit('the start-up code of a user ran')"
+    argv = [sys.executable, "-c", "raise SystemExit('the kernel of a user ran')"]
+    spec = {"argv": argv, "display_name": "foreign", "language": "python"}
+    artifacts.write_json(foreign / "kernels" / rendering.KERNEL / "kernel.json", spec)
+    for path in (tmp_path / "startup.py", tmp_path / "ipython/profile_default/startup/1.py"):
+        artifacts.write_text(path, startup)
+    template = foreign / "nbconvert/templates/basic"
+    artifacts.write_json(template / "conf.json", {"base_template": "base"})
+    artifacts.write_text(template / "index.html.j2", "the template of a user")
+    monkeypatch.setenv("JUPYTER_PATH", str(foreign))
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "startup.py"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    cells = [
+        nbformat.v4.new_code_cell("given = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("import sys\nsys.executable"),
+    ]
+    named = {"kernelspec": {"name": rendering.KERNEL, "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=named), tmp_path / "one.ipynb")
+    notebook = rendering.execute(tmp_path / "one.ipynb", {"given": 2}, 60)
+    fragment = rendering.as_fragment(rendering.stripped(notebook, "one"))
+    assert sys.executable in fragment and "of a user" not in fragment
 
 
 def test_an_archived_study_shows_differences_and_times_and_no_verdict(tmp_path, monkeypatch):
