@@ -186,6 +186,16 @@ def test_an_untouched_copy_passes_and_says_how_much_was_checked(fresh, monkeypat
         assert equal == total and int(total) > 0, line
 
 
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_parameters_of_the_next_run_decide_nothing(fresh, wrong):
+    content = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    content["corpus"]["name"] = "files"
+    content["corpus"]["files"]["train"] = None if wrong else "corpora/mine.csv"
+    content["evaluate"] |= {"equivalence_margin_points": 0.1, "seed": 1}
+    artifacts.write_text(paths.PARAMS, yaml.safe_dump(content))
+    assert differences() == []
+
+
 def test_a_difference_ends_in_exit_code_1(fresh, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["verify"])
     (paths.PUBLISHED / "report.html").write_text("<p>another</p>\n")

@@ -39,6 +39,8 @@ FAILURES = (UserError, KeyError, ValueError, TypeError, OSError, IndexError)
 """What the functions that wrote the tables may raise on files that were tampered with."""
 
 RUNS, TABLES = paths.PUBLISHED / "runs", paths.PUBLISHED / "tables"
+PARAMS = paths.PUBLISHED / paths.PARAMS.name
+"""The parameters of what is published; those of the next run decide nothing here."""
 AGAIN = "the tables computed again"
 PATTERNS = "patterns"
 SAME_DENSITY = 1e-6
@@ -103,9 +105,9 @@ def check_core() -> list[Check]:
     """Return the checks of the tables, Markdown and metrics of core."""
     name = "tables of core re-derived from its cells"
     try:
-        params = config.load(paths.PUBLISHED / "params.yaml")
+        params = config.load(PARAMS)
     except FAILURES as error:
-        return [Check(name, 0, 1, (_failure(paths.PUBLISHED / "params.yaml", error),))]
+        return [Check(name, 0, 1, (_failure(PARAMS, error),))]
     try:
         provenance = artifacts.read_json(paths.PUBLISHED / "provenance.json")
         corpus = provenance["corpus"]["name"]
@@ -206,7 +208,7 @@ def check_study(study: studies.Study, corpus: str) -> list[Check]:
     label = f"tables of {where} re-derived from its cells"
     try:
         results = _results(study, corpus, folder / "cells")
-        again = _tables(results, study, config.load().evaluate, folder)
+        again = _tables(results, study, config.load(PARAMS).evaluate, folder)
     except FAILURES as error:
         return [exist, Check(label, 0, 1, (_failure(folder, error),))]
     compared = check_csv(label, folder / "tables", again)
