@@ -300,6 +300,14 @@ def test_every_published_file_is_named_when_it_is_altered_or_removed(fresh, what
     assert not by_hash()
 
 
+def test_a_checkout_by_an_older_git_configuration_is_told_how_to_get_its_line_endings(fresh):
+    path = TABLES / "results.csv"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    (difference,) = differences()
+    assert difference.file == str(path)
+    assert difference.text == "has Windows line endings (CRLF): delete it, then `git restore` it"
+
+
 def test_missing_cells_and_tables_are_named(fresh):
     table, cell = TABLES / "mcnemar.csv", RUNS / "hard-2"
     table.unlink()
