@@ -138,6 +138,19 @@ def test_nothing_is_imported_only_for_annotations() -> None:
     assert not type_checking(ROOT / "src/ggsa", ROOT / "stages")
 
 
+def test_tables_are_read_by_one_reader_and_notebooks_use_it() -> None:
+    files = [p for folder in ("src", "stages", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+    files += (ROOT / "notebooks").glob("*.ipynb")
+    direct = [p.name for p in files if "pd.read_csv(" in p.read_text(encoding="utf-8")]
+    own = {"tables.py"}
+    others = {
+        "rows.py": "a user's file",
+        "experiments.py": "DVC's table",
+        "rederived.py": "as text",
+    }
+    assert sorted(direct) == sorted(own | {*others})
+
+
 def test_cores_are_counted_by_joblib_alone_which_knows_the_quota_of_a_container() -> None:
     counting = re.compile(
         r"sched_getaffinity|\bos\.(process_)?cpu_count|multiprocessing\.cpu_count"

@@ -1,13 +1,18 @@
 import errno
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ggsa.tagging import tagger
 from ggsa.workspace import artifacts
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_table, write_table
+
+WORDS = ("null", "NA", "nan", "None", "N/A", "#N/A", "-inf", "true", "True", "1", "007", "1e5", "a")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -55,6 +60,26 @@ def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("one.parquet", "two.parquet"):
         write_table(tmp_path / name, table.copy())
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+
+
+@given(words=st.lists(st.sampled_from(WORDS) | st.text("na1.e-T", min_size=1), min_size=1))
+def test_a_word_is_text_whatever_it_looks_like(words: list[str]) -> None:
+    table = pd.DataFrame({"query_piece": words, "arm": words, "other": [*words[:-1], "x"]})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        write_table(path, table)
+        read = read_table(path, ())
+    assert read["query_piece"].tolist() == read["arm"].tolist() == words
+    assert not read["other"].isna().any()
+
+
+def test_an_empty_cell_is_a_missing_number(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.csv", pd.DataFrame({"arm": ["a", None], "p": [0.5, float("nan")]}))
+    table = read_table(tmp_path / "t.csv", ("arm", "p"))
+    assert table["p"].dtype == float and table.isna().to_numpy().tolist() == [
+        [False] * 2,
+        [True] * 2,
+    ]
 
 
 def test_a_damaged_tag_store_is_replaced(tmp_path: Path) -> None:

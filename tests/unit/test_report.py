@@ -23,6 +23,7 @@ from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import PREDICTION_COLUMNS, write_table
 
 ROOT = Path(__file__).parents[2]
+PIECE_COLUMNS = ("query_piece", "key_piece")
 
 
 def params_of(modes: tuple = MODES, seeds: tuple = SEEDS) -> config.Params:
@@ -313,6 +314,22 @@ def test_a_notebook_runs_in_this_interpreter_whatever_the_user_has_installed(tmp
     notebook = rendering.execute(tmp_path / "one.ipynb", {"given": 2}, 60)
     fragment = rendering.as_fragment(rendering.stripped(notebook, "one"))
     assert sys.executable in fragment and "of a user" not in fragment
+
+
+@pytest.mark.parametrize("word", ["null", "NA", "nan", "None", "1"])
+def test_a_word_that_looks_like_a_missing_value_is_a_word_of_the_page(word, tmp_path, monkeypatch):
+    monkeypatch.chdir(workspace(tmp_path))
+    path = paths.TABLES / "attention_examples.csv"
+    examples = pd.read_csv(path)
+    first = examples["query_piece"].iloc[0]
+    renamed = {column: examples[column].replace(first, word) for column in PIECE_COLUMNS}
+    write_table(path, examples.assign(**renamed))
+    run = rendering.Run(
+        paths.TABLES, paths.RULES / "statistics", paths.provenance(), Path("figures")
+    )
+    notebook = run_here(paths.NOTEBOOKS / "attention.ipynb", run.parameters(60))
+    text = rendering.as_fragment(rendering.stripped(notebook, "attention"))
+    assert f'"{word}"' in text
 
 
 def test_an_archived_study_shows_differences_and_times_and_no_verdict(tmp_path, monkeypatch):

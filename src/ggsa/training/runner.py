@@ -30,6 +30,7 @@ from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.paths import CORE
 from ggsa.workspace.progress import duration, progress_bar
+from ggsa.workspace.tables import read_csv
 
 LOGS = paths.CACHE / "studies"
 
@@ -221,7 +222,7 @@ def _known_seconds(study: Study, corpus: str) -> pd.Series:
 
 
 def _seconds(path: Path) -> pd.Series:
-    return pd.read_csv(path)["seconds"] if path.is_file() else pd.Series(dtype=float)
+    return read_csv(path)["seconds"] if path.is_file() else pd.Series(dtype=float)
 
 
 def _announce(name: str, trained: int, notes: Sequence[str], seconds: pd.Series, jobs: int) -> None:

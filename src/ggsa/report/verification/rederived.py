@@ -21,7 +21,7 @@ from ggsa.training.identity import digest
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.config import Evaluate
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.tables import read_table
+from ggsa.workspace.tables import read_csv, read_table
 from ggsa.workspace.vocabulary import POOLED
 
 RELATIVE = 1e-9
@@ -226,7 +226,7 @@ def check_patterns(where: str, folder: Path, arms: pd.DataFrame) -> Check:
     """
     path, name = folder / f"{PATTERNS}.csv", f"densities of the patterns of {where}"
     try:
-        counted = pd.read_csv(path).set_index("arm")["density"]
+        counted = read_csv(path).set_index("arm")["density"]
     except FAILURES as error:
         return check(name, [path], [_failure(path, error)])
     widest = POOLED if POOLED in set(arms["split"]) else "validation"
