@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ggsa.tagging import tagger
-from ggsa.workspace import artifacts
+from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_table, write_table
 
@@ -23,6 +23,58 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of a study with two old files."""
+    monkeypatch.chdir(tmp_path)
+    folder = paths.RESULTS / "tiny/sst2/tables"
+    for name in ("arms.csv", "old.csv"):
+        artifacts.write_text(folder / name, "old")
+    return folder
+
+
+def test_a_folder_is_replaced_as_a_whole_or_stays(results: Path) -> None:
+    published = contents(paths.PUBLISHED)
+    with pytest.raises(KeyboardInterrupt), artifacts.atomic_folder(results) as new:
+        (new / "arms.csv").write_text("half")
+        assert contents(paths.PUBLISHED) == published
+        raise KeyboardInterrupt
+    assert contents(paths.PUBLISHED) == published
+    with artifacts.atomic_folder(results) as new:
+        (new / "arms.csv").write_text("new")
+    assert contents(results) == {"arms.csv": "new"}
+    assert list(paths.PUBLISHED.parent.iterdir()) == [paths.PUBLISHED]
+
+
+def test_a_folder_outside_of_what_is_published_is_replaced_too(tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        with artifacts.atomic_folder(tmp_path / "deep/out") as new:
+            (new / f"{text}.csv").write_text(text)
+    assert contents(tmp_path) == {"deep/out/two.csv": "two"}
+
+
+def test_what_a_killed_process_left_is_removed_and_a_folder_in_transit_is_moved_back(
+    results: Path,
+) -> None:
+    before = contents(results)
+    with artifacts.atomic_folder(paths.RESULTS / "tiny/sst2/tables") as new:
+        (new / "arms.csv").write_text("old")
+        (new / "old.csv").write_text("old")
+        left, old = Path(new), Path(f"{new}.old")
+    left.mkdir()
+    (left / "half.csv").write_text("half")
+    results.rename(old)
+    with pytest.raises(RuntimeError), artifacts.atomic_folder(results) as new:
+        assert contents(results) == before and not list(new.iterdir())
+        raise RuntimeError
+    assert contents(results) == before and not left.exists() and not old.exists()
 
 
 def test_a_full_disk_is_reported_and_leaves_the_old_file(tmp_path: Path) -> None:

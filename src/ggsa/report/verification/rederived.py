@@ -17,7 +17,7 @@ import pandas as pd
 from ggsa.evaluation import comparisons, core, finished_cells
 from ggsa.report import readme
 from ggsa.training import studies
-from ggsa.training.identity import digest
+from ggsa.training.study_cells import unlike_plan
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.config import Evaluate
 from ggsa.workspace.errors import UserError
@@ -268,18 +268,11 @@ def check_cells(
 
 
 def _unlike_plan(cell: Path, planned: Path) -> list[Difference]:
-    """Return what a cell was trained with that its plan does not have.
-
-    A pattern that is fitted to another cell is not in the plan.
-    """
+    """Return what a cell was trained with that its plan does not have."""
     plan, trained = artifacts.read_json(planned), artifacts.read_json(cell / "cell.json")
-    pairs = {key: (plan[key], trained[key]) for key in ("mode", "seed", "settings", "data_sha256")}
-    if plan["pattern"] is not None:
-        pairs["pattern"] = digest(plan["pattern"]), trained["pattern_sha256"]
     return [
         Difference(str(cell), f"was trained with another {key} than {planned} has")
-        for key, (expected, value) in pairs.items()
-        if expected != value
+        for key in unlike_plan(plan, trained)
     ]
 
 
