@@ -1,6 +1,5 @@
 """`make bench`: every benchmark that a CPU can run, one after the other."""
 
-import os
 import platform
 import sys
 import time
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import joblib
 import torch
 
 from benchmarks import attention, layer, memory, step, tagging, texts, timing
@@ -58,7 +58,7 @@ def _machine() -> dict[str, Any]:
     """Return on what the times were taken."""
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": joblib.cpu_count(),
         "torch": torch.__version__.partition("+")[0],
         "python": platform.python_version(),
         "corpus": artifacts.read_json(paths.provenance())["corpus"]["name"],

@@ -6,7 +6,8 @@ from ggsa.evaluation import baselines, comparisons
 from ggsa.evaluation.arm_patterns import patterns_table
 from ggsa.evaluation.finished_cells import read_results
 from ggsa.training import studies
-from ggsa.workspace import config
+from ggsa.training.study_cells import require_planned_cells
+from ggsa.workspace import artifacts, config
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import write_table
 from stages import run
@@ -19,6 +20,7 @@ def main() -> None:
     parser.add_argument("--corpus", required=True, help="one of the study's")
     arguments = parser.parse_args()
     params, study = config.load(), studies.load(arguments.study)
+    require_planned_cells(study, arguments.corpus)
     results = read_results(study, arguments.corpus)
     if results is None:
         raise UserError(
@@ -26,12 +28,13 @@ def main() -> None:
             f"Run `make study NAME={study.name}`."
         )
     marks = baselines.sentence_marks(study.params(study.reference))
+    tables = comparisons.study_tables(results, study, params.evaluate, marks)
+    tables["patterns"] = patterns_table(study, arguments.corpus)
     folder = studies.results(study.name, arguments.corpus)
-    write_table(folder / "sentences.parquet", marks)
-    for name, table in comparisons.study_tables(results, study, params.evaluate, marks).items():
-        write_table(folder / "tables" / f"{name}.csv", table)
-    patterns = patterns_table(study, arguments.corpus)
-    write_table(folder / "tables" / "patterns.csv", patterns)
+    with artifacts.atomic_folder(folder / "tables") as new:
+        for name, table in tables.items():
+            write_table(new / f"{name}.csv", table)
+        write_table(folder / "sentences.parquet", marks)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The layout of the code, derived from its imports: nine packages in a row, and no cycles."""
 
 import ast
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +136,27 @@ def test_no_modules_import_each_other_in_a_cycle() -> None:
 
 def test_nothing_is_imported_only_for_annotations() -> None:
     assert not type_checking(ROOT / "src/ggsa", ROOT / "stages")
+
+
+def test_tables_are_read_by_one_reader_and_notebooks_use_it() -> None:
+    files = [p for folder in ("src", "stages", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+    files += (ROOT / "notebooks").glob("*.ipynb")
+    direct = [p.name for p in files if "pd.read_csv(" in p.read_text(encoding="utf-8")]
+    own = {"tables.py"}
+    others = {
+        "rows.py": "a user's file",
+        "experiments.py": "DVC's table",
+        "rederived.py": "as text",
+    }
+    assert sorted(direct) == sorted(own | {*others})
+
+
+def test_cores_are_counted_by_joblib_alone_which_knows_the_quota_of_a_container() -> None:
+    counting = re.compile(
+        r"sched_getaffinity|\bos\.(process_)?cpu_count|multiprocessing\.cpu_count"
+    )
+    files = [p for folder in ("src", "stages", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+    assert not [str(p) for p in files if counting.search(p.read_text(encoding="utf-8"))]
 
 
 @pytest.fixture

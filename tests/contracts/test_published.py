@@ -4,6 +4,8 @@ import html
 import json
 import os
 import re
+import shutil
+import subprocess
 from collections import defaultdict
 from pathlib import Path
 
@@ -26,6 +28,28 @@ def test_the_tables_of_the_readme_are_the_published_ones():
     text = readme.README.read_text(encoding="utf-8")
     for name, block in readme.blocks(paths.PUBLISHED).items():
         assert readme.block_of(text, name) == block
+
+
+def test_a_checkout_with_windows_line_endings_has_the_published_bytes(tmp_path):
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@t")
+    source = tmp_path / "source"
+    shutil.copytree(paths.PUBLISHED, source / paths.PUBLISHED, ignore=only_one_study)
+    shutil.copy(".gitattributes", source)
+    for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "all")):
+        subprocess.run([*git, *command], cwd=source, check=True)
+    clone = [*git, "-c", "core.autocrlf=true", "clone", "--quiet", str(source)]
+    subprocess.run([*clone, str(tmp_path / "clone")], check=True)
+    files = [p.relative_to(source) for p in source.rglob("reports/**/*") if p.is_file()]
+    assert {".csv", ".json", ".parquet", ".png"} <= {path.suffix for path in files}
+    changed = [
+        p for p in files if (tmp_path / "clone" / p).read_bytes() != (source / p).read_bytes()
+    ]
+    assert not changed
+
+
+def only_one_study(folder: str, names: list[str]) -> list[str]:
+    """For shutil.copytree: leave out all studies but one."""
+    return [name for name in names if Path(folder) == paths.RESULTS and name != "mend"]
 
 
 def test_the_published_metrics_are_those_of_the_published_table():

@@ -265,7 +265,7 @@ def test_git_keeps_what_a_study_measures_and_dvc_the_weights_that_others_need(na
         kept = {
             path: how for out in stage[1]["outs"] if out not in outs for path, how in out.items()
         }
-        assert kept and all(how == {"cache": False} for how in kept.values())
+        assert kept and all(how == {"cache": False, "persist": True} for how in kept.values())
         assert all(Path(path).is_relative_to(f"reports/published/studies/{name}") for path in kept)
         assert all(path.startswith("runs/") for path in outs)
         assert not any("seconds" in path for path in [*kept, *outs])

@@ -67,7 +67,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     settings = BertConfig(vocab_size=len(PIECES), intermediate_size=32,
                           max_position_embeddings=32, **sizes)  # fmt: skip
     enlarged(BertModel(settings)).save_pretrained(paths.ENCODER)
-    about = {"corpus": {"name": "sst2"}, "encoder": {"pretrained": True}}
+    about = {"corpus": {"name": "sst2"}, "encoder": {"pretrained": True}, "is_sst2": True}
     artifacts.write_json(paths.provenance(), about)
     table = splits.read_words("train")[["words", "tags"]].assign(source="train").head(40)
     write_table(paths.unlabeled(), table)

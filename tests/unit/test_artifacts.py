@@ -1,13 +1,18 @@
 import errno
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ggsa.tagging import tagger
-from ggsa.workspace import artifacts
+from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_table, write_table
+
+WORDS = ("null", "NA", "nan", "None", "N/A", "#N/A", "-inf", "true", "True", "1", "007", "1e5", "a")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -18,6 +23,58 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of a study with two old files."""
+    monkeypatch.chdir(tmp_path)
+    folder = paths.RESULTS / "tiny/sst2/tables"
+    for name in ("arms.csv", "old.csv"):
+        artifacts.write_text(folder / name, "old")
+    return folder
+
+
+def test_a_folder_is_replaced_as_a_whole_or_stays(results: Path) -> None:
+    published = contents(paths.PUBLISHED)
+    with pytest.raises(KeyboardInterrupt), artifacts.atomic_folder(results) as new:
+        (new / "arms.csv").write_text("half")
+        assert contents(paths.PUBLISHED) == published
+        raise KeyboardInterrupt
+    assert contents(paths.PUBLISHED) == published
+    with artifacts.atomic_folder(results) as new:
+        (new / "arms.csv").write_text("new")
+    assert contents(results) == {"arms.csv": "new"}
+    assert list(paths.PUBLISHED.parent.iterdir()) == [paths.PUBLISHED]
+
+
+def test_a_folder_outside_of_what_is_published_is_replaced_too(tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        with artifacts.atomic_folder(tmp_path / "deep/out") as new:
+            (new / f"{text}.csv").write_text(text)
+    assert contents(tmp_path) == {"deep/out/two.csv": "two"}
+
+
+def test_what_a_killed_process_left_is_removed_and_a_folder_in_transit_is_moved_back(
+    results: Path,
+) -> None:
+    before = contents(results)
+    with artifacts.atomic_folder(paths.RESULTS / "tiny/sst2/tables") as new:
+        (new / "arms.csv").write_text("old")
+        (new / "old.csv").write_text("old")
+        left, old = Path(new), Path(f"{new}.old")
+    left.mkdir()
+    (left / "half.csv").write_text("half")
+    results.rename(old)
+    with pytest.raises(RuntimeError), artifacts.atomic_folder(results) as new:
+        assert contents(results) == before and not list(new.iterdir())
+        raise RuntimeError
+    assert contents(results) == before and not left.exists() and not old.exists()
 
 
 def test_a_full_disk_is_reported_and_leaves_the_old_file(tmp_path: Path) -> None:
@@ -55,6 +112,26 @@ def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("one.parquet", "two.parquet"):
         write_table(tmp_path / name, table.copy())
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+
+
+@given(words=st.lists(st.sampled_from(WORDS) | st.text("na1.e-T", min_size=1), min_size=1))
+def test_a_word_is_text_whatever_it_looks_like(words: list[str]) -> None:
+    table = pd.DataFrame({"query_piece": words, "arm": words, "other": [*words[:-1], "x"]})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        write_table(path, table)
+        read = read_table(path, ())
+    assert read["query_piece"].tolist() == read["arm"].tolist() == words
+    assert not read["other"].isna().any()
+
+
+def test_an_empty_cell_is_a_missing_number(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.csv", pd.DataFrame({"arm": ["a", None], "p": [0.5, float("nan")]}))
+    table = read_table(tmp_path / "t.csv", ("arm", "p"))
+    assert table["p"].dtype == float and table.isna().to_numpy().tolist() == [
+        [False] * 2,
+        [True] * 2,
+    ]
 
 
 def test_a_damaged_tag_store_is_replaced(tmp_path: Path) -> None:

@@ -243,6 +243,34 @@ def test_files_that_are_named_wrongly_are_refused_before_any_work(changed: dict,
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("folder", ["linked", "linked/deep", "deep/linked", ".cache"])
+def test_a_file_whose_changes_dvc_does_not_notice_is_refused(folder: str) -> None:
+    for part in ("elsewhere/deep", "corpora/deep", "corpora/.cache"):
+        Path(part).mkdir(parents=True)
+    for link in ("corpora/linked", "corpora/deep/linked"):
+        Path(link).symlink_to(Path("elsewhere").resolve())
+    for file in ("train.csv", "pos.pt"):
+        path = f"corpora/{folder}/{file}"
+        Path(path).write_text("text,label\n")
+        content = yaml.safe_load((ROOT / "params.yaml").read_text())
+        content["tagger" if file == "pos.pt" else "corpus"] |= (
+            {"package": path}
+            if file == "pos.pt"
+            else {"name": "files", "files": {**content["corpus"]["files"], "train": path}}
+        )
+        with pytest.raises(UserError, match=r"one problem") as caught:
+            config.parse(content)
+        assert f"got {path}, and corpora/{folder.removesuffix('/deep')} is a" in str(caught.value)
+
+
+def test_a_linked_file_and_a_linked_corpora_are_read() -> None:
+    write_csv(ROWS)
+    Path("corpora").rename("elsewhere")
+    Path("corpora").symlink_to("elsewhere")
+    Path("corpora/mine.csv").symlink_to(Path("corpora/train.csv").resolve())
+    assert params(train="corpora/mine.csv").corpus.files.train == "corpora/mine.csv"
+
+
 def test_the_block_of_files_matters_to_no_other_corpus() -> None:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     assert content["corpus"]["files"]["train"] is None

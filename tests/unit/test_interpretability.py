@@ -294,7 +294,7 @@ def core(tmp_path, root, monkeypatch):
     corpus = pd.DataFrame({"id": ids, "words": words, "label": 0})
     write_table(paths.corpus_split("validation"), corpus)
     write_table(paths.tags_split("validation"), pd.DataFrame({"id": ids, "tags": tags}))
-    paths.provenance().write_text(json.dumps({"corpus": {"name": "sst2"}}))
+    paths.provenance().write_text(json.dumps({"corpus": {"name": "sst2"}, "is_sst2": True}))
     (tmp_path / "dev.conllu").write_text("\n\n".join([CONLLU.strip()] * 4) + "\n")
     params = config.load(parameters)
     grid = params.grid.model_copy(update={"modes": tuple(patterns), "seeds": (1, 2)})
@@ -366,7 +366,7 @@ def test_deletion_is_measured_on_the_predicted_class(core):
 
 
 def test_another_corpus_or_a_missing_model_is_named_before_anything_is_measured(core, tmp_path):
-    with pytest.raises(UserError, match="expected the corpus imdb, got sst2"):
+    with pytest.raises(UserError, match="holds the corpus sst2, and the study needs imdb"):
         measure.measure("imdb", core, SETTINGS, tmp_path / "tables")
     grid = core.grid.model_copy(update={"seeds": (1, 3)})
     with pytest.raises(UserError, match="full-3 has no model"):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import nbformat
@@ -22,6 +23,7 @@ from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import PREDICTION_COLUMNS, write_table
 
 ROOT = Path(__file__).parents[2]
+PIECE_COLUMNS = ("query_piece", "key_piece")
 
 
 def params_of(modes: tuple = MODES, seeds: tuple = SEEDS) -> config.Params:
@@ -288,6 +290,46 @@ def test_a_kernel_renders_a_study_with_its_arms_differences_and_verdicts(tmp_pat
         assert text in chapter
     for arm in study.corpora[CONTROLS[1]].arms:
         assert f">{arm}<" in chapter
+
+
+def test_a_notebook_runs_in_this_interpreter_whatever_the_user_has_installed(tmp_path, monkeypatch):
+    foreign, startup = tmp_path / "jupyter", "raise SystemExit('the start-up code of a user ran')"
+    argv = [sys.executable, "-c", "raise SystemExit('the kernel of a user ran')"]
+    spec = {"argv": argv, "display_name": "foreign", "language": "python"}
+    artifacts.write_json(foreign / "kernels" / rendering.KERNEL / "kernel.json", spec)
+    for path in (tmp_path / "startup.py", tmp_path / "ipython/profile_default/startup/1.py"):
+        artifacts.write_text(path, startup)
+    template = foreign / "nbconvert/templates/basic"
+    artifacts.write_json(template / "conf.json", {"base_template": "base"})
+    artifacts.write_text(template / "index.html.j2", "the template of a user")
+    monkeypatch.setenv("JUPYTER_PATH", str(foreign))
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "startup.py"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    cells = [
+        nbformat.v4.new_code_cell("given = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("import sys\nsys.executable"),
+    ]
+    named = {"kernelspec": {"name": rendering.KERNEL, "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=named), tmp_path / "one.ipynb")
+    notebook = rendering.execute(tmp_path / "one.ipynb", {"given": 2}, 60)
+    fragment = rendering.as_fragment(rendering.stripped(notebook, "one"))
+    assert sys.executable in fragment and "of a user" not in fragment
+
+
+@pytest.mark.parametrize("word", ["null", "NA", "nan", "None", "1"])
+def test_a_word_that_looks_like_a_missing_value_is_a_word_of_the_page(word, tmp_path, monkeypatch):
+    monkeypatch.chdir(workspace(tmp_path))
+    path = paths.TABLES / "attention_examples.csv"
+    examples = pd.read_csv(path)
+    first = examples["query_piece"].iloc[0]
+    renamed = {column: examples[column].replace(first, word) for column in PIECE_COLUMNS}
+    write_table(path, examples.assign(**renamed))
+    run = rendering.Run(
+        paths.TABLES, paths.RULES / "statistics", paths.provenance(), Path("figures")
+    )
+    notebook = run_here(paths.NOTEBOOKS / "attention.ipynb", run.parameters(60))
+    text = rendering.as_fragment(rendering.stripped(notebook, "attention"))
+    assert f'"{word}"' in text
 
 
 def test_an_archived_study_shows_differences_and_times_and_no_verdict(tmp_path, monkeypatch):

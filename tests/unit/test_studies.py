@@ -3,10 +3,13 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -128,9 +131,10 @@ def small_encoder(hidden: int = 16) -> None:
     ).save_pretrained(paths.ENCODER)  # fmt: skip
 
 
-def hold(corpus: str) -> None:
-    """Record that the workspace holds a corpus."""
+def hold(corpus: str, whole: bool = True) -> None:
+    """Record that the workspace holds a corpus, all of it or with other rows."""
     about = {"corpus": {"name": corpus}, "encoder": {"pretrained": False}}
+    about["is_sst2"] = corpus == "sst2" and whole
     artifacts.write_json(paths.provenance(), about)
 
 
@@ -481,6 +485,52 @@ def test_a_plan_of_other_data_raises_an_error_before_training(
         study_cells.train_cell("tiny", "sst2", "hard", 42)
 
 
+def test_a_limited_sst2_is_never_planned_under_the_name_of_the_whole(data: Path) -> None:
+    hold("sst2", whole=False)
+    with pytest.raises(
+        UserError, match=r"holds the corpus sst2 \(changed\).*corpus\.limit to null"
+    ):
+        study_cells.plan("tiny", "sst2")
+    assert not paths.RESULTS.exists()
+
+
+def in_git(*command: str) -> None:
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *command], check=True)
+
+
+@pytest.mark.parametrize("change", ["settings", "data_sha256", "pattern"])
+def test_a_cell_that_git_keeps_is_never_planned_with_anything_else(
+    finished: Path, change: str
+) -> None:
+    study_cells.train_cell("tiny", "sst2", "hard", 7)
+    in_git("init", "--quiet")
+    in_git("add", str(finished))  # and not that of seed 7
+    before = files_of(paths.RESULTS)
+    study_cells.plan("tiny", "sst2")  # nothing changed
+    if change == "data_sha256":
+        small_encoder(hidden=32)
+    else:
+        key = {"settings": "train.token_masking", "pattern": "rules.drop"}[change]
+        value = {"settings": 0.5, "pattern": ["ADJ->NOUN"]}[change]
+        write_study(overrides={**STUDY["overrides"], key: value})
+    with pytest.raises(UserError) as caught:
+        study_cells.plan("tiny", "sst2")
+    assert f"planned with other {change}: hard-42. Nothing was run." in str(caught.value)
+    assert files_of(paths.RESULTS) == before
+    shutil.rmtree(finished)
+    study_cells.plan("tiny", "sst2")
+    with pytest.raises(
+        UserError, match=f"trained with other {change} than .*: hard-7.*without SEEDS"
+    ):
+        study_cells.require_planned_cells(studies.load("tiny"), "sst2")
+    study_cells.train_cell("tiny", "sst2", "hard", 7)
+    study_cells.require_planned_cells(studies.load("tiny"), "sst2")
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_substitute_is_never_planned_under_the_name_of_the_corpus(data: Path) -> None:
     hold("probe")
     with pytest.raises(UserError, match="holds the corpus probe, and the study needs sst2"):
@@ -637,14 +687,14 @@ def test_a_cell_is_whole_once_cell_json_exists(data: Path, monkeypatch: pytest.M
     write_json, present = artifacts.write_json, []
 
     def stopped(path: Path, content: Any) -> None:
-        present.extend(other.name for other in folder.iterdir())
+        present.extend(other.name for other in path.parent.iterdir())
         raise KeyboardInterrupt
 
     monkeypatch.setattr(artifacts, "write_json", stopped)
     with pytest.raises(KeyboardInterrupt):
         study_cells.train_cell("tiny", "sst2", "hard", 42)
     assert set(present) == {"predictions.parquet", "history.csv"}  # cell.json is the last
-    assert studies.finished_cells() == []
+    assert not folder.exists()
     assert list(paths.CHECKPOINTS.rglob("*.pt"))  # kept until the cell is whole
     monkeypatch.setattr(artifacts, "write_json", write_json)
     study_cells.train_cell("tiny", "sst2", "hard", 42)
@@ -748,9 +798,10 @@ def test_what_a_cell_is_compared_by_is_all_that_decides_its_bits(finished: Path)
     pattern = pattern_from_json(artifacts.read_json(plan)["pattern"], plan)
     here = identity.identity(params, pattern, 42, torch.device("cpu"))
     assert here == decides
-    assert study_cells.equal_cell(here) == finished
+    assert study_cells.equal_cell(here, paths.RESULTS) == finished
+    assert study_cells.equal_cell(here, finished) is None  # it is about to be replaced
     for key in here:
-        assert study_cells.equal_cell({**here, key: "another"}) is None
+        assert study_cells.equal_cell({**here, key: "another"}, paths.RESULTS) is None
 
 
 def test_a_cell_of_core_is_taken_up_without_the_sentences_of_the_report(data: Path) -> None:
@@ -822,7 +873,7 @@ def test_an_evaluated_cell_is_never_taken_up(sources: Path) -> None:
     make_cells("misread")
     content = read_cell(studies.cell_folder("tiny", "imdb", "misread", 7))
     keys = ("settings", "pattern_sha256", "data_sha256", "seed", "machine")
-    assert study_cells.equal_cell({key: content[key] for key in keys}) is None
+    assert study_cells.equal_cell({key: content[key] for key in keys}, paths.RESULTS) is None
 
 
 def test_a_learned_pattern_is_fitted_to_the_full_cell_of_the_same_study_and_seed(
@@ -1128,7 +1179,7 @@ def here() -> dict[str, Any]:
     return machine.machine(loop.prepare(studies.load("tiny").params("full")))
 
 
-def test_an_unfinished_seed_drops_the_cells_of_another_machine_and_says_so(
+def test_an_unfinished_seed_makes_the_cells_of_another_machine_again_and_says_so(
     dvc: Path, capsys: pytest.CaptureFixture
 ) -> None:
     there = here() | {"cpu_model": "another"}
@@ -1136,8 +1187,11 @@ def test_an_unfinished_seed_drops_the_cells_of_another_machine_and_says_so(
     theirs = write_cell_of("strong", 42, there)
     whole = [write_cell_of(cell.partition("-")[0], 7, there) for cell in CELLS if "-7" in cell]
     runner.run_study("tiny", "sst2", jobs=1, seeds=None)
-    assert ours.exists() and not theirs.exists()
-    assert len(whole) == 3 and all(folder.exists() for folder in whole)  # a seed from there alone
+    assert all(folder.exists() for folder in (ours, theirs, *whole))  # the stage replaces it
+    made = [line for line in calls(dvc) if "train_sst2@" in line]
+    forced = [line.split("train_sst2@")[1] for line in made if " --force " in line]
+    assert forced == ["strong-42"]
+    assert sorted(line.split("@")[1] for line in made) == ["random-42", "strong-42"]  # not seed 7
     assert "tiny on sst2 has 1 cell of another machine in seeds" in capsys.readouterr().err
 
 
@@ -1193,13 +1247,32 @@ def test_the_cells_of_core_are_trained_some_at_a_time_and_only_if_they_are_missi
 def test_as_many_cells_are_trained_at_a_time_as_their_threads_leave_cores(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 6)
 
     def jobs(threads: int | str) -> int:
         changes = {"train.device": "cpu", "train.threads": threads}
         return runner._jobs(config.load(overrides=changes))
 
     assert [jobs(threads) for threads in (1, 2, 4, 9, "auto")] == [6, 3, 1, 1, 1]
+
+
+def test_two_studies_at_a_time_run_one_after_the_other_and_the_second_says_so(
+    dvc: Path, capsys: pytest.CaptureFixture
+) -> None:
+    entered = []
+
+    def run(name: str) -> None:
+        with runner._alone(name):
+            entered.append(name)
+
+    with runner._alone("tiny"):
+        second = threading.Thread(target=run, args=["other"])
+        second.start()
+        second.join(timeout=0.5)
+        assert second.is_alive() and not entered
+    second.join(timeout=20)
+    assert entered == ["other"]
+    assert "other waits for tiny, which is running in this folder." in capsys.readouterr().err
 
 
 def test_the_command_line_ends_a_failure_without_a_traceback(

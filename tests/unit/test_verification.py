@@ -186,6 +186,16 @@ def test_an_untouched_copy_passes_and_says_how_much_was_checked(fresh, monkeypat
         assert equal == total and int(total) > 0, line
 
 
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_parameters_of_the_next_run_decide_nothing(fresh, wrong):
+    content = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    content["corpus"]["name"] = "files"
+    content["corpus"]["files"]["train"] = None if wrong else "corpora/mine.csv"
+    content["evaluate"] |= {"equivalence_margin_points": 0.1, "seed": 1}
+    artifacts.write_text(paths.PARAMS, yaml.safe_dump(content))
+    assert differences() == []
+
+
 def test_a_difference_ends_in_exit_code_1(fresh, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["verify"])
     (paths.PUBLISHED / "report.html").write_text("<p>another</p>\n")
@@ -288,6 +298,14 @@ def test_every_published_file_is_named_when_it_is_altered_or_removed(fresh, what
         assert str(path) in by_hash(), path
         path.write_bytes(content)
     assert not by_hash()
+
+
+def test_a_checkout_by_an_older_git_configuration_is_told_how_to_get_its_line_endings(fresh):
+    path = TABLES / "results.csv"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    (difference,) = differences()
+    assert difference.file == str(path)
+    assert difference.text == "has Windows line endings (CRLF): delete it, then `git restore` it"
 
 
 def test_missing_cells_and_tables_are_named(fresh):

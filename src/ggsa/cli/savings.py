@@ -6,12 +6,10 @@ Reads the density that the stage `rules` counted and the published benchmark; wr
 
 from typing import NamedTuple
 
-import pandas as pd
-
 from ggsa.evaluation import cost
 from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError, unknown
-from ggsa.workspace.tables import read_table
+from ggsa.workspace.tables import read_csv, read_table
 
 
 class Savings(NamedTuple):
@@ -97,7 +95,7 @@ def measured(length: int) -> str:
     path = paths.BENCHMARK / "results.csv"
     if not path.is_file():
         return "No time was measured here; `make bench` measures it."
-    table = pd.read_csv(path)
+    table = read_csv(path)
     rows = table[
         (table["benchmark"] == "attention")
         & (table["ours"] == "hard, grouped")

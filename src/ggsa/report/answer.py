@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from ggsa.evaluation import cost
 from ggsa.report import style, tables, wording
 from ggsa.training import studies
+from ggsa.workspace.tables import read_csv
 
 PRETRAINED, ADAPTED, LONG = ("pretrained", "sst2"), ("adapted", "sst2"), ("long", "imdb")
 ENCODER, SIZES = "all-MiniLM-L6-v2", cost.Architecture(layers=6, hidden=384, feed_forward=1536)
@@ -155,7 +156,7 @@ def _saved(core: Path, encoder: str) -> str:
     )
     times = studies.results(*LONG) / "times.csv"
     if times.is_file():
-        steps = pd.read_csv(times).query("what == 'training step' and mode == 'hard'")
+        steps = read_csv(times).query("what == 'training step' and mode == 'hard'")
         longest = steps.loc[steps["length"].idxmax()]
         text += (
             f"; at {wording.count(longest['length'])} pieces, with blocks that are never computed, "

@@ -14,6 +14,7 @@ import pandas as pd
 from ggsa.report import tables, wording
 from ggsa.training import studies
 from ggsa.workspace import paths
+from ggsa.workspace.tables import read_csv
 
 SIZE = "n × seeds"
 COLUMNS = (
@@ -171,7 +172,7 @@ def _speed() -> Iterator[pd.DataFrame]:
     file = studies.results(*LONG) / "times.csv"
     if not file.is_file():
         return
-    times = pd.read_csv(file).query("what == 'training step' and mode == 'hard'")
+    times = read_csv(file).query("what == 'training step' and mode == 'hard'")
     row = times.loc[times["length"].idxmax()]
     yield _table(
         [
@@ -194,7 +195,7 @@ def _minutes(name: str, corpus: str) -> str:
     file = studies.seconds_file(name, corpus)
     if not file.is_file():
         return wording.NONE
-    return f"{pd.read_csv(file).groupby('cell')['seconds'].last().sum() / 60:.0f}"
+    return f"{read_csv(file).groupby('cell')['seconds'].last().sum() / 60:.0f}"
 
 
 def _table(rows: Any) -> pd.DataFrame:

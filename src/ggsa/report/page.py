@@ -20,6 +20,7 @@ from ggsa.report import claims, tables, wording
 from ggsa.training import studies
 from ggsa.workspace import artifacts
 from ggsa.workspace.config import Params
+from ggsa.workspace.tables import read_csv
 
 WEB = Path(__file__).with_name("web")
 STYLES = ("page.css", "explorer.css", "print.css")
@@ -296,7 +297,7 @@ def studies_table(published: Iterable[tuple[str, str]]) -> str:
     for name, corpus in published:
         study, folder = studies.load(name), studies.results(name, corpus)
         plan, seconds = study.plan(corpus), studies.seconds_file(name, corpus)
-        taken = pd.read_csv(seconds).groupby("cell")["seconds"].last() if seconds.is_file() else []
+        taken = read_csv(seconds).groupby("cell")["seconds"].last() if seconds.is_file() else []
         rows.append(
             {
                 "study": name,

@@ -73,9 +73,10 @@ def _replace(params: config.Params, gather: Callable[[config.Params, Path], None
         text = readme.with_blocks(text, gathered)
         for item in sorted(gathered.iterdir()):
             target = paths.PUBLISHED / item.name
-            if target.is_dir():
-                shutil.rmtree(target)
-            item.replace(target)
+            if item.is_dir():
+                artifacts.replace_folder(item, target)
+            else:
+                item.replace(target)
     write_manifests()
     artifacts.write_text(readme.README, text)
 

@@ -16,10 +16,12 @@ from typing import Any
 
 import nbformat
 import papermill
-from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
+from traitlets import default
 from traitlets.config import Config
 
 from ggsa.report import page
@@ -35,6 +37,16 @@ START_SECONDS = 120
 # Sockets in a private folder where the system has them, not ports open to every local user.
 TRANSPORT = "ipc" if os.name == "posix" else "tcp"
 INTERPRETABILITY = ("sst2", "probe")
+FOREIGN = ("JUPYTER_PATH", "PYTHONSTARTUP")
+"""Variables by which a user's own kernels, templates and start-up code would reach the page."""
+
+
+class ThisInterpreter(AsyncKernelManager):
+    """A manager whose kernel runs in this interpreter, whatever kernels are installed."""
+
+    @default("kernel_spec_manager")
+    def _no_installed_kernels(self) -> KernelSpecManager:
+        return KernelSpecManager(kernel_dirs=[])
 
 
 @dataclass(frozen=True)
@@ -177,6 +189,7 @@ def execute(
                 str(partial),
                 parameters=dict(parameters),
                 kernel_name=KERNEL,
+                kernel_manager_class=ThisInterpreter,
                 language="python",
                 progress_bar=False,
                 record_timing=False,
@@ -240,12 +253,15 @@ def as_fragment(notebook: nbformat.NotebookNode) -> str:
 
 @contextmanager
 def _kernel_environment() -> Iterator[None]:
-    """Make kernels come from this environment and import this copy of the package."""
+    """Make kernels import this copy of the package, and keep the user's Jupyter settings out."""
     source = str(Path(__file__).resolve().parents[2])
     before = dict(os.environ)
     # The name of a socket must be short; the system's temporary folder may have a long name.
     short = "/tmp" if TRANSPORT == "ipc" and Path("/tmp").is_dir() else None
     runtime = tempfile.TemporaryDirectory(prefix="ggsa-", dir=short)
+    for name in FOREIGN:
+        os.environ.pop(name, None)
+    os.environ["IPYTHONDIR"] = runtime.name
     os.environ["JUPYTER_RUNTIME_DIR"] = runtime.name
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ggsa.report import wording
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.tables import read_csv
 
 Form = Callable[[Any], str]
 ALL_TEXT = ("claims",)  # its numbers are already worded
@@ -24,7 +25,7 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
     """
     path = Path(folder) / f"{name}.csv"
     try:
-        table = pd.read_csv(path, dtype=str if name in ALL_TEXT else None)
+        table = read_csv(path, all_text=name in ALL_TEXT)
     except FileNotFoundError as error:
         raise UserError(
             f"{path} does not exist. An earlier stage writes it: run `dvc repro`."

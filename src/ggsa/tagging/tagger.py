@@ -19,6 +19,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pandas as pd
 import stanza
 import torch
@@ -261,7 +262,7 @@ def fill_store(
     chunks = ([w for w in chunk if read_tags(store, w) is None] for chunk in _chunks(sentences))
     missing = [chunk for chunk in chunks if chunk]
     words = sum(len(sentence) for chunk in missing for sentence in chunk)
-    workers = len(os.sched_getaffinity(0)) if options.workers == "auto" else options.workers
+    workers = joblib.cpu_count() if options.workers == "auto" else options.workers
     if not missing:
         return 0
     total, done = sum(len(chunk) for chunk in missing), 0

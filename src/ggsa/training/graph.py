@@ -158,4 +158,5 @@ def _cells(study: Study, corpus: str, stage: str, arms: list[str]) -> dict[str, 
 
 
 def _kept_by_git(path: Path) -> dict[str, Any]:
-    return {str(path): {"cache": False}}
+    """Return an output that stays until its stage replaces it, as a whole, by a finished one."""
+    return {str(path): {"cache": False, "persist": True}}

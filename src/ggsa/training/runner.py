@@ -6,18 +6,19 @@ these from its last checkpoint.
 
 import argparse
 import json
-import os
-import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from ggsa.training import graph, loop, optimization, studies
 from ggsa.training.cell import CELL
@@ -30,8 +31,13 @@ from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.paths import CORE
 from ggsa.workspace.progress import duration, progress_bar
+from ggsa.workspace.tables import read_csv
 
 LOGS = paths.CACHE / "studies"
+RUNNING = LOGS / "running"  # what holds the lock, for the message to what waits
+LOCK = LOGS / "lock"
+Stages = dict[tuple[str, int], str]
+"""From arm and seed to the stage that makes the cell, as `dvc repro` takes it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Target:
 
     cell: str  # <arm>-<seed>
     stage: str  # as `dvc repro` takes it
+    again: bool = False  # although DVC knows the cell that is there
 
 
 def run_study(name: str, corpus: str | None, jobs: int | None, seeds: Sequence[int] | None) -> None:
@@ -105,9 +112,10 @@ def _run_corpus(study: Study, corpus: str, jobs: int | None, seeds: Sequence[int
     params = study.params(study.reference)
     jobs = jobs or _jobs(params)
     here = _machine_of(params)
-    missing = _missing(study, corpus, seeds)
-    if _drop_cells_of_other_machines(study, corpus, {seed for _, seed in missing}, here):
-        missing = _missing(study, corpus, seeds)
+    stages = _stages(study, corpus, seeds)
+    missing = _missing(stages, str(file))
+    again = _cells_of_other_machines(study, corpus, {seed for _, seed in missing}, here)
+    missing = {cell: stage for cell, stage in stages.items() if cell in missing or cell in again}
     equal = sum(_has_equal(study, corpus, arm, seed, here) for arm, seed in missing)
     evaluated = sum(bool(study.arms[arm].weights_of) for arm, _ in missing)
     notes = [f"{_cells(equal)} to take up from equal ones"] if equal else []
@@ -117,7 +125,7 @@ def _run_corpus(study: Study, corpus: str, jobs: int | None, seeds: Sequence[int
     sources = study.sources(corpus)
     for first in (True, False):
         batch = [
-            Target(f"{arm}-{seed}", stage)
+            Target(f"{arm}-{seed}", stage, (arm, seed) in again)
             for (arm, seed), stage in missing.items()
             if (arm in sources) == first
         ]
@@ -136,12 +144,14 @@ def _prepare(base: str | None) -> None:
 
 
 def _jobs(params: Params) -> int:
-    """Return how many cells to train at a time: one per core, or one on a GPU."""
+    """Return how many cells to train at a time: one per core, or one on a GPU.
+
+    joblib counts the cores that affinity and the quota of a container leave to this process.
+    """
     if optimization.device_for(params).type != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = params.train.threads
-    return max(1, (cores or 1) // (threads if isinstance(threads, int) else cores or 1))
+    cores, threads = joblib.cpu_count(), params.train.threads
+    return max(1, cores // (threads if isinstance(threads, int) else cores))
 
 
 def _machine_of(params: Params) -> dict[str, Any]:
@@ -149,51 +159,51 @@ def _machine_of(params: Params) -> dict[str, Any]:
     return machine(loop.prepare(params))
 
 
-def _missing(study: Study, corpus: str, seeds: Sequence[int] | None) -> dict[tuple[str, int], str]:
-    """Return the stage of every cell that has to be made, by arm and seed.
-
-    Weights alone may be missing, because Git does not keep them: the cells that have them are made
-    again only if another cell is missing.
-    """
+def _stages(study: Study, corpus: str, seeds: Sequence[int] | None) -> Stages:
+    """Return the stage of every cell of the chosen seeds."""
     file = graph.graph_file(study.name)
-    status = _status(str(file))
-    stages = {
+    return {
         (arm, seed): f"{file}:{graph.train_stage(study, corpus, arm)}@{arm}-{seed}"
         for arm, seed in study.cells(corpus)
         if not seeds or seed in seeds
     }
+
+
+def _missing(stages: Stages, file: str) -> Stages:
+    """Return the stages of cells that have to be made.
+
+    Weights alone may be missing, because Git does not keep them: the cells that have them are made
+    again only if another cell is missing.
+    """
+    status = _status(file)
     missing = {cell: stage for cell, stage in stages.items() if stage in status}
     if all(_lacks_weights_alone(status[stage]) for stage in missing.values()):
         return {}
     return missing
 
 
-def _drop_cells_of_other_machines(
+def _cells_of_other_machines(
     study: Study, corpus: str, unfinished: set[int], here: Mapping[str, Any]
-) -> bool:
-    """Remove the cells that unfinished seeds have from another machine, and say so.
-
-    Returns:
-        Whether there were any.
-    """
-    cells = [cell for cell in study.cells(corpus) if cell[1] in unfinished]
-    folders = [studies.cell_folder(study.name, corpus, *cell) for cell in cells]
+) -> list[tuple[str, int]]:
+    """Return the cells that unfinished seeds have from another machine, and say so."""
+    files = {
+        cell: studies.cell_folder(study.name, corpus, *cell) / CELL
+        for cell in study.cells(corpus)
+        if cell[1] in unfinished
+    }
     other = [
-        folder
-        for folder in folders
-        if (folder / CELL).is_file() and artifacts.read_json(folder / CELL)["machine"] != here
+        cell
+        for cell, file in files.items()
+        if file.is_file() and artifacts.read_json(file)["machine"] != here
     ]
-    if not other:
-        return False
-    print(
-        f"{study.name} on {corpus} has {_cells(len(other))} of another machine in seeds that are "
-        f"unfinished. Cells of one seed are compared only if one machine trained them, so these "
-        f"are deleted and trained again here.",
-        file=sys.stderr,
-    )
-    for folder in other:
-        shutil.rmtree(folder)
-    return True
+    if other:
+        print(
+            f"{study.name} on {corpus} has {_cells(len(other))} of another machine in seeds that "
+            f"are unfinished. Cells of one seed are compared only if one machine trained them, so "
+            f"these are trained again here.",
+            file=sys.stderr,
+        )
+    return other
 
 
 def _has_equal(study: Study, corpus: str, arm: str, seed: int, here: Mapping[str, Any]) -> bool:
@@ -203,7 +213,8 @@ def _has_equal(study: Study, corpus: str, arm: str, seed: int, here: Mapping[str
         return False
     decides = {key: planned[key] for key in ("settings", "data_sha256", "seed")}
     decides |= {"pattern_sha256": digest(planned["pattern"]), "machine": dict(here)}
-    return equal_cell(decides, with_weights=arm in study.sources(corpus)) is not None
+    own = studies.cell_folder(study.name, corpus, arm, seed)
+    return equal_cell(decides, own, with_weights=arm in study.sources(corpus)) is not None
 
 
 def _known_seconds(study: Study, corpus: str) -> pd.Series:
@@ -219,7 +230,7 @@ def _known_seconds(study: Study, corpus: str) -> pd.Series:
 
 
 def _seconds(path: Path) -> pd.Series:
-    return pd.read_csv(path)["seconds"] if path.is_file() else pd.Series(dtype=float)
+    return read_csv(path)["seconds"] if path.is_file() else pd.Series(dtype=float)
 
 
 def _announce(name: str, trained: int, notes: Sequence[str], seconds: pd.Series, jobs: int) -> None:
@@ -247,7 +258,7 @@ def _make(name: str, targets: Sequence[Target], jobs: int) -> None:
         if failed.is_set():
             return
         try:
-            _dvc(f"{name}-{target.cell}", target.stage)
+            _dvc(f"{name}-{target.cell}", target.stage, force=target.again)
         except UserError:
             failed.set()  # before this thread takes its next cell
             raise
@@ -287,8 +298,8 @@ def _lacks_weights_alone(changes: Sequence[Any]) -> bool:
     )
 
 
-def _dvc(log: str, target: str, single: bool = True) -> None:
-    """Run `dvc repro` on one target, its output in a log.
+def _dvc(log: str, target: str, single: bool = True, force: bool = False) -> None:
+    """Run `dvc repro` on one target, even if it is up to date under `force`, its output in a log.
 
     It waits for DVC's lock without a limit: a cell that finds the lock taken after minutes of
     training would otherwise fail.
@@ -298,12 +309,35 @@ def _dvc(log: str, target: str, single: bool = True) -> None:
     """
     LOGS.mkdir(parents=True, exist_ok=True)
     path = LOGS / f"{log}.log"
-    command = ["dvc", "--wait-for-lock", "repro", *(["--single-item"] if single else []), target]
+    options = [*(["--single-item"] if single else []), *(["--force"] if force else [])]
+    command = ["dvc", "--wait-for-lock", "repro", *options, target]
     with path.open("w", encoding="utf-8") as output:
         code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
     if code:
         last = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         raise UserError(f"{target} failed; {path} ends with:\n  " + "\n  ".join(last[-6:]))
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Wait until no other study is run in this folder, and keep others waiting meanwhile.
+
+    Two would fail where one reads what the other brings up to date: DVC's lock of a path is not
+    covered by `--wait-for-lock`. A study uses every core, so waiting costs nothing.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        running = RUNNING.read_text(encoding="utf-8") if RUNNING.is_file() else "another study"
+        print(f"{name} waits for {running}, which is running in this folder.", file=sys.stderr)
+        lock.acquire()
+    try:
+        artifacts.write_text(RUNNING, name)
+        yield
+    finally:
+        lock.release()
 
 
 def main() -> None:
@@ -315,10 +349,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, help="cells at a time; by default one per core")
     arguments = parser.parse_args()
     try:
-        if arguments.name == CORE:
-            run_core(arguments.jobs)
-        else:
-            run_study(arguments.name, arguments.corpus, arguments.jobs, arguments.seeds)
+        with _alone(arguments.name):
+            if arguments.name == CORE:
+                run_core(arguments.jobs)
+            else:
+                run_study(arguments.name, arguments.corpus, arguments.jobs, arguments.seeds)
     except UserError as error:
         sys.exit(f"\n{error}\n")
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ file alone: a refactoring, or a parameter that a cell does not use, does not ret
 import dataclasses
 import json
 import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -22,24 +23,28 @@ from ggsa.tagging.splits import read_split
 from ggsa.training import adaptation, loop, studies
 from ggsa.training.adaptation import Adapted
 from ggsa.training.cell import CELL, FILES, note_seconds, save_weights, write_cell
-from ggsa.training.identity import data_sha256, identity, settings
+from ggsa.training.identity import data_sha256, digest, identity, settings
 from ggsa.training.studies import Study
 from ggsa.workspace import artifacts, checksums, paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.provenance import read_provenance
+from ggsa.workspace.provenance import corpus_name, read_provenance
 from ggsa.workspace.tables import write_table
+
+Plans = dict[str, dict[str, Any]]
+"""From the name of a cell, `<arm>-<seed>`, to what its plan holds."""
 
 
 def plan(name: str, corpus: str) -> None:
-    """Write the plan of every cell of a study on a corpus, and remove those of other cells.
+    """Write the plan of every cell of a study on a corpus, in place of all older plans.
 
     Raises:
-        UserError: If the study is wrong, or the assets are not those of the corpus.
+        UserError: If the study is wrong, if the assets are not those of the corpus, or if a cell
+            that Git keeps would be trained again with other settings or data.
     """
     study = studies.load(name)
-    _require_corpus(corpus)
-    data, written = data_sha256(), set()
+    require_corpus(corpus)
+    data, plans = data_sha256(), Plans()
     for arm, seed in study.cells(corpus):
         params = study.params(arm)
         mode = study.arms[arm].mode
@@ -56,27 +61,101 @@ def plan(name: str, corpus: str) -> None:
         }
         if pattern is None:  # it will be fitted to another cell, by these rules
             content["rules"] = params.rules.model_dump(mode="json")
-        path = studies.plan_file(name, corpus, arm, seed)
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        artifacts.write_text(path, text + "\n")
-        written.add(path)
-    for path in (studies.results(name, corpus) / "plan").glob("*.json"):
-        if path not in written:
-            path.unlink()
+        plans[f"{arm}-{seed}"] = json.loads(json.dumps(content, sort_keys=True))
+    _require_kept_cells(study, corpus, plans)
+    with artifacts.atomic_folder(studies.results(name, corpus) / "plan") as folder:
+        for cell, content in plans.items():
+            text = json.dumps(content, separators=(",", ":"))
+            artifacts.write_text(folder / f"{cell}.json", text + "\n")
 
 
-def _require_corpus(corpus: str) -> None:
+def require_corpus(corpus: str) -> None:
     """Check that the workspace holds the corpus that the results will be named after.
 
     Raises:
-        UserError: If it holds another one, such as a substitute.
+        UserError: If it holds another one, such as a substitute or a limited SST-2.
     """
-    name = read_provenance()["corpus"]["name"]
-    if name != corpus:
+    provenance = read_provenance()
+    if provenance["corpus"]["name"] != corpus or (corpus == "sst2" and not provenance["is_sst2"]):
+        name = corpus_name(provenance)
         raise UserError(
             f"{paths.CORPUS} holds the corpus {name}, and the study needs {corpus}; nothing was run. "
-            f"Obtain {corpus} (see assets.source), or run the study on {name}."
+            f"Obtain the whole of {corpus} (see assets.source, and set corpus.limit to null)."
         )
+
+
+def _require_kept_cells(study: Study, corpus: str, plans: Plans) -> None:
+    """Check that every finished cell that Git keeps is as it is planned now.
+
+    Raises:
+        UserError: If one differs, because it would be overwritten.
+    """
+    folder = studies.results(study.name, corpus) / "cells"
+    kept = _kept_by_git(folder)
+    cells, keys = _unlike(folder, {c: plan for c, plan in plans.items() if c in kept})
+    if cells:
+        raise UserError(
+            f"{folder} holds cells that Git keeps and that would be trained again, because they "
+            f"are planned with other {' and '.join(keys)}: {_first(cells)}. Nothing was run. Undo "
+            f"the change of params.yaml (such as corpus.limit), of the study or of its assets. To "
+            f"replace the cells, delete them first."
+        )
+
+
+def require_planned_cells(study: Study, corpus: str) -> None:
+    """Check that every finished cell was trained as its plan says.
+
+    Raises:
+        UserError: If one was not: it was finished before settings or data changed.
+    """
+    folder = studies.results(study.name, corpus) / "cells"
+    files = (studies.plan_file(study.name, corpus, *cell) for cell in study.cells(corpus))
+    cells, keys = _unlike(folder, {file.stem: artifacts.read_json(file) for file in files})
+    if cells:
+        raise UserError(
+            f"{folder} holds cells that were trained with other {' and '.join(keys)} than they are "
+            f"planned with: {_first(cells)}. Run `make study NAME={study.name}` without SEEDS, which "
+            f"trains them again, or delete them."
+        )
+
+
+def _unlike(folder: Path, plans: Plans) -> tuple[list[str], list[str]]:
+    """Return the finished cells that differ from their plans, and in which keys."""
+    differ = {
+        cell: unlike_plan(plan, artifacts.read_json(folder / cell / CELL))
+        for cell, plan in plans.items()
+        if (folder / cell / CELL).is_file()
+    }
+    cells = [cell for cell, keys in differ.items() if keys]
+    return cells, sorted({key for keys in differ.values() for key in keys})
+
+
+def _first(cells: list[str]) -> str:
+    """Return the names of a few cells."""
+    return ", ".join(cells[:3]) + (f" and {len(cells) - 3} more" if len(cells) > 3 else "")
+
+
+def _kept_by_git(folder: Path) -> set[str]:
+    """Return the names of the folders in a folder whose files Git tracks."""
+    command = ["git", "ls-files", "-z", "--", str(folder)]
+    listed = subprocess.run(command, capture_output=True, text=True).stdout.split("\0")
+    return {Path(file).parent.name for file in listed if file}
+
+
+def unlike_plan(planned: dict[str, Any], trained: dict[str, Any]) -> list[str]:
+    """Return in what a cell differs from a plan: `mode`, `seed`, `settings`, `data_sha256`, `pattern`.
+
+    A pattern that is fitted to another cell is not in the plan.
+
+    Args:
+        planned: The plan.
+        trained: The cell's `cell.json`.
+    """
+    keys = ("mode", "seed", "settings", "data_sha256")
+    pairs = {key: (planned[key], trained[key]) for key in keys}
+    if planned["pattern"] is not None:
+        pairs["pattern"] = digest(planned["pattern"]), trained["pattern_sha256"]
+    return [key for key, (expected, value) in pairs.items() if expected != value]
 
 
 def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
@@ -97,7 +176,7 @@ def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
     device = loop.prepare(params)
     keeps_weights = arm in study.sources(corpus)
     decides = identity(params, pattern, seed, device, adaptation_of(study, arm))
-    equal = equal_cell(decides, with_weights=keeps_weights)
+    equal = equal_cell(decides, folder, with_weights=keeps_weights)
     if equal:
         if keeps_weights:
             target = studies.weights_folder(name, corpus, arm, seed)
@@ -116,7 +195,8 @@ def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
     if keeps_weights:
         save_weights(studies.weights_folder(name, corpus, arm, seed), cell, params)
     cell = dataclasses.replace(cell, predictions=_without_examples(cell.predictions))
-    write_cell(folder, arm, pattern, cell, params)
+    with artifacts.atomic_folder(folder) as new:
+        write_cell(new, arm, pattern, cell, params)
     cell.checkpoint.unlink(missing_ok=True)
     seconds = time.monotonic() - started
     note_seconds(studies.seconds_file(name, corpus), f"{arm}-{seed}", seconds)
@@ -247,26 +327,26 @@ def _evaluate(
         "density": trained["density"],
         "summary": trained["summary"],
     }
-    write_table(folder / "predictions.parquet", predictions)
-    shutil.copyfile(
-        studies.cell_folder(study.name, corpus, source, seed) / "history.csv",
-        folder / "history.csv",
-    )
-    artifacts.write_json(folder / CELL, content)
+    history = studies.cell_folder(study.name, corpus, source, seed) / "history.csv"
+    with artifacts.atomic_folder(folder) as new:
+        write_table(new / "predictions.parquet", predictions)
+        shutil.copyfile(history, new / "history.csv")
+        artifacts.write_json(new / CELL, content)
 
 
-def equal_cell(decides: dict[str, Any], with_weights: bool = False) -> Path | None:
+def equal_cell(decides: dict[str, Any], own: Path, with_weights: bool = False) -> Path | None:
     """Return the directory of a finished cell with this identity, from any study, or None.
 
     Args:
         decides: See `ggsa.training.identity`.
+        own: The directory that the cell is for. What it holds is about to be replaced.
         with_weights: Only a cell whose weights were kept.
     """
     wanted = json.loads(json.dumps(decides))
     for folder in studies.finished_cells():
         content = artifacts.read_json(folder / CELL)
         whole = all((folder / file).is_file() for file in FILES)
-        if with_weights and not (_weights_of(folder) / build.WEIGHTS).is_file():
+        if folder == own or (with_weights and not (_weights_of(folder) / build.WEIGHTS).is_file()):
             continue
         if whole and not content["weights_of"] and content.items() >= wanted.items():
             return folder
@@ -286,9 +366,10 @@ def _take_up(source: Path, folder: Path, arm: str) -> None:
     content = artifacts.read_json(source / CELL)
     origin = content["taken_from"] or _name_of(source)
     predictions = pd.read_parquet(source / "predictions.parquet")
-    write_table(folder / "predictions.parquet", _without_examples(predictions))
-    shutil.copyfile(source / "history.csv", folder / "history.csv")
-    artifacts.write_json(folder / CELL, {**content, "arm": arm, "taken_from": origin})
+    with artifacts.atomic_folder(folder) as new:
+        write_table(new / "predictions.parquet", _without_examples(predictions))
+        shutil.copyfile(source / "history.csv", new / "history.csv")
+        artifacts.write_json(new / CELL, {**content, "arm": arm, "taken_from": origin})
 
 
 def _without_examples(predictions: pd.DataFrame) -> pd.DataFrame:

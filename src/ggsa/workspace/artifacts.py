@@ -6,13 +6,64 @@ stage or a full disk leaves the old file or the new one, never a part of one.
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces `path` as a whole if the block succeeds.
+
+    Until then `path` stays as it is, and nothing appears beside it: what is published has a manifest,
+    and DVC hashes the folders that a stage depends on. The rest of a killed process is removed by the
+    next one that writes `path`.
+
+    Raises:
+        UserError: If the disk is full or a folder is not writable.
+    """
+    path = Path(path)
+    beside = paths.PUBLISHED.parent if paths.PUBLISHED in path.parents else path.parent
+    new = beside / f".{path.as_posix().strip('/').replace('/', '-')}.new"
+    with _writing(path):
+        _restore(path, _old(new))
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        try:
+            yield new
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_folder(new, path)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Move a folder to a path on the same file system, in place of the folder that is there."""
+    old = _old(new)
+    try:
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+    finally:
+        _restore(path, old)
+
+
+def _old(new: Path) -> Path:
+    """Return where a folder is while `new` takes its place."""
+    return new.with_name(f"{new.name}.old")
+
+
+def _restore(path: Path, old: Path) -> None:
+    """Delete a folder that was replaced, or move it back if nothing has taken its place."""
+    if old.exists() and not path.exists():
+        old.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -25,23 +76,31 @@ def atomic_write(path: Path) -> Iterator[Path]:
     path = Path(path)
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
-        temporary.chmod(0o644)
-        yield temporary
-        temporary.replace(path)
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            os.close(handle)
+            temporary = Path(name)
+            temporary.chmod(0o644)
+            yield temporary
+            temporary.replace(path)
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raise a `UserError` where the disk or a folder's permissions keep `path` from being written."""
+    try:
+        yield
     except OSError as error:
         if error.errno is None:  # a library's own OSError, not the disk's
             raise
         raise UserError(
-            f"{path} could not be written ({error.strerror or error}); an existing file is "
+            f"{path} could not be written ({error.strerror or error}); what it held is "
             f"unchanged. Free disk space or fix the folder's permissions, then run again."
         ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

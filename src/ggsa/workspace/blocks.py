@@ -97,10 +97,23 @@ class Assets(Block):
         return folder if folder.is_dir() else None
 
 
-def _is_tracked(path: str) -> bool:
-    """Return whether a path is under the folder on which the download stage depends."""
+def _untracked(path: str) -> str | None:
+    """Return why DVC would not notice a change of a user's own file; None if it would.
+
+    The download stage depends on the folder of such files. DVC looks neither behind a link to a
+    folder nor into the folders that .dvcignore names, which are hidden or `__pycache__`.
+    """
     parts = Path(path).parts
-    return parts[:1] == paths.CORPORA.parts and ".." not in parts
+    if parts[:1] != paths.CORPORA.parts or ".." in parts:
+        return f"expected a file under {paths.CORPORA}/, where changes are tracked, got {path}"
+    for folder in [*Path(path).parents][:-2]:  # below corpora/ itself
+        if folder.is_symlink() or folder.name.startswith((".", "__pycache__")):
+            kind = "a link" if folder.is_symlink() else "a hidden folder"
+            return (
+                f"expected a file in a folder where changes are tracked, got {path}, and {folder} "
+                f"is {kind}; put the file itself, or a link to the file, under {paths.CORPORA}/"
+            )
+    return None
 
 
 class Files(Block):
@@ -128,11 +141,8 @@ class Files(Block):
                 f"{paths.CORPORA}/mine/train.csv, got null"
             )
         for split, path in self.paths().items():
-            if not _is_tracked(path):
-                problems.append(
-                    f"corpus.files.{split}: expected a file under {paths.CORPORA}/, where changes "
-                    f"are tracked, got {path}"
-                )
+            if reason := _untracked(path):
+                problems.append(f"corpus.files.{split}: {reason}")
             if Path(path).suffix.lower() not in CORPUS_ENDINGS:
                 problems.append(
                     f"corpus.files.{split}: expected a file that ends in one of "
@@ -191,10 +201,9 @@ class Tagger(Block):
     @field_validator("package")
     @classmethod
     def _file_is_watched(cls, package: str) -> str:
-        if package.endswith(".pt") and not _is_tracked(package):
-            raise ValueError(
-                f"expected a file under {paths.CORPORA}/, where changes are tracked, got {package}"
-            )
+        reason = _untracked(package) if package.endswith(".pt") else None
+        if reason:
+            raise ValueError(reason)
         return package
 
     @field_validator("mapping")

@@ -13,6 +13,8 @@ from ggsa.workspace.errors import UserError
 CORPUS_COLUMNS = ("id", "words", "label")
 TAG_COLUMNS = ("id", "tags")
 PREDICTION_COLUMNS = ("split", "id", "label", "logits")
+TEXT_COLUMNS = ("arm", "reference", "floor", "query_piece", "key_piece")
+"""Columns of CSV files with words or names that the user chose, which may look like numbers."""
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -22,6 +24,19 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
             table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.8g")
         else:
             table.reset_index(drop=True).to_parquet(temporary, index=False, compression="zstd")
+
+
+def read_csv(path: Path, all_text: bool = False) -> pd.DataFrame:
+    """Return a table that `write_table` wrote as CSV.
+
+    Only an empty cell is missing: pandas would also read the words `null`, `NA` and `nan` so.
+
+    Args:
+        path: The file.
+        all_text: Whether every column is text, and not only `TEXT_COLUMNS`.
+    """
+    text = str if all_text else dict.fromkeys(TEXT_COLUMNS, str)
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -36,7 +51,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        table = read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except FileNotFoundError as error:
         raise missing(path) from error
     except Exception as error:  # pyarrow and pandas raise many classes

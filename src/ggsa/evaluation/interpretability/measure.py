@@ -16,6 +16,7 @@ from ggsa.evaluation.interpretability.sentences import Sentences, Settings
 from ggsa.model import classifier
 from ggsa.model.classifier import Classifier
 from ggsa.tagging import tagger
+from ggsa.training.study_cells import require_corpus
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.checksums import sha256
 from ggsa.workspace.config import Params
@@ -52,17 +53,12 @@ def measure(corpus: str, params: Params, settings: Settings, folder: Path) -> No
         corpus: Name of the corpus that core must have run on.
         params: The parameters that the models were trained with.
         settings: What to measure.
-        folder: Where the tables are written.
+        folder: Where the tables are written, in place of all that it holds.
 
     Raises:
         UserError: If core ran on another corpus, or a model is missing.
     """
-    name = artifacts.read_json(paths.provenance())["corpus"]["name"]
-    if name != corpus:
-        raise UserError(
-            f"{paths.provenance()}: expected the corpus {corpus}, got {name}. Obtain {corpus} and "
-            f"train core on it first."
-        )
+    require_corpus(corpus)
     for mode in params.grid.modes:
         for seed in params.grid.seeds:
             if not (paths.cell(paths.CORE, mode, seed) / "config.json").is_file():
@@ -76,8 +72,10 @@ def measure(corpus: str, params: Params, settings: Settings, folder: Path) -> No
         pipeline = tagger.load_tagger(paths.TAGGER, params.tagger.batch_size)
         return tagger.tag_texts(pipeline, words, params.tagger.mapping)
 
-    for table_name, table in measured(params, settings, trained, tag, treebank(params)).items():
-        write_table(folder / f"{table_name}.csv", table)
+    tables_of = measured(params, settings, trained, tag, treebank(params))
+    with artifacts.atomic_folder(folder) as new:
+        for table_name, table in tables_of.items():
+            write_table(new / f"{table_name}.csv", table)
 
 
 def trained(mode: str, seed: int) -> Classifier:

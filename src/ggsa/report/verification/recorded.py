@@ -5,6 +5,7 @@ benchmark. An archived study has its own manifest as well, which nothing writes 
 manifest lists is a difference too.
 """
 
+import hashlib
 from pathlib import Path
 
 from ggsa.report import publish
@@ -49,6 +50,13 @@ def check_manifest(name: str, manifest: Path, files: list[Path], command: str) -
             differences.append(missing(file, manifest))
         elif (now := checksums.sha256(present[file])) != digest:
             text = f"differs from {manifest}: recorded {digest}, got {now}"
+            if _with_unix_line_endings(present[file]) == digest:
+                text = "has Windows line endings (CRLF): delete it, then `git restore` it"
             differences.append(Difference(file, text))
     differences += [extra(file, manifest) for file in present if file not in recorded]
     return check(name, {**recorded, **present}, differences)
+
+
+def _with_unix_line_endings(path: Path) -> str:
+    """Return the SHA-256 that a file would have with LF in place of CRLF."""
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()

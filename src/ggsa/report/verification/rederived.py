@@ -17,11 +17,11 @@ import pandas as pd
 from ggsa.evaluation import comparisons, core, finished_cells
 from ggsa.report import readme
 from ggsa.training import studies
-from ggsa.training.identity import digest
+from ggsa.training.study_cells import unlike_plan
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.config import Evaluate
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.tables import read_table
+from ggsa.workspace.tables import read_csv, read_table
 from ggsa.workspace.vocabulary import POOLED
 
 RELATIVE = 1e-9
@@ -39,6 +39,8 @@ FAILURES = (UserError, KeyError, ValueError, TypeError, OSError, IndexError)
 """What the functions that wrote the tables may raise on files that were tampered with."""
 
 RUNS, TABLES = paths.PUBLISHED / "runs", paths.PUBLISHED / "tables"
+PARAMS = paths.PUBLISHED / paths.PARAMS.name
+"""The parameters of what is published; those of the next run decide nothing here."""
 AGAIN = "the tables computed again"
 PATTERNS = "patterns"
 SAME_DENSITY = 1e-6
@@ -103,9 +105,9 @@ def check_core() -> list[Check]:
     """Return the checks of the tables, Markdown and metrics of core."""
     name = "tables of core re-derived from its cells"
     try:
-        params = config.load(paths.PUBLISHED / "params.yaml")
+        params = config.load(PARAMS)
     except FAILURES as error:
-        return [Check(name, 0, 1, (_failure(paths.PUBLISHED / "params.yaml", error),))]
+        return [Check(name, 0, 1, (_failure(PARAMS, error),))]
     try:
         provenance = artifacts.read_json(paths.PUBLISHED / "provenance.json")
         corpus = provenance["corpus"]["name"]
@@ -206,7 +208,7 @@ def check_study(study: studies.Study, corpus: str) -> list[Check]:
     label = f"tables of {where} re-derived from its cells"
     try:
         results = _results(study, corpus, folder / "cells")
-        again = _tables(results, study, config.load().evaluate, folder)
+        again = _tables(results, study, config.load(PARAMS).evaluate, folder)
     except FAILURES as error:
         return [exist, Check(label, 0, 1, (_failure(folder, error),))]
     compared = check_csv(label, folder / "tables", again)
@@ -224,7 +226,7 @@ def check_patterns(where: str, folder: Path, arms: pd.DataFrame) -> Check:
     """
     path, name = folder / f"{PATTERNS}.csv", f"densities of the patterns of {where}"
     try:
-        counted = pd.read_csv(path).set_index("arm")["density"]
+        counted = read_csv(path).set_index("arm")["density"]
     except FAILURES as error:
         return check(name, [path], [_failure(path, error)])
     widest = POOLED if POOLED in set(arms["split"]) else "validation"
@@ -266,18 +268,11 @@ def check_cells(
 
 
 def _unlike_plan(cell: Path, planned: Path) -> list[Difference]:
-    """Return what a cell was trained with that its plan does not have.
-
-    A pattern that is fitted to another cell is not in the plan.
-    """
+    """Return what a cell was trained with that its plan does not have."""
     plan, trained = artifacts.read_json(planned), artifacts.read_json(cell / "cell.json")
-    pairs = {key: (plan[key], trained[key]) for key in ("mode", "seed", "settings", "data_sha256")}
-    if plan["pattern"] is not None:
-        pairs["pattern"] = digest(plan["pattern"]), trained["pattern_sha256"]
     return [
         Difference(str(cell), f"was trained with another {key} than {planned} has")
-        for key, (expected, value) in pairs.items()
-        if expected != value
+        for key in unlike_plan(plan, trained)
     ]
 
 
