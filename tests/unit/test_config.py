@@ -234,7 +234,8 @@ def test_a_value_that_may_be_of_several_types_is_refused_in_one_line(
     lines = str(caught.value).splitlines()
     assert len(lines) == 2, lines
     assert lines[1].startswith(f"  {key}: ")
-    word = "auto" if key in ("train.threads", "tagger.workers") else "protocol"
+    automatic = ("train.threads", "tagger.workers", "corpus.selection_sentences")
+    word = "auto" if key in automatic else "protocol"
     assert word in lines[1]
     assert lines[1].endswith(".") and not lines[1].endswith("..")
 
