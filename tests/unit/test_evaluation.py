@@ -358,13 +358,27 @@ def test_a_seed_counts_once_every_arm_is_finished_with_it():
     assert read() is None
 
 
+@pytest.mark.parametrize(
+    "logits", [[[np.nan, 1.0]], [[1.0]], [[1.0, 2.0, 3.0]], [None], None, "nonsense", 3]
+)
 @pytest.mark.usefixtures("workspace")
-def test_predictions_that_are_not_numbers_are_refused():
+def test_predictions_that_are_not_numbers_are_refused(logits):
     path = paths.cell("core", "hard", 1) / "predictions.parquet"
     predictions = pd.read_parquet(path)
-    predictions.at[10, "logits"] = [np.nan, 1.0]
+    if isinstance(logits, list):
+        predictions.at[10, "logits"] = logits[0]
+    else:
+        predictions["logits"] = logits
     write_table(path, predictions)
     with pytest.raises(UserError, match=r"core/hard-1/.*finite"):
+        read()
+
+
+@pytest.mark.usefixtures("workspace")
+def test_predictions_of_no_scored_split_are_refused():
+    path = paths.cell("core", "hard", 1) / "predictions.parquet"
+    write_table(path, pd.read_parquet(path).assign(split="validaton"))
+    with pytest.raises(UserError, match="core/hard-1.* no predictions of validation or test"):
         read()
 
 
