@@ -2,7 +2,8 @@
 
 import argparse
 
-from ggsa.training import study_cells
+from ggsa.training import studies, study_cells
+from ggsa.training.steps import require_steps
 from stages import run
 
 
@@ -12,6 +13,11 @@ def main() -> None:
     parser.add_argument("--study", required=True, help="a directory of studies/")
     parser.add_argument("--corpus", required=True, help="one of the study's")
     arguments = parser.parse_args()
+    study = studies.load(arguments.study)
+    for arm in study.plan(arguments.corpus).arms:
+        if not study.arms[arm].weights_of:
+            declared = f"{studies.declaration(study.name)}, arm {arm}"
+            require_steps(study.params(arm), declared)
     study_cells.plan(arguments.study, arguments.corpus)
 
 

@@ -3,13 +3,16 @@
 import sys
 
 from ggsa.patterns import rule_statistics
+from ggsa.training.steps import require_steps
 from ggsa.workspace import config
 from stages import run
 
 
 def main() -> None:
     """Write data/rules, and print what is unusual about the rules."""
-    notices = rule_statistics.write_rules(config.load())
+    params = config.load()
+    require_steps(params)
+    notices = rule_statistics.write_rules(params)
     if notices["never_fires"]:
         print(f"rules that never fire: {', '.join(notices['never_fires'])}", file=sys.stderr)
     print(

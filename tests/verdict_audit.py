@@ -26,7 +26,7 @@ class Material(NamedTuple):
         questions: Each a dict with `family, kind, arm, reference, text` and maybe `floor, split`.
         arms: The arms that are declared on the corpus.
         seeds: The seeds that are declared on the corpus.
-        right: Arm and seed -> table `split, right` of the labeled sentences.
+        right: Arm and seed -> table `split, label, right` of the labeled sentences.
         machines: Arm and seed -> the machine in cell.json.
         verdicts: verdicts.csv.
         margin: Of equivalence, in percentage points.
@@ -87,7 +87,11 @@ def _material(
             table = table[table["label"] >= 0]
             guessed = np.stack(list(table["logits"])).argmax(1)
             right[arm, seed] = pd.DataFrame(
-                {"split": table["split"].to_numpy(), "right": guessed == table["label"].to_numpy()}
+                {
+                    "split": table["split"].to_numpy(),
+                    "label": table["label"].to_numpy(),
+                    "right": guessed == table["label"].to_numpy(),
+                }
             )
             machines[arm, seed] = json.loads((folder / "cell.json").read_text())["machine"]
     margin = yaml.safe_load((root / "params.yaml").read_text())["evaluate"][
@@ -134,7 +138,16 @@ def _problems(found: Material) -> Iterator[str]:
         if question not in rows.index:
             continue
         row = rows.loc[[question]].iloc[0]
-        answer["verdict"] = _word(answer, headroom, found.margin)
+        gate = next(
+            (a for a in answers if a["kind"] == "gate" and a["arm"] == answer["reference"]), None
+        )
+        behind = [answer, gate] if answer["kind"] == "equivalence" and gate else [answer]
+        failed = next((a["_failed"] for a in behind if a["_failed"]), [])
+        answer["verdict"] = (
+            f"no verdict: {' and '.join(failed)} did not learn"
+            if failed
+            else _word(answer, headroom, found.margin)
+        )
         for column, value in answer.items():
             if column in key or column.startswith("_"):
                 continue
@@ -160,6 +173,8 @@ def _answer(found: Material, question: dict[str, Any]) -> dict[str, Any]:
     scored = [split] if split else ["validation", "test"]
     arm, reference = on(question["arm"], scored), on(question["reference"], scored)
     mean, error, freedom = _crossed(100 * (arm - reference))
+    named = [question[name] for name in ("arm", "reference", "floor") if question.get(name)]
+    failed = [name for name in named if not _learned(on(name, scored), found, scored)]
     equal = question["kind"] == "equivalence"
     level = 0.90 if equal else 0.95
     half = stats.t.ppf((1 + level) / 2, freedom) * error
@@ -179,6 +194,7 @@ def _answer(found: Material, question: dict[str, Any]) -> dict[str, Any]:
         "p_two_sided": two_sided,
         "margin_points": margin if equal else np.nan,
         "share": np.nan,
+        "_failed": failed,
         "_error": error,
         "_freedom": freedom,
     }
@@ -186,6 +202,9 @@ def _answer(found: Material, question: dict[str, Any]) -> dict[str, Any]:
         there = on(question["arm"], [name]), on(question["reference"], [name])
         difference = 100 * (there[0].mean() - there[1].mean()) if there[0].size else np.nan
         answer[f"{name}_difference_points"] = difference
+    if question["kind"] == "share" and failed:
+        missing = ("p", "p_worse", "p_two_sided", "share", "share_low", "share_high")
+        return answer | dict.fromkeys(missing, np.nan)
     if question["kind"] == "share":
         floor = on(question["floor"], scored)
         gained, whole = arm - floor, reference - floor
@@ -198,6 +217,14 @@ def _answer(found: Material, question: dict[str, Any]) -> dict[str, Any]:
         if shown:
             answer["share_low"], answer["share_high"] = _fieller(gained, whole)
     return answer
+
+
+def _learned(right: np.ndarray, found: Material, scored: list[str]) -> bool:
+    """Return whether the lower end of Wilson's interval exceeds the share of the largest class."""
+    table = next(iter(found.right.values()))
+    majority = table[table["split"].isin(scored)]["label"].value_counts(normalize=True).max()
+    low = stats.binomtest(int(right.sum()), right.size).proportion_ci(0.95, "wilson").low
+    return bool(low > majority)
 
 
 def _fieller(gained: np.ndarray, whole: np.ndarray) -> tuple[float, float]:

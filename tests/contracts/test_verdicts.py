@@ -73,6 +73,13 @@ def with_another_prediction(found: Material) -> Material:
     return found
 
 
+def with_an_arm_at_the_majority_class(found: Material) -> Material:
+    for (arm, _), table in found.right.items():
+        if arm == "hard":
+            table["right"] = table["label"] == table["label"].mode().iloc[0]
+    return found
+
+
 @pytest.mark.parametrize(
     ("plant", "said"),
     [
@@ -83,6 +90,7 @@ def with_another_prediction(found: Material) -> Material:
         (with_uncorrected_p, "p_two_sided_holm: published"),
         (with_fewer_seeds, "seeds: published"),
         (with_another_prediction, "difference_points: published"),
+        (with_an_arm_at_the_majority_class, "recomputed 'no verdict: hard did not learn'"),
     ],
 )
 def test_a_planted_violation_is_found(

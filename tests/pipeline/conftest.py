@@ -24,8 +24,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     copy_to(folder)
     content = yaml.safe_load((folder / "params.yaml").read_text())
-    content["train"]["recipes"]["probe"]["epochs"] = 1
-    content["train"]["evaluate_every"] = 5
+    content["train"]["recipes"]["probe"] |= {"epochs": 1, "batch_size": 2}  # 300 steps
+    content["train"]["evaluate_every"] = 50
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     edit(
         folder,

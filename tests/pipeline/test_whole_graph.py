@@ -22,7 +22,8 @@ def test_one_command_ends_in_a_report_that_names_its_substitutes(clone: Path) ->
     assert "probe" in page
     metrics = json.loads((clone / "reports/metrics.json").read_text())
     assert metrics["corpus"].startswith("probe")
-    assert {metrics[mode]["verdict"] for mode in ("full", "hard", "soft")} == {"not comparable"}
+    verdicts = {metrics[mode]["verdict"] for mode in ("full", "hard", "soft")}
+    assert verdicts <= {"not comparable", "did not learn"}
     assert metrics["hard"]["density"] < 0.6 < metrics["full"]["density"] == 1
     assert not (clone / "reports/published").exists()  # no stage needs it
 
@@ -100,7 +101,7 @@ def test_a_wrong_parameter_gives_one_error_and_starts_nothing(
 def test_a_killed_training_ends_with_the_same_bytes(clone: Path) -> None:
     expected = bytes_of(clone / "runs/core/hard-42")
     content = yaml.safe_load((clone / "params.yaml").read_text())
-    assert content["train"]["evaluate_every"] == 5
+    assert content["train"]["evaluate_every"] == 50
     command = [sys.executable, "-m", "stages.train", "--mode", "hard", "--seed", "42"]
     process = subprocess.Popen(
         command, cwd=clone, env=environment() | {"PYTHONPATH": "src"}, stderr=subprocess.DEVNULL
@@ -132,7 +133,7 @@ def test_an_interrupted_training_says_what_is_kept_and_resumes_from_there(clone:
     _, said = process.communicate(timeout=120)
     assert process.returncode != 0 and "Traceback" not in said
     # The note follows the checkpoint: an interrupt between the two names the checkpoint before.
-    kept = r"Interrupted\. The cell soft-42 (is saved up to step \d+ of 30|has no checkpoint yet)"
+    kept = r"Interrupted\. The cell soft-42 (is saved up to step \d+ of 300|has no checkpoint yet)"
     assert re.search(kept, said), said
     again = subprocess.run(
         command, cwd=clone, env=surroundings, capture_output=True, text=True, check=True

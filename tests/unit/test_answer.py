@@ -79,6 +79,33 @@ def test_from_scratch_the_sentence_follows_the_verdict_on_headroom(
     assert ("a bag of words" in sentence) == (verdict != "headroom shown")
 
 
+def test_of_models_that_did_not_learn_nothing_is_concluded(run: Path) -> None:
+    give_headroom(run, "no verdict: full and diagonal did not learn")
+    said = answer.sentences(run, SCRATCH)
+    assert said[1] == (
+        "Nothing follows from that about attention: full and diagonal did not learn."
+    )
+    assert not any("worth" in sentence or "lose" in sentence for sentence in said)
+
+
+def test_a_mode_that_did_not_learn_is_named_in_the_abstract_and_has_no_published_value(
+    run: Path,
+) -> None:
+    results = pd.read_csv(run / "results.csv", keep_default_na=False, na_values="")
+    results["verdict"] = results["verdict"].fillna("")
+    validation = results["split"] == "validation"
+    results.loc[validation & results["mode"].isin(["hard", "diagonal"]), "verdict"] = (
+        "did not learn"
+    )
+    claims_table = pd.DataFrame({"statement": [], "verdict": []}, dtype=str)
+    said = wording.claim_verdicts(results, claims_table)
+    assert "compatible for full and soft and hard and diagonal did not learn." in said
+    write_table(run / "results.csv", results)
+    first = answer.sentences(run, SCRATCH)[0]
+    assert first.startswith("For full, hard and soft attention")
+    assert first.endswith("compatible, did not learn and compatible.")
+
+
 def test_everything_published_gives_six_sentences_with_the_numbers_of_the_tables(run: Path) -> None:
     give_headroom(run, "no headroom shown")
     write_answers(Path(), "pretrained", "sst2", DECIDED)

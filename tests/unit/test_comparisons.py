@@ -1,12 +1,14 @@
 """Verdicts: each rule of the plan on results that are planted to meet it."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ggsa.evaluation import comparisons, statistics
 from ggsa.evaluation.finished_cells import Results
-from ggsa.evaluation.verdicts import verdicts_table
+from ggsa.evaluation.verdicts import unlearned, verdicts_table
 from ggsa.training.studies import Family, Question
 
 N = 3000
@@ -176,6 +178,83 @@ def test_without_shown_headroom_no_equivalence_is_called():
     assert found["kept", "hard"] == "inconclusive: no headroom"
     found, _ = verdicts(results(diagonal=-5.0, hard=0.0), GATE, kept("hard"))
     assert found["headroom", "full"] == "no headroom shown"  # diagonal is better: no headroom
+
+
+def majority(found, arm):
+    """The same cells, but an arm always answers with the more frequent class."""
+    constant = np.zeros_like(found.predicted[arm])
+    return dataclasses.replace(found, predicted={**found.predicted, arm: constant})
+
+
+EVERY_KIND = (
+    GATE,
+    kept("hard"),
+    kept("hard", kind="difference", name="differs"),
+    share_of("hard"),
+)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize(
+    ("arm", "without"),
+    [
+        ("full", {"headroom", "kept", "differs", "share"}),
+        ("hard", {"kept", "differs", "share"}),
+        ("diagonal", {"headroom", "kept", "share"}),  # kept rests on the gate
+    ],
+)
+def test_no_verdict_follows_from_an_arm_that_did_not_learn(arm, without, seeds):
+    found = results(seeds, diagonal=6.0, hard=0.0)
+    _, table = verdicts(majority(found, arm), *EVERY_KIND)
+    failed = table[table["verdict"] == f"no verdict: {arm} did not learn"]
+    assert set(failed["family"]) == without
+    assert failed[["share", "share_low", "share_high"]].isna().all(axis=None)
+    _, before = verdicts(found, *EVERY_KIND)
+    assert not before["verdict"].str.contains("learn").any()
+    rest = ~table["family"].isin(without)
+    assert table.loc[rest, "verdict"].tolist() == before.loc[rest, "verdict"].tolist()
+
+
+def test_models_that_did_not_learn_are_not_called_equivalent():
+    found = results(diagonal=6.0, hard=0.0)
+    for arm in ("full", "diagonal", "hard"):
+        found = majority(found, arm)
+    words, _ = verdicts(found, GATE, kept("hard"))
+    assert words["headroom", "full"] == "no verdict: full and diagonal did not learn"
+    assert words["kept", "hard"] == "no verdict: hard and full did not learn"
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_an_arm_has_learned_if_its_interval_lies_above_the_largest_class(classes, seeds):
+    labels = np.minimum(np.arange(200) % 5, classes - 1)  # shares .2, .8 and .2, .2, .6
+    largest = np.bincount(labels).max() / 200
+    sentences = pd.DataFrame({"split": "validation", "id": np.arange(200), "label": labels})
+    states = []
+    for correct in range(201):
+        row = np.where(np.arange(200) < correct, labels, (labels + 1) % classes)
+        found = Results(
+            sentences, tuple(range(seeds)), {"hard": np.tile(row, (seeds, 1))}, {"hard": "hard"},
+            pd.DataFrame(), {}, classes,
+        )  # fmt: skip
+        states.append(not unlearned(found, "validation", ["hard"]))
+        low, _ = statistics.wilson(seeds * correct, seeds * 200)
+        assert states[-1] == (low > largest)
+    first = states.index(True)
+    assert all(states[first:]) and first > 200 * largest
+
+
+def test_the_split_of_a_question_decides_whether_an_arm_learned():
+    found = results(diagonal=6.0, hard=0.0)
+    predicted = found.predicted["hard"].copy()
+    predicted[:, found.rows("test")] = 0
+    found = dataclasses.replace(found, predicted={**found.predicted, "hard": predicted})
+    asked = [
+        Question(kind="difference", arm="hard", reference="full", split=split, text=split)
+        for split in ("validation", "test")
+    ]
+    _, table = verdicts(found, Family(name="each", questions=tuple(asked)))
+    assert table["verdict"].str.endswith("did not learn").tolist() == [False, True]
 
 
 def test_headroom_of_another_family_or_a_missing_gate_gives_no_equivalence():

@@ -205,6 +205,28 @@ def test_an_unknown_protocol_gives_one_problem_with_the_one_that_was_meant() -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"grid: [full, hard\n", ", line 2, column 1: not valid YAML"),
+        (b"grid:\n\tmodes: [full]\n", ", line 2, column 1: not valid YAML"),
+        (b"grid: caf\xe9\n", " is not UTF-8 text: byte 9 is 0xe9."),
+        (b"\x00\x01", ": not valid YAML"),
+        (None, " cannot be read"),
+    ],
+)
+def test_a_file_that_is_not_yaml_is_refused_in_one_line_with_the_place(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        config.load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}{said}"), message
+    assert "\n" not in message and message.endswith(".")
+
+
 def test_a_protocol_whose_recipe_is_absent_is_refused() -> None:
     changed = content()
     changed["protocols"]["released"]["recipe"] = "releazed"
@@ -234,7 +256,8 @@ def test_a_value_that_may_be_of_several_types_is_refused_in_one_line(
     lines = str(caught.value).splitlines()
     assert len(lines) == 2, lines
     assert lines[1].startswith(f"  {key}: ")
-    word = "auto" if key in ("train.threads", "tagger.workers") else "protocol"
+    automatic = ("train.threads", "tagger.workers", "corpus.selection_sentences")
+    word = "auto" if key in automatic else "protocol"
     assert word in lines[1]
     assert lines[1].endswith(".") and not lines[1].endswith("..")
 

@@ -183,6 +183,14 @@ def test_the_selection_is_balanced_and_drawn_from_its_seed():
     assert len(first.leaking) == 20, "nor is the phrase that only it has"
 
 
+@pytest.mark.parametrize(
+    ("rows", "size"), [(1, 1), (9, 1), (243, 24), (4999, 499), (5000, 500), (67349, 500)]
+)
+def test_the_automatic_size_is_a_tenth_of_a_small_corpus_and_500_of_a_large_one(rows, size):
+    assert corpus.selection_size("auto", rows) == size
+    assert corpus.selection_size(30, rows) == 30
+
+
 def test_more_selection_sentences_than_there_are_is_an_error_that_names_the_key():
     with pytest.raises(UserError, match=r"corpus\.selection_sentences: 100 .* train has 20"):
         corpus.select(treebank(), 100, seed=1)

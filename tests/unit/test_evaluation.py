@@ -209,6 +209,24 @@ def test_on_other_data_nothing_is_compared_with_the_paper():
     assert "Not SST-2" in (paths.TABLES / "results.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("is_sst2", [True, False])
+@pytest.mark.usefixtures("workspace")
+def test_a_mode_that_did_not_learn_is_reported_as_that_on_any_corpus(is_sst2):
+    write_provenance(is_sst2, is_paper_checkpoint=False)
+    for seed in SEEDS:
+        write_cell("hard", seed, accuracy=0.5)
+    core.evaluate(parameters())
+    results = table("results")
+    failed = results["verdict"] == "did not learn"
+    assert results.loc[failed, ["mode", "split"]].to_numpy().tolist() == [["hard", "validation"]]
+    assert metrics()["hard"]["verdict"] == "did not learn"
+    claims = table("claims").set_index("claim")["verdict"]
+    assert claims["C2"] == "did not learn"
+    assert claims["C4"] == ("undecided" if is_sst2 else "not comparable")
+    about_hard = table("verdicts").query("arm == 'hard'")["verdict"]
+    assert set(about_hard) == {"no verdict: hard did not learn"}
+
+
 @pytest.mark.usefixtures("workspace")
 def test_changed_rules_are_said_above_the_results():
     core.evaluate(parameters(drop=["ADJ->NOUN"]))
@@ -340,13 +358,27 @@ def test_a_seed_counts_once_every_arm_is_finished_with_it():
     assert read() is None
 
 
+@pytest.mark.parametrize(
+    "logits", [[[np.nan, 1.0]], [[1.0]], [[1.0, 2.0, 3.0]], [None], None, "nonsense", 3]
+)
 @pytest.mark.usefixtures("workspace")
-def test_predictions_that_are_not_numbers_are_refused():
+def test_predictions_that_are_not_numbers_are_refused(logits):
     path = paths.cell("core", "hard", 1) / "predictions.parquet"
     predictions = pd.read_parquet(path)
-    predictions.at[10, "logits"] = [np.nan, 1.0]
+    if isinstance(logits, list):
+        predictions.at[10, "logits"] = logits[0]
+    else:
+        predictions["logits"] = logits
     write_table(path, predictions)
     with pytest.raises(UserError, match=r"core/hard-1/.*finite"):
+        read()
+
+
+@pytest.mark.usefixtures("workspace")
+def test_predictions_of_no_scored_split_are_refused():
+    path = paths.cell("core", "hard", 1) / "predictions.parquet"
+    write_table(path, pd.read_parquet(path).assign(split="validaton"))
+    with pytest.raises(UserError, match="core/hard-1.* no predictions of validation or test"):
         read()
 
 

@@ -69,6 +69,15 @@ def test_csv_tsv_and_json_lines_give_the_same_corpus() -> None:
     assert found[0].splits["train"][0].words[-4:] == ("is", "n't", "bad", ".")
 
 
+def test_the_default_size_of_the_selection_split_suits_a_small_file() -> None:
+    write_csv()
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["corpus"] |= {"name": "files"}
+    content["corpus"]["files"] |= {"train": "corpora/train.csv"}
+    obtained = sentences.obtain(config.parse(content))
+    assert len(obtained.splits["selection"]) == len(obtained.splits["train"]) // 10 > 0
+
+
 def test_words_are_taken_as_they_are_given() -> None:
     words = [(["New", f"{n}", "words."], label) for n, (_, label) in enumerate(ROWS)]
     write_lines(words, text="tokens")
@@ -223,7 +232,7 @@ def test_a_class_that_train_lacks_is_refused_with_the_file_that_has_it() -> None
 def test_fewer_rows_than_the_selection_split_needs_are_refused_with_the_key() -> None:
     write_csv(ROWS[:9])
     message = refusal()
-    assert "corpus.selection_sentences is 9, which takes 3 different texts" in message
+    assert "split of 9 (corpus.selection_sentences) takes 3 different texts" in message
 
 
 @pytest.mark.parametrize(

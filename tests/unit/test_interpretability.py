@@ -129,10 +129,26 @@ def test_the_first_trees_of_the_chosen_lengths_are_read(tmp_path):
     assert [len(tree.words) for tree in short] == [1, 2]
 
 
-def test_a_file_that_is_not_a_treebank_is_named(tmp_path):
-    (tmp_path / "dev.conllu").write_text("1\tonly\tthree\n")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"1\tonly\tthree\n",
+        b"caf\xe9\n",
+        CONLLU.replace("\t2\tdet", "\t99\tdet", 1).encode(),
+        None,
+    ],
+)
+def test_a_file_that_is_not_a_treebank_is_named(tmp_path, content):
+    if content is not None:
+        (tmp_path / "dev.conllu").write_bytes(content)
     with pytest.raises(UserError, match=r"dev\.conllu: expected a treebank in CoNLL-U format"):
         dependency.read_trees(tmp_path / "dev.conllu", chosen())
+
+
+def test_a_treebank_without_a_sentence_of_the_chosen_lengths_is_refused(tmp_path):
+    (tmp_path / "dev.conllu").write_text(CONLLU)
+    with pytest.raises(UserError, match="expected sentences of 30 to 40 words, got none"):
+        dependency.read_trees(tmp_path / "dev.conllu", chosen(shortest=30))
 
 
 # Erasure.
@@ -385,7 +401,7 @@ def test_the_settings_of_the_study_are_complete(root, monkeypatch, tmp_path):
     monkeypatch.chdir(root)
     assert sentences.load_settings().erasure.draws >= 1
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"settings\.yaml cannot be read"):
+    with pytest.raises(UserError, match=r"settings\.yaml does not exist"):
         sentences.load_settings()
     path = paths.STUDIES / "interpretability" / "settings.yaml"
     path.parent.mkdir(parents=True)

@@ -76,7 +76,7 @@ def write_core():
     results = finished_cells.read_results(study, "sst2", lambda arm, seed: RUNS / f"{arm}-{seed}")
     made = comparisons.study_tables(results, study, params.evaluate, sentence_marks(ROWS))
     made |= {**core.own_tables(results), "cost": costs}
-    made |= core.concluding_tables(made, setting)
+    made |= core.concluding_tables(results, made, setting)
     notes = core.table_notes(params.grid, params.rules, setting, results.splits)
     for name, table in made.items():
         write_table(TABLES / f"{name}.csv", table)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -18,6 +18,9 @@ from ggsa.workspace.tables import write_table
 
 UNKNOWN = -1
 """The label of a sentence whose label is unknown."""
+
+SELECTION_SENTENCES = 500
+"""Size of the selection split under `auto`, unless a tenth of train is smaller."""
 
 WHOLE_SENTENCE_WORDS = 8
 """The shortest whole sentence, in words. SST-2 does not mark them, and short rows are phrases."""
@@ -66,6 +69,18 @@ class Selection:
     whole: tuple[int, ...]
     chosen: tuple[int, ...]
     leaking: frozenset[int]
+
+
+def selection_size(sentences: int | Literal["auto"], rows: int) -> int:
+    """Return the size of the selection split, at least 1.
+
+    Args:
+        sentences: The parameter `corpus.selection_sentences`.
+        rows: Of train, before it is cut.
+    """
+    if sentences != "auto":
+        return sentences
+    return max(1, min(SELECTION_SENTENCES, rows // 10))
 
 
 def select(train: Sequence[Sentence], count: int, seed: int) -> Selection:

@@ -193,6 +193,10 @@ def normalize(source: Path, folder: Path, name: str) -> None:
         raise UserError(
             f"encoder.checkpoint: {CONFIG} of {name} is not valid JSON ({error}). Obtain it again."
         ) from error
+    if not isinstance(config, dict):
+        raise UserError(
+            f"encoder.checkpoint: {CONFIG} of {name} is not an object. Obtain it again."
+        )
     config.setdefault("model_type", "distilbert" if "n_layers" in config else "bert")
     config["model_type"] = config["model_type"].removeprefix(MODEL_PREFIX)  # a run or an export
     if config["model_type"] not in wordpiece.CLASSES:

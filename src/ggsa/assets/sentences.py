@@ -43,8 +43,9 @@ def obtain(params: Params) -> Obtained:
     if "selection" not in read.splits:
         phrases = corpora.get(read.description["name"]).phrases  # a substitute has another name
         select = corpus.select if phrases else corpus.select_documents
-        count, seed = params.corpus.selection_sentences, params.corpus.seed
-        selection = select(read.splits["train"], count, seed)
+        train = read.splits["train"]
+        count = corpus.selection_size(params.corpus.selection_sentences, len(train))
+        selection = select(train, count, params.corpus.seed)
     substitutes = read.substitutes
     labeled = read.splits["test"][0].label != UNKNOWN
     if not labeled:

@@ -5,7 +5,7 @@ the scored splits, and the provenance. Writes `reports/tables/*.csv`, some of th
 and `reports/metrics.json`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ggsa.evaluation import baselines, cost, paper_claims, statistics
+from ggsa.evaluation import baselines, cost, paper_claims, statistics, verdicts
 from ggsa.evaluation.comparisons import study_tables
 from ggsa.evaluation.finished_cells import Results, read_results
 from ggsa.patterns.pattern import Pattern, read_pattern
@@ -26,7 +26,7 @@ from ggsa.workspace.config import Grid, Params, Rules
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.provenance import corpus_name, encoder_name, read_provenance
 from ggsa.workspace.tables import write_table
-from ggsa.workspace.vocabulary import POOLED, SCORED_SPLITS
+from ggsa.workspace.vocabulary import DID_NOT_LEARN, POOLED, SCORED_SPLITS
 
 MCNEMAR_COLUMNS = ["mode", "seed", "split", "only_full_right", "only_mode_right", "p"]
 LENGTH_COLUMNS = [
@@ -69,7 +69,7 @@ def evaluate(params: Params) -> Results:
         "history": results.history,
     }
     _require_same_patterns(results, tables["cost"])
-    tables |= concluding_tables(tables, setting)
+    tables |= concluding_tables(results, tables, setting)
     notes = table_notes(params.grid, params.rules, setting, results.splits)
     for name, table in tables.items():
         write_table(paths.TABLES / f"{name}.csv", table)
@@ -119,19 +119,27 @@ def own_tables(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def concluding_tables(
-    tables: Mapping[str, pd.DataFrame], setting: paper_claims.Setting
+    results: Results, tables: Mapping[str, pd.DataFrame], setting: paper_claims.Setting
 ) -> dict[str, pd.DataFrame]:
     """Return results and claims, which rest on the tables arms, verdicts and cost."""
-    results = results_table(tables["arms"], setting)
-    claims = paper_claims.claims(results, tables["verdicts"], tables["cost"], setting)
-    return {"results": results, "claims": claims}
+    failed = verdicts.unlearned(results, "validation", results.predicted)
+    accuracies = results_table(tables["arms"], setting, failed)
+    claims = paper_claims.claims(accuracies, tables["verdicts"], tables["cost"], setting)
+    return {"results": accuracies, "claims": claims}
 
 
-def results_table(arms: pd.DataFrame, setting: paper_claims.Setting) -> pd.DataFrame:
+def results_table(
+    arms: pd.DataFrame, setting: paper_claims.Setting, unlearned: Collection[str]
+) -> pd.DataFrame:
     """Return every mode's accuracy beside the published value and the verdict.
 
     The published values were read on validation, so they, the difference from them and the verdict
     are given for that split only; the difference only for SST-2.
+
+    Args:
+        arms: See `ggsa.evaluation.comparisons.arms_table`.
+        setting: Of the run.
+        unlearned: The modes that did not learn, which is their verdict on any corpus.
     """
     rows = []
     for row in arms.to_dict("records"):
@@ -140,6 +148,8 @@ def results_table(arms: pd.DataFrame, setting: paper_claims.Setting) -> pd.DataF
             row
             | _beside_paper(row["mode"], row["split"], row["accuracy_mean"], prediction, setting)
         )
+        if row["split"] == "validation" and row["mode"] in unlearned:
+            rows[-1]["verdict"] = DID_NOT_LEARN
     return pd.DataFrame(rows)
 
 

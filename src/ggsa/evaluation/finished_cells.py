@@ -177,9 +177,22 @@ def _predictions(path: Path) -> pd.DataFrame:
         UserError: If the file is missing or damaged, or a logit is not finite.
     """
     table = read_table(path, PREDICTION_COLUMNS)
-    table = table[table["split"].isin((*SCORED_SPLITS, FRESH))].reset_index(drop=True)
-    classes = len(table["logits"].iloc[0])
-    if any(len(row) != max(classes, 2) or not np.isfinite(row).all() for row in table["logits"]):
+    scored = table["split"].isin((*SCORED_SPLITS, FRESH))
+    if not scored.any():
+        raise UserError(
+            f"{path} holds no predictions of {' or '.join(SCORED_SPLITS)}. It is damaged: delete "
+            f"{path.parent} and run again."
+        )
+    table = table[scored].reset_index(drop=True)
+    first = table["logits"].iloc[0]
+    shape = (max(len(first), 2),) if isinstance(first, np.ndarray) else None
+    if not all(
+        isinstance(row, np.ndarray)
+        and row.dtype.kind == "f"
+        and row.shape == shape
+        and np.isfinite(row).all()
+        for row in table["logits"]
+    ):
         raise UserError(
             f"{path} holds logits that are not one finite number per class: the training of this "
             f"cell diverged, or the file is damaged. Lower the learning rate of its recipe, delete "

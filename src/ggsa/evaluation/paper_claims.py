@@ -93,7 +93,7 @@ def claims(
 ) -> pd.DataFrame:
     """Return the paper's claims C1 to C6 beside our figures, one row each, all of it text.
 
-    C1 to C3 take the verdicts on accuracy. C4 (comparable accuracy) is *supported* when every
+    C1 to C3 take the verdicts on accuracy, or that the mode did not learn. C4 (comparable accuracy) is *supported* when every
     masked mode is equivalent to full within the margin, *contradicted* when the 90% interval of
     one lies wholly beyond the margin below full, else *undecided*. C5 (less theoretical work) asks
     only whether the pattern blocks anything, since the paper puts no number to "significantly".

@@ -11,9 +11,11 @@
 - A gate, and a word that states a direction, do not stand if the difference on the split `fresh`,
   where there is one, has the opposite sign.
 - Below three seeds there is no verdict; with three or four only gates, equivalence and shares.
+- No verdict follows from an arm that did not learn (see `unlearned`), nor equivalence from a gate
+  that has no verdict for that reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ import pandas as pd
 from ggsa.evaluation import statistics
 from ggsa.evaluation.finished_cells import Results
 from ggsa.training.studies import Family, Question
-from ggsa.workspace.vocabulary import FRESH
+from ggsa.workspace.vocabulary import DID_NOT_LEARN, FRESH
 
 HEADROOM, NO_HEADROOM = "headroom shown", "no headroom shown"
 BETTER, UNCERTAIN, INCONCLUSIVE = "better", "worse, size uncertain", "inconclusive"
@@ -50,8 +52,8 @@ def verdicts_table(results: Results, families: Sequence[Family], margin: float) 
         margin: Of equivalence, in percentage points.
     """
     asked = {family.name: _answers(results, family, margin) for family in families}
-    headroom = {
-        row["arm"]: row["verdict"] == HEADROOM
+    gates = {
+        row["arm"]: row["verdict"]
         for rows in asked.values()
         for row in rows
         if row["kind"] == "gate"
@@ -59,8 +61,7 @@ def verdicts_table(results: Results, families: Sequence[Family], margin: float) 
     rows = [
         {
             **row,
-            "verdict": row["verdict"]
-            or _verdict(row, margin, headroom.get(row["reference"], False)),
+            "verdict": row["verdict"] or _verdict(row, margin, gates.get(row["reference"], "")),
         }
         for family_rows in asked.values()
         for row in family_rows
@@ -68,8 +69,28 @@ def verdicts_table(results: Results, families: Sequence[Family], margin: float) 
     return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
 
 
+def unlearned(results: Results, split: str, arms: Iterable[str]) -> list[str]:
+    """Return the arms that are not shown to do better on a split than its majority class.
+
+    Such an arm's correct answers, pooled over seeds, have a lower Wilson 95% bound that does not
+    exceed the share of the most frequent class.
+    """
+    chosen = results.rows(split)
+    majority = np.bincount(results.labels[chosen]).max() / chosen.sum()
+    right = {arm: results.right(arm)[:, chosen] for arm in dict.fromkeys(arms)}
+    return [
+        arm
+        for arm, answers in right.items()
+        if statistics.wilson(int(answers.sum()), answers.size)[0] <= majority
+    ]
+
+
 def _answers(results: Results, family: Family, margin: float) -> list[dict[str, Any]]:
-    """Return the questions of a family with corrected p values; the verdicts of gates only."""
+    """Return the questions of a family with corrected p values.
+
+    They have a verdict if it does not depend on other families: gates, and where an arm did not
+    learn.
+    """
     rows = [
         _tests(results, question, margin, len(family.questions)) | {"family": family.name}
         for question in family.questions
@@ -79,6 +100,8 @@ def _answers(results: Results, family: Family, margin: float) -> list[dict[str, 
         for row, value in zip(rows, adjusted, strict=True):
             row[f"{column}_holm"] = float(value)
     for row in rows:
+        if row["verdict"]:
+            continue
         if row["kind"] == "gate" and row["seeds"] >= statistics.FEWEST_SEEDS:
             shown = row["p_holm"] < statistics.LEVEL and row["difference_points"] > 0
             row["verdict"] = HEADROOM if shown and not _contradicted(row) else NO_HEADROOM
@@ -92,8 +115,10 @@ def _tests(results: Results, question: Question, margin: float, tests: int) -> d
     right, reference = (results.right(arm)[:, scored] for arm in (question.arm, question.reference))
     difference = statistics.paired(right, reference)
     tested = question.kind != "share"
+    arms = [arm for arm in (question.arm, question.reference, question.floor) if arm is not None]
+    failed = unlearned(results, split, arms)
     share = statistics.Share(*4 * [np.nan])
-    if question.floor is not None:
+    if question.floor is not None and not failed:
         share = statistics.share(right, results.right(question.floor)[:, scored], reference)
     equal = question.kind == "equivalence"
     level = 0.90 if equal else 0.95
@@ -122,7 +147,7 @@ def _tests(results: Results, question: Question, margin: float, tests: int) -> d
         "share": share.value,
         "share_low": share.low,
         "share_high": share.high,
-        "verdict": "",
+        "verdict": f"no verdict: {' and '.join(failed)} {DID_NOT_LEARN}" if failed else "",
     }
 
 
@@ -142,15 +167,23 @@ def _contradicted(row: dict[str, Any]) -> bool:
     return row["difference_points"] * row["fresh_difference_points"] < 0
 
 
-def _verdict(row: dict[str, Any], margin: float, headroom: bool) -> str:
-    """Return the verdict of a question by its corrected p values; the first word that applies."""
+def _verdict(row: dict[str, Any], margin: float, gate: str) -> str:
+    """Return the verdict of a question by its corrected p values; the first word that applies.
+
+    Args:
+        row: The question with its tests.
+        margin: Of equivalence, in percentage points.
+        gate: The verdict on the headroom of its reference; empty where there is none.
+    """
     equal, seeds = row["kind"] == "equivalence", row["seeds"]
     if row["kind"] == "share":
         return _share_verdict(row)
     needed = statistics.SEEDS_FOR_ALL if row["kind"] == "difference" else statistics.FEWEST_SEEDS
     if seeds < needed:
         return f"no verdict: fewer than {needed} seeds"
-    if equal and not headroom:
+    if equal and gate.endswith(DID_NOT_LEARN):
+        return gate
+    if equal and gate != HEADROOM:
         return WITHOUT_HEADROOM
     if equal and row["p_holm"] < statistics.LEVEL:
         return f"equivalent within {margin:g} pp"

@@ -14,6 +14,7 @@ from ggsa.evaluation import cost
 from ggsa.report import style, tables, wording
 from ggsa.training import studies
 from ggsa.workspace.tables import read_csv
+from ggsa.workspace.vocabulary import DID_NOT_LEARN
 
 PRETRAINED, ADAPTED, LONG = ("pretrained", "sst2"), ("adapted", "sst2"), ("long", "imdb")
 ENCODER, SIZES = "all-MiniLM-L6-v2", cost.Architecture(layers=6, hidden=384, feed_forward=1536)
@@ -42,7 +43,8 @@ def sentences(core: Path, provenance: dict) -> list[str]:
 
 
 def _reproduced(core: Path, start: str) -> str:
-    results = tables.read(core, "results").query("split == 'validation' and verdict != ''")
+    results = tables.read(core, "results").query("split == 'validation' and paper.notna()")
+    results = results[results["verdict"] != ""]
     if results.empty:
         return ""
     paper, ours = (
@@ -66,6 +68,8 @@ def _worth(core: Path, start: str) -> str:
     gate = gates.iloc[0]
     bag = tables.read(core, "baselines").query("baseline == 'bag of words'")
     bag = bag[bag["split"] == wording.widest_split(bag)]
+    if gate["verdict"].endswith(DID_NOT_LEARN):
+        return f"Nothing follows from that about attention: {_reason(gate)}."
     worth = f"attention between words is worth {_points(gate)}"
     if gate["verdict"] != "headroom shown":
         beside = (
@@ -90,6 +94,8 @@ def _kept(study: tuple[str, str]) -> str:
         return ""
     verdicts = tables.read(folder, "verdicts")
     gate = verdicts[verdicts["kind"] == "gate"].iloc[0]
+    if gate["verdict"].endswith(DID_NOT_LEARN):
+        return f"With a pretrained encoder ({ENCODER}), {_reason(gate)}: no mask is judged there."
     worth = f"With a pretrained encoder ({ENCODER}) it is worth {_points(gate)}"
     if gate["verdict"] != "headroom shown":
         return f"{worth}, not shown to be more than nothing, so no mask is judged there."
@@ -237,6 +243,11 @@ def _kept_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 def _asked(verdicts: pd.DataFrame, kind: str, arm: str, reference: str) -> Any:
     return verdicts.query("kind == @kind and arm == @arm and reference == @reference").iloc[0]
+
+
+def _reason(row: Any) -> str:
+    """Return why a question has no verdict."""
+    return row["verdict"].partition(": ")[2]
 
 
 def _points(row: Any, sign: int = 1) -> str:

@@ -253,7 +253,9 @@ def methods(params: Params, provenance: dict, recipe_name: str) -> list[str]:
         f"fixed before any result, and headroom is shown (full attention is better than the mode "
         f"diagonal). Worse by more than the margin: a one-sided test. Worse, size uncertain, or "
         f"better: a two-sided test against zero. Otherwise inconclusive. Fewer than three seeds: "
-        f"no verdict; fewer than five: headroom and equivalence only.",
+        f"no verdict; fewer than five: headroom and equivalence only. No verdict either on a mode "
+        f"that did not learn: its correct answers of all seeds have a lower Wilson 95% bound that "
+        f"does not exceed the share of the most frequent class.",
         "Verdicts on the paper’s accuracies. Reproduced: the paper’s checkpoint and data, our mean "
         "within 1.0 pp and the published value inside our interval for a new seed. Compatible: our "
         "mean inside the published value’s Wilson interval. Not reproduced: outside it. Not "

@@ -18,6 +18,7 @@ from ggsa.report import page, tables, wording
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import duration
+from ggsa.workspace.vocabulary import DID_NOT_LEARN
 
 WIDTH = 78
 STAGES = ("check", "download", "tag", "rules", "train", "evaluate", "report")
@@ -102,6 +103,13 @@ def beside_full(results: pd.DataFrame, differences: pd.DataFrame) -> str:
         f"Accuracy on {wording.count(first['n'])} validation sentences, "
         f"{wording.seeds(int(first['seeds']))}."
     )
+    failed = validation.loc[validation["verdict"] == DID_NOT_LEARN, "mode"]
+    if len(failed):
+        about += (
+            f" {wording.listing(failed)} {DID_NOT_LEARN}: not shown to do better than always "
+            f"answering with the most frequent class."
+        )
+    about = textwrap.fill(about, WIDTH)
     return f"{tabulate(shown, headers='keys', showindex=False, disable_numparse=True)}\n\n{about}"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ggsa.assets import corpora
+from ggsa.workspace.vocabulary import DID_NOT_LEARN
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -193,12 +194,15 @@ def abstract(
 def claim_verdicts(results: pd.DataFrame, claims: pd.DataFrame) -> str:
     """Return every verdict on the paper in one sentence: on its accuracies, then on its claims."""
     judged = results[(results["split"] == "validation") & (results["verdict"] != "")]
+    failed = judged[judged["verdict"] == DID_NOT_LEARN]
+    judged = judged.drop(failed.index)
     accuracies = listing(
         f"{verdict} for {listing(rows['mode'])}"
         for verdict, rows in judged.groupby("verdict", sort=False)
     )
     others = claims[~claims["statement"].str.startswith("accuracy") & (claims["verdict"] != "")]
     parts = [f"the published accuracy is {accuracies}"] if accuracies else []
+    parts += [f"{listing(failed['mode'])} {DID_NOT_LEARN}"] if len(failed) else []
     parts += [f"that {row.statement} is {row.verdict}" for row in others.itertuples()]
     return f"By the rules fixed before any result, {listing(parts)}." if parts else ""
 

@@ -8,12 +8,11 @@ parameters and becomes the same `Study` object.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from ggsa.patterns.modes import MODES
-from ggsa.workspace import config, paths
+from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.blocks import Block, Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
@@ -267,13 +266,11 @@ def load(name: str) -> Study:
     path = declaration(name)
     if name not in names():
         raise UserError(f"Unknown study {name}. Choose {', '.join(names())}.")
+    content = artifacts.read_yaml(path, "Restore it from Git.")
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected the keys {', '.join(Study.model_fields)}.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise UserError(f"{path}: expected the keys {', '.join(Study.model_fields)}.")
         return Study.model_validate({"name": name, **content})
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         problems = "\n  ".join(_problem(problem) for problem in error.errors())
         raise UserError(f"{path} is wrong; nothing was run.\n  {problems}") from error

@@ -167,7 +167,7 @@ class Corpus(Block):
     test_labels_repository: str
     reviews_repository: str
     reviews_revision: str
-    selection_sentences: Count
+    selection_sentences: Count | Literal["auto"]
     validation_reviews: Count
     seed: int
     limit: Annotated[int, Field(ge=8)] | None

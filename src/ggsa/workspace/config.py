@@ -11,10 +11,9 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from ggsa.workspace import paths
+from ggsa.workspace import artifacts, paths
 from ggsa.workspace.blocks import (
     Assets,
     Attention,
@@ -123,14 +122,7 @@ def load(
         UserError: If the file is missing, is not YAML, or is wrong; the message lists every
             problem.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} does not exist. Run this from the root of the repository."
-        ) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
+    content = artifacts.read_yaml(path, "Run this from the root of the repository.")
     source = f"{path} with the requested changes" if overrides else str(path)
     for key, value in (overrides or {}).items():
         _override(content, key, value, source)
@@ -144,7 +136,7 @@ def base_overrides(base: str) -> dict[str, Any]:
         UserError: If the base is unknown.
     """
     path = paths.STUDIES / "assets" / "params.yaml"
-    bases = yaml.safe_load(path.read_text(encoding="utf-8"))["bases"]
+    bases = artifacts.read_yaml(path, "Restore it from Git.")["bases"]
     if base not in bases:
         raise UserError(f"{path}: {unknown(base, 'base', [*bases])}")
     return dict(bases[base])

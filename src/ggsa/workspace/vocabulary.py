@@ -51,3 +51,6 @@ POOLED = "pooled"
 FRESH = "fresh"
 """The split of whole sentences that is cut from train where only whole sentences are trained on. It
 confirms what the scored splits say, and is not pooled with them."""
+
+DID_NOT_LEARN = "did not learn"
+"""The verdict on a mode that is not shown to do better than the majority class."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from ggsa.assets import policy, raw_text, rows
 from ggsa.assets.corpora import Read, Registration
-from ggsa.assets.corpus import Corpus, Sentence
+from ggsa.assets.corpus import Corpus, Sentence, selection_size
 from ggsa.workspace import blocks, checksums
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
@@ -53,7 +53,8 @@ def read(params: Params) -> Read:
             f"corpus: {left_out:,} rows of {files['train']} have the words of a row of validation "
             f"or test; they are left out of train."
         )
-    require_enough(train, classes, options.selection_sentences, files["train"])
+    selection = selection_size(options.selection_sentences, len(train))
+    require_enough(train, classes, selection, files["train"])
     description = {
         "source": "files",
         "name": "files",
@@ -165,8 +166,8 @@ def require_enough(
     for label, name in enumerate(classes):
         if count[label] <= share:
             raise UserError(
-                f"{path}: corpus.selection_sentences is {selection}, which takes {share} different "
-                f"texts of each class. Without validation and test, train has {count[label]:,} "
-                f"texts of the class {rows.quoted(name)}. Lower corpus.selection_sentences, or add "
-                f"rows."
+                f"{path}: a selection split of {selection} (corpus.selection_sentences) takes "
+                f"{share} different texts of each class. Without validation and test, train has "
+                f"{count[label]:,} texts of the class {rows.quoted(name)}. Set "
+                f"corpus.selection_sentences to a lower number, or add rows."
             )

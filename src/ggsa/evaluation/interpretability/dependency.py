@@ -60,11 +60,11 @@ def read_trees(path: Path, settings: Treebank) -> list[Tree]:
     """Return the first sentences of a CoNLL-U file within the chosen lengths, in lower case.
 
     Raises:
-        UserError: If the file is not CoNLL-U.
+        UserError: If the file is not CoNLL-U, or has no sentence of these lengths.
     """
     try:
         document = CoNLL.conll2doc(path)
-    except CoNLLError as error:
+    except (CoNLLError, OSError, UnicodeDecodeError, IndexError) as error:
         raise UserError(
             f"{path}: expected a treebank in CoNLL-U format ({error.__cause__ or error}). Restore "
             f"the file from Universal Dependencies."
@@ -78,6 +78,11 @@ def read_trees(path: Path, settings: Treebank) -> list[Tree]:
         for sentence in document.sentences
         if settings.shortest <= len(sentence.words) <= settings.longest
     ]
+    if not trees:
+        raise UserError(
+            f"{path}: expected sentences of {settings.shortest} to {settings.longest} words, got "
+            f"none. Restore the file from Universal Dependencies."
+        )
     return trees[: settings.sentences]
 
 

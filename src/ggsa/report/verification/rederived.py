@@ -120,7 +120,7 @@ def check_core() -> list[Check]:
         again = _tables(results, study, params.evaluate, TABLES)
         again |= core.own_tables(results)
         again["cost"] = with_exact_shares(read_table(TABLES / "cost.csv", COUNTED))
-        again |= core.concluding_tables(again, setting)
+        again |= core.concluding_tables(results, again, setting)
         notes = core.table_notes(params.grid, params.rules, setting, results.splits)
         texts = {
             f"{table}.md": core.markdown(again[table], notes.get(table, []))
