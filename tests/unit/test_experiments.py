@@ -1,6 +1,8 @@
 """Names, changes and the table of experiments."""
 
+import shlex
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,9 @@ from dvc.compare import TabularData
 from dvc.exceptions import DvcException
 from dvc.repo.experiments.refs import ExpRefInfo
 from dvc.repo.experiments.utils import check_ref_format
+from dvc.utils.hydra import apply_overrides
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scmrepo.git import Git
 
 from ggsa.training import experiments
@@ -61,9 +66,59 @@ def test_values_are_read_as_params_yaml_would_hold_them() -> None:
         "train.recipes.probe.learning_rate": 5e-4,
         "a": None,
     }
-    assert '--set-param=rules.drop=["ADJ->NOUN", "DET->NOUN"]' in experiments.arguments(
-        changed, "n"
-    )
+
+
+HYDRA_KEY = st.from_regex(r"\A[A-Za-z_$.][A-Za-z0-9_$.,:(|-]{0,5}\Z").filter(
+    lambda key: key.lower() not in {"null", "true", "false", "nan", "inf"}
+)
+SCALAR = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.text(alphabet="\\'\"${}[]:=,\t ab~#?!%@&*|>-.0e1")
+    | st.sampled_from(["yes", "null", "2e-05", "${a}", "\\${a}", "1:30", "0x1", "2020-01-01"])
+).filter(lambda value: value != "???")
+VALUE = st.recursive(
+    SCALAR,
+    lambda item: st.lists(item, max_size=3) | st.dictionaries(HYDRA_KEY, item, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(value=VALUE)
+@example(value=2e-5)
+@example(value={"PRP$": "PRON", ",": "PUNCT"})
+@example(value="a\\")
+@example(value="a\tb\\n${HOME}")
+def test_every_value_arrives_in_params_yaml_as_it_was_given(value: object) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        params = Path(folder) / "params.yaml"
+        params.write_text("block: {key: {present: 1}, rate: 2.0e-5}\n")
+        apply_overrides(params, experiments.overrides({"block.key": value}))
+        content = config.parse_yaml(params.read_text(), params)
+    assert repr(content) == repr({"block": {"key": value, "rate": 2e-5}})
+
+
+@pytest.mark.parametrize("mapping", ["{\"''\": PUNCT}", "{ä: NOUN}", '{"1": NOUN}'])
+def test_a_value_that_dvc_would_change_or_reject_is_refused_before_anything_runs(
+    mapping: str, monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(experiments.subprocess, "run", lambda *_, **__: pytest.fail("it ran"))
+    with pytest.raises(UserError, match=r"tagger\.mapping"):
+        experiments.run(f"tagger.mapping={mapping}")
+
+
+@pytest.mark.parametrize("target", ["experiment", "ablate"])
+@pytest.mark.parametrize("text", ["a=${HOME}$(x)$y", "a='b c' d=\"e\"", "a=b\\tc\td\\", "a=2e-5"])
+def test_make_hands_a_value_on_unchanged(target: str, text: str, root: Path) -> None:
+    variable = {"experiment": "SET", "ablate": "RULES"}[target]
+    command = ["make", "-n", "-o", ".venv/bin/.ready", target, f"{variable}={text}"]
+    printed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    assert text in shlex.split(printed)
 
 
 @pytest.mark.parametrize("text", ["", "threads", "train.threads 2", "train.threads=[1"])

@@ -11,13 +11,19 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
+from dvc.exceptions import DvcException
+from dvc.utils.hydra import apply_overrides
+from hydra.core.override_parser.types import Quote, QuotedString
+from omegaconf.errors import OmegaConfBaseException
 
 from ggsa.assets import corpora
 from ggsa.patterns import modes
@@ -52,10 +58,7 @@ def changes(text: str) -> dict[str, Any]:
                 f"Expected changes as key=value, got {part!r}. For example: "
                 "make experiment SET='rules.drop=[\"ADJ->NOUN\"] train.threads=2'"
             )
-        try:
-            values[key] = _number(yaml.safe_load(value))
-        except yaml.YAMLError as error:
-            raise UserError(f"{key}: {value!r} is not valid YAML ({error}).") from error
+        values[key] = config.parse_yaml(value, f"SET, value of {key}")
     return values
 
 
@@ -96,17 +99,78 @@ def ablations(rules: config.Rules, only: list[str]) -> list[dict[str, Any]]:
 def arguments(changed: dict[str, Any], name: str) -> list[str]:
     """Return the arguments of `dvc exp run` for an experiment's name, parameters and own files.
 
-    It ends with its metrics and tables; the report of an experiment is rendered by who wants it.
-    Values are JSON, because DVC's override grammar (Hydra's) rejects an unquoted arrow. There is no
-    `--force`, which would also retrain what the changes do not affect.
+    It ends with its metrics and tables; `make repro` renders a report. There is no `--force`, which
+    would also retrain what the changes do not affect.
     """
-    settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in changed.items()]
     ignored_by_git = sorted(path for path in paths.CORPORA.glob("*") if path.name != "README.md")
     return [
         *("evaluate", "--temp", "--name", name),
-        *(f"--set-param={setting}" for setting in settings),
+        *(f"--set-param={override}" for override in overrides(changed)),
         *(option for path in ignored_by_git for option in ("--copy-paths", str(path))),
     ]
+
+
+def overrides(changed: dict[str, Any]) -> list[str]:
+    """Return changes in the grammar of `dvc exp run --set-param`, which is Hydra's.
+
+    A mapping or list replaces the present value; Hydra alone would merge the two. `++` also sets a
+    key that a mapping lacks.
+    """
+    lines = []
+    for key, value in changed.items():
+        if isinstance(value, dict | list):
+            lines.append(f"++{key}=null")
+        lines.append(f"++{key}={_in_hydra(value)}")
+    return lines
+
+
+def _in_hydra(value: Any) -> str:
+    """Return a value in Hydra's override grammar."""
+    match value:
+        case str():
+            # A backslash keeps OmegaConf from replacing ${name}.
+            literal = re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value)
+            return QuotedString(literal, Quote.single).with_quotes()
+        case list():
+            return f"[{','.join(map(_in_hydra, value))}]"
+        case dict():
+            items = (f"{_escaped(key)}:{_in_hydra(item)}" for key, item in value.items())
+            return f"{{{','.join(items)}}}"
+        case None | bool():
+            return json.dumps(value)
+        case _:
+            return str(value)
+
+
+def _escaped(key: Any) -> str:
+    """Return a key of a mapping in Hydra's override grammar, which has no quoted keys."""
+    return re.sub(r"([\\()\[\]{}:=, \t])", r"\\\1", str(key))
+
+
+def require_carried(changed: dict[str, Any], expected: config.Params) -> None:
+    """Check that DVC would write the changed parameters into params.yaml as they were given.
+
+    Args:
+        changed: The changes.
+        expected: The parameters with these changes.
+
+    Raises:
+        UserError: If it would write others, or nothing; names the keys.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copy(paths.PARAMS, folder))
+        try:
+            apply_overrides(copy, overrides(changed))
+            carried = config.load(copy) == expected
+        except (DvcException, OmegaConfBaseException, UserError):
+            carried = False
+    if not carried:
+        listing = ", ".join(f"{key}={json.dumps(changed[key], default=str)}" for key in changed)
+        raise UserError(
+            f"SET: DVC cannot pass {listing} to an experiment unchanged. Expected keys of a mapping "
+            f"that are words of ASCII characters without quotation marks, and no value ???. Write "
+            f"the change into params.yaml instead and run `make repro`."
+        )
 
 
 def run(text: str, name: str = "") -> None:
@@ -120,7 +184,8 @@ def run(text: str, name: str = "") -> None:
         UserError: If the changed parameters are invalid or the name is taken.
     """
     changed = changes(text)
-    config.load(overrides=changed, known={"mode": modes.names(), "corpus": corpora.names()})
+    known = {"mode": modes.names(), "corpus": corpora.names()}
+    require_carried(changed, config.load(overrides=changed, known=known))
     name = name or name_of(changed)
     if name in _existing():
         raise UserError(
@@ -192,14 +257,6 @@ def _words(key: str, value: Any) -> str:
     text = re.sub(r"(?<!\w)-(?=\d)", "minus ", text)
     words = re.findall(r"[A-Za-z0-9]+(?:[._][A-Za-z0-9]+)*", text) or ["nothing"]
     return "-".join([NAME_PREFIXES.get(key, key), *words])
-
-
-def _number(value: Any) -> Any:
-    """Return a number that YAML reads as text but DVC as a number (`5e-4`) as a float."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
 
 
 def _dvc(*arguments: str) -> None:

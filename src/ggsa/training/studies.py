@@ -8,7 +8,6 @@ parameters and becomes the same `Study` object.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
@@ -268,12 +267,10 @@ def load(name: str) -> Study:
     if name not in names():
         raise UserError(f"Unknown study {name}. Choose {', '.join(names())}.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = config.parse_yaml(path.read_text(encoding="utf-8"), path)
         if not isinstance(content, dict):
             raise UserError(f"{path}: expected the keys {', '.join(Study.model_fields)}.")
         return Study.model_validate({"name": name, **content})
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         problems = "\n  ".join(_problem(problem) for problem in error.errors())
         raise UserError(f"{path} is wrong; nothing was run.\n  {problems}") from error

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
 
 from ggsa.workspace import paths
 from ggsa.workspace.blocks import (
@@ -124,17 +124,33 @@ def load(
             problem.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = parse_yaml(Path(path).read_text(encoding="utf-8"), path)
     except FileNotFoundError as error:
         raise UserError(
             f"{path} does not exist. Run this from the root of the repository."
         ) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
     source = f"{path} with the requested changes" if overrides else str(path)
     for key, value in (overrides or {}).items():
         _override(content, key, value, source)
     return parse(content, source, known)
+
+
+def parse_yaml(text: str, source: Path | str) -> Any:
+    """Return the content of YAML 1.2, read as DVC reads it.
+
+    `2e-5` is a number and `yes` is text there. YAML 1.1, which PyYAML reads, has them the other way
+    round, so a value that DVC writes into params.yaml would change.
+
+    Raises:
+        UserError: If the text is not YAML or a key appears twice; names the source.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or error
+        raise UserError(f"{source}{line}: not valid YAML: {reason}. Nothing was run.") from error
 
 
 def base_overrides(base: str) -> dict[str, Any]:
@@ -144,7 +160,7 @@ def base_overrides(base: str) -> dict[str, Any]:
         UserError: If the base is unknown.
     """
     path = paths.STUDIES / "assets" / "params.yaml"
-    bases = yaml.safe_load(path.read_text(encoding="utf-8"))["bases"]
+    bases = parse_yaml(path.read_text(encoding="utf-8"), path)["bases"]
     if base not in bases:
         raise UserError(f"{path}: {unknown(base, 'base', [*bases])}")
     return dict(bases[base])

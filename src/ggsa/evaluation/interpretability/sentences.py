@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import yaml
 from pydantic import Field, ValidationError
 from transformers import PreTrainedTokenizerBase
 
 from ggsa.tagging import alignment, splits
 from ggsa.tagging.alignment import TaggedPieces
-from ggsa.workspace import paths
+from ggsa.workspace import config, paths
 from ggsa.workspace.config import Block
 from ggsa.workspace.errors import UserError
 
@@ -53,14 +52,14 @@ def load_settings() -> Settings:
     """
     path = paths.STUDIES / "interpretability" / "settings.yaml"
     try:
-        return Settings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Settings.model_validate(config.parse_yaml(path.read_text(encoding="utf-8"), path))
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, got {problem['input']!r}"
             for problem in error.errors()
         )
         raise UserError(f"{path}: {problems}. Fix the file and run the stage again.") from error
-    except (OSError, yaml.YAMLError) as error:
+    except OSError as error:
         raise UserError(f"{path} cannot be read: {error}. Restore it from Git.") from error
 
 
