@@ -51,7 +51,7 @@ experiment: setup ## run with other parameters in a copy: make experiment SET='r
 ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' selects some
 	@$(RUN) python3 -m ggsa.training.experiments ablate $(call literal,RULES)
 
-compare: setup ## compare the experiments on this commit
+compare: setup ## compare the experiments on this commit with the run in the workspace
 	@$(RUN) python3 -m ggsa.training.experiments compare
 
 study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 42"] [JOBS=2]
