@@ -34,6 +34,8 @@ from ggsa.workspace.errors import UserError
 MAX_NAME_LENGTH = 48
 TABLE_WIDTH = 100
 MISSING = "–"
+BASELINE = "workspace (baseline)"
+"""Label of a row; no experiment can have it, because Git refuses the space."""
 NAME_PREFIXES = {"rules.drop": "without", "rules.add": "with"}
 TARGET = "evaluate"
 """The stage with which an experiment ends: it writes the metrics."""
@@ -191,7 +193,7 @@ def run(text: str, name: str = "") -> None:
             f"another name with NAME=."
         )
     _record(changed, name, commit)
-    compare([name])
+    compare(commit, [name])
 
 
 def ablate(only: list[str]) -> None:
@@ -241,9 +243,10 @@ def require_ready() -> str:
         )
     # DVC fails in the middle of an experiment if it needs a folder that dvc.lock names and that
     # was never made here.
+    status = _status()
     absent = sorted(
         path
-        for changed in _status().values()
+        for changed in status.values()
         for change in changed
         if isinstance(change, dict)
         for path, state in change.get("changed outs", {}).items()
@@ -256,17 +259,24 @@ def require_ready() -> str:
             f"here lacks outputs that dvc.lock names: {', '.join(absent[:2])}{more}. Run "
             f"`make repro` once, then the same command again."
         )
+    if status:
+        print(textwrap.fill(_without_baseline(sorted(status)), TABLE_WIDTH), file=sys.stderr)
     return commit
 
 
-def compare(only: Collection[str] = ()) -> None:
-    """Print the experiments of this commit and their differences from the workspace.
+def compare(commit: str = "HEAD", only: Collection[str] = ()) -> None:
+    """Print the experiments of a commit and their differences from the workspace.
 
     Args:
+        commit: From which they started.
         only: Names of experiments; if empty, all of them.
+
+    Raises:
+        UserError: If params.yaml is invalid.
     """
-    shown = json.loads(_output("exp", "show", "--json", "--hide-queued", "--hide-failed"))
-    print(table(shown, sorted(_status()), only))
+    config.load()
+    options = ("--json", "--hide-queued", "--hide-failed", "--rev", commit)
+    print(table(json.loads(_output("exp", "show", *options)), sorted(_status()), only))
 
 
 def table(
@@ -294,7 +304,7 @@ def table(
     }
     if not experiments:
         return "This commit has no experiments yet; run one with `make experiment`."
-    results = {} if stale else {"workspace": _results(workspace["data"])}
+    results = {} if stale else {BASELINE: _results(workspace["data"])}
     results |= {name: _results(data) for name, data in experiments.items()}
     parts = [_legend(stale)]
     for mode in dict.fromkeys(mode for result in results.values() for mode in result.modes):
@@ -332,23 +342,28 @@ def _legend(stale: Sequence[str]) -> str:
     if not stale:
         text += " Difference: from the workspace, in percentage points."
     else:
-        more = ", ..." if len(stale) > 2 else ""
-        text += (
-            f" No baseline: the workspace's last run is stale ({', '.join(stale[:2])}{more}). Run "
-            f"`make repro`, which trains only what changed, then `make compare`."
-        )
+        text += f" {_without_baseline(stale)}"
     return textwrap.fill(text, TABLE_WIDTH)
+
+
+def _without_baseline(stale: Sequence[str]) -> str:
+    """Return why the workspace is no baseline, and how it becomes one."""
+    more = ", ..." if len(stale) > 2 else ""
+    return (
+        f"No baseline: the workspace's last run is stale ({', '.join(stale[:2])}{more}). `make "
+        f"repro` trains only what changed; `make compare` then shows differences."
+    )
 
 
 def _block(
     mode: str, rows: Mapping[str, Mapping[str, Any]], results: Mapping[str, _Results]
 ) -> str:
     """Return the rows of one mode, one per run."""
-    baseline = results.get("workspace")
+    baseline = results.get(BASELINE)
     lines = {}
     for name, row in rows.items():
-        comparable = baseline and name != "workspace" and results[name].corpus == baseline.corpus
-        reference = rows["workspace"].get("accuracy") if comparable else None
+        comparable = baseline and name != BASELINE and results[name].corpus == baseline.corpus
+        reference = rows[BASELINE].get("accuracy") if comparable else None
         accuracy, density = row.get("accuracy"), row.get("density")
         lines[name] = {
             "accuracy": _accuracy(row),
