@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
 
+# A variable as one word of the shell, exactly as the user gave it: Make would replace ${...} in it.
+literal = '$(subst ','\'',$(value $(1)))'
+
 .DEFAULT_GOAL := help
 .PHONY: help setup repro verify test lint check study publish publish-studies bench experiment ablate compare graph clean-runs
 
@@ -43,12 +46,12 @@ bench: setup ## time attention, training steps and tagging against other impleme
 	@$(RUN) python3 -m benchmarks
 
 experiment: setup ## run with other parameters in a copy: make experiment SET='rules.drop=["ADJ->NOUN"]' [NAME=...]
-	@$(RUN) python3 -m ggsa.training.experiments run "$$SET" --name "$$NAME"
+	@$(RUN) python3 -m ggsa.training.experiments run $(call literal,SET) --name=$(call literal,NAME)
 
 ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN ...' selects some
-	@$(RUN) python3 -m ggsa.training.experiments ablate "$$RULES"
+	@$(RUN) python3 -m ggsa.training.experiments ablate $(call literal,RULES)
 
-compare: setup ## compare the experiments on this commit
+compare: setup ## compare the experiments on this commit with the run in the workspace
 	@$(RUN) python3 -m ggsa.training.experiments compare
 
 study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 42"] [JOBS=2]

@@ -58,10 +58,14 @@ def test_dropping_a_rule_retrains_only_the_modes_that_it_changes(
     assert yaml.safe_load((clone / "params.yaml").read_text())["rules"]["drop"] == []
 
 
-def test_the_table_of_experiments_fits_100_columns(clone: Path, experiment: str) -> None:
-    output = make(clone, "compare")
-    assert "without-VERB-NOUN" in output and "hard.accuracy" in output
-    assert max(map(len, output.splitlines())) <= 100
+def test_experiments_are_shown_beside_the_run_in_the_workspace(
+    clone: Path, experiment: str
+) -> None:
+    for output in (make(clone, "compare"), experiment):
+        assert re.search(r"^workspace \(baseline\) +0\.\d{4} ± 0\.\d{4} +– ", output, re.M)
+        assert re.search(r"^without-VERB-NOUN +0\.\d{4} ± 0\.\d{4} +[+-]\d+\.\d\d ", output, re.M)
+        assert re.search(r"^full: 0\.\d{4} ± 0\.\d{4} in each", output, re.M)
+    assert max(map(len, make(clone, "compare").splitlines())) <= 100
 
 
 def test_every_plot_has_a_curve_or_a_matrix_for_every_mode(clone: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Literal, Union, get_args, get_origin
 
 import pytest
 import yaml
+from dvc.utils.serialize import loads_yaml
 
 from ggsa.assets import corpora
 from ggsa.patterns import modes
@@ -324,3 +325,20 @@ def test_no_message_ends_in_two_full_stops() -> None:
     changed["grid"]["seeds"] = [1, 1]
     for line in refusal(changed).splitlines():
         assert line.endswith(".") and not line.endswith(".."), line
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("2e-5", 2e-5), ("yes", "yes"), ("1:30", "1:30"), ("010", 10), ("2.0e-5", 2e-5)],
+)
+def test_yaml_is_read_as_dvc_reads_it(text: str, value: object) -> None:
+    assert config.parse_yaml(f"a: {text}", "here") == {"a": value} == loads_yaml(f"a: {text}")
+
+
+@pytest.mark.parametrize("text", ["a: [1", "b: 0\na: 1\na: 2", "a: b: c", "a: !!python/name:os 1"])
+def test_what_is_not_yaml_is_refused_with_its_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"{path}, line \d: not valid YAML \(\w") as caught:
+        config.load(path)
+    assert "\n" not in str(caught.value)

@@ -1,21 +1,31 @@
 """Names, changes and the table of experiments."""
 
+import re
+import shlex
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
-from dvc.commands.experiments.show import show_experiments
-from dvc.compare import TabularData
 from dvc.exceptions import DvcException
 from dvc.repo.experiments.refs import ExpRefInfo
 from dvc.repo.experiments.utils import check_ref_format
+from dvc.utils.hydra import apply_overrides
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scmrepo.git import Git
 
 from ggsa.training import experiments
 from ggsa.workspace import config
 from ggsa.workspace.errors import UserError
 
-RULES = config.load(Path(__file__).resolve().parents[2] / "params.yaml").rules
+ROOT = Path(__file__).resolve().parents[2]
+RULES = config.load(ROOT / "params.yaml").rules
+
+
+@pytest.fixture(autouse=True)
+def source_on_the_path_of_subprocesses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
 
 
 @pytest.mark.parametrize(
@@ -61,9 +71,59 @@ def test_values_are_read_as_params_yaml_would_hold_them() -> None:
         "train.recipes.probe.learning_rate": 5e-4,
         "a": None,
     }
-    assert '--set-param=rules.drop=["ADJ->NOUN", "DET->NOUN"]' in experiments.arguments(
-        changed, "n"
-    )
+
+
+HYDRA_KEY = st.from_regex(r"\A[A-Za-z_$.][A-Za-z0-9_$.,:(|-]{0,5}\Z").filter(
+    lambda key: key.lower() not in {"null", "true", "false", "nan", "inf"}
+)
+SCALAR = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]))
+    | st.text(alphabet="\\'\"${}[]:=,\t ab~#?!%@&*|>-.0e1")
+    | st.sampled_from(["yes", "null", "2e-05", "${a}", "\\${a}", "1:30", "0x1", "2020-01-01"])
+).filter(lambda value: value != "???")
+VALUE = st.recursive(
+    SCALAR,
+    lambda item: st.lists(item, max_size=3) | st.dictionaries(HYDRA_KEY, item, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(value=VALUE)
+@example(value=2e-5)
+@example(value={"PRP$": "PRON", ",": "PUNCT"})
+@example(value="a\\")
+@example(value="a\tb\\n${HOME}")
+def test_every_value_arrives_in_params_yaml_as_it_was_given(value: object) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        params = Path(folder) / "params.yaml"
+        params.write_text("block:\n  key:\n    present: 1\n  rate: 2.0e-5\n")
+        apply_overrides(params, experiments.overrides({"block.key": value}))
+        content = config.parse_yaml(params.read_text(), params)
+    assert repr(content) == repr({"block": {"key": value, "rate": 2e-5}})
+
+
+@pytest.mark.parametrize("mapping", ["{\"''\": PUNCT}", "{ä: NOUN}", '{"1": NOUN}'])
+def test_a_value_that_dvc_would_change_or_reject_is_refused_before_anything_runs(
+    mapping: str, monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(experiments.subprocess, "run", lambda *_, **__: pytest.fail("it ran"))
+    with pytest.raises(UserError, match=r"tagger\.mapping"):
+        experiments.run(f"tagger.mapping={mapping}")
+
+
+@pytest.mark.parametrize("target", ["experiment", "ablate"])
+@pytest.mark.parametrize("text", ["a=${HOME}$(x)$y", "a='b c' d=\"e\"", "a=b\\tc\td\\", "a=2e-5"])
+def test_make_hands_a_value_on_unchanged(target: str, text: str, root: Path) -> None:
+    variable = {"experiment": "SET", "ablate": "RULES"}[target]
+    command = ["make", "-n", "-o", ".venv/bin/.ready", target, f"{variable}={text}"]
+    printed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    assert text in shlex.split(printed)
 
 
 @pytest.mark.parametrize("text", ["", "threads", "train.threads 2", "train.threads=[1"])
@@ -89,78 +149,187 @@ def test_an_ablation_leaves_out_each_rule_in_turn() -> None:
         experiments.ablations(RULES, ["ADJ->VERB"])
 
 
-def csv_of_dvc(rows: dict[str, list[str]]) -> str:
-    """What DVC prints of experiments with the columns that `compare` chooses; empty cells are ''."""
-    cells = TabularData([*rows], fill_value="")
-    cells.extend(zip(*rows.values(), strict=True))
-    show_experiments(
-        cells, {}, keep=[experiments.KEPT_COLUMNS], drop=[experiments.DROPPED_COLUMNS],
-        csv=True, only_changed=True,
+def revision(
+    name: str | None,
+    modes: dict[str, tuple[float, float | None]],
+    changed: dict | None = None,
+    corpus: str = "sst2",
+) -> dict:
+    """One run as `dvc exp show --json` prints it; a mode has its accuracy and deviation."""
+    params = {"grid": {"seeds": [13, 42]}, "rules": {"drop": []}} | (changed or {})
+    rows = {mode: {"accuracy": a, "sd": sd, "density": 0.5} for mode, (a, sd) in modes.items()}
+    metrics = {"data": {"corpus": corpus, **rows}} if modes else {"error": {"type": "missing"}}
+    data = {
+        "params": {"params.yaml": {"data": params}},
+        "metrics": {"reports/metrics.json": metrics},
+        "deps": {},
+    }
+    return {"rev": "1234567", "name": name, "data": data, "error": None}
+
+
+def shown(workspace: dict, *experiments: dict, state: str | None = None) -> list[dict]:
+    """What `dvc exp show --json` prints of a workspace and the experiments of its commit."""
+    executor = {"state": state} if state else None
+    rows = [{"revs": [row], "executor": executor, "name": row["name"]} for row in experiments]
+    head = revision("main", {"full": (0.1, 0.1)})  # of a lock file from elsewhere: never shown
+    return [workspace | {"experiments": None}, head | {"experiments": rows}]
+
+
+WORKSPACE = revision(None, {"full": (0.81, 0.01), "hard": (0.8, 0.02)})
+DROPPED = revision(
+    "without-ADJ-NOUN", {"full": (0.81, 0.01), "hard": (0.7912, None)},
+    {"rules": {"drop": ["ADJ->NOUN"]}},
+)  # fmt: skip
+
+
+def test_experiments_are_shown_beside_the_workspace_with_difference_and_spread() -> None:
+    text = experiments.table(shown(WORKSPACE, DROPPED))
+    assert re.search(r"^workspace \(baseline\) +0\.8000 ± 0\.0200 +– +2 +0\.5000$", text, re.M)
+    assert re.search(r"^without-ADJ-NOUN +0\.7912 +-0\.88 +2 +0\.5000$", text, re.M)
+    assert "full: 0.8100 ± 0.0100 in each" in text
+    assert 'without-ADJ-NOUN: rules.drop=["ADJ->NOUN"]' in text
+    assert "main" not in text
+
+
+def test_a_stale_workspace_lends_its_metrics_to_no_row() -> None:
+    text = experiments.table(shown(WORKSPACE, DROPPED), ["check", "rules", "train@hard-13"])
+    assert "stale (check, rules, ...)" in text and "`make repro`" in text
+    assert not re.search(r"^workspace", text, re.M) and "0.8000" not in text
+    assert "+0." not in text and "-0." not in text
+
+
+def test_what_has_no_metrics_or_another_corpus_has_no_difference() -> None:
+    other = revision("elsewhere", {"hard": (0.5, 0.1)}, corpus="probe")
+    text = experiments.table(shown(WORKSPACE, other, revision("empty", {})))
+    assert re.search(r"^elsewhere +0\.5000 ± 0\.1000 +– ", text, re.M)
+    assert re.search(r"^empty +– +– ", text, re.M)
+
+
+def test_the_table_of_experiments_fits_100_columns() -> None:
+    modes = {f"mode{number}": (number / 20, 0.01) for number in range(12)}
+    names = ["x" * experiments.MAX_NAME_LENGTH, "y" * experiments.MAX_NAME_LENGTH]
+    changed = {"rules": {"drop": ["ADJ->NOUN"] * 30}}
+    rows = [revision(name, {**modes, "hard": (0.7, 0.1)}, changed) for name in names]
+    text = experiments.table(shown(WORKSPACE, *rows), ["train@hard-13"] * 9)
+    assert max(map(len, text.splitlines())) <= 100
+    assert all(name in text for name in names)
+
+
+@pytest.mark.parametrize("rows", [(), (DROPPED,)])
+def test_without_finished_experiments_the_table_says_how_to_make_one(rows: tuple) -> None:
+    assert "make experiment" in experiments.table(shown(WORKSPACE, *rows, state="running"))
+
+
+PIPELINE = """
+stages:
+  check:
+    cmd: mkdir -p data && touch data/checked.json
+    deps: [params.yaml]
+    outs: [data/checked.json]
+  rules:
+    cmd: mkdir -p data/rules && cp params.yaml data/rules/hard.json
+    params: [rules]
+    deps: [data/checked.json]
+    outs: [data/rules]
+  train:
+    matrix: {seed: "${grid.seeds}"}
+    cmd: mkdir -p runs && cp data/rules/hard.json runs/${item.seed}
+    deps: [data/rules/hard.json]
+    outs: ["runs/${item.seed}"]
+  evaluate:
+    cmd: >-
+      mkdir -p reports && echo
+      '{"corpus": "x", "hard": {"accuracy": 0.5, "sd": null, "density": 1}}' > reports/metrics.json
+    params: [evaluate]
+    deps: [runs]
+    outs: [reports/metrics.json]
+metrics: [reports/metrics.json]
+"""
+"""The shape of the real graph: a cell depends on a file inside an output of `rules`."""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@t")
+    return subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose commit holds the lock file of a finished run."""
+    folder = tmp_path_factory.mktemp("committed")
+    params = (ROOT / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(re.sub(r"\n  seeds: .*", r"\n  seeds: [7]", params))
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / ".gitignore").write_text("/data\n/runs\n/reports\n/.cache\n")
+    git(folder, "init", "--quiet")
+    for command in (["init", "--quiet"], ["repro", "--quiet", "evaluate"]):
+        subprocess.run(["dvc", *command], cwd=folder, check=True)
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "first")
+    git(folder, "commit", "--quiet", "--message", "second", "--allow-empty")
+    return folder
+
+
+def clone_of(folder: Path, target: Path, *options: str) -> Path:
+    git(folder, "clone", "--quiet", *options, folder.as_uri(), str(target))
+    return target
+
+
+def names_in(folder: Path) -> list[str]:
+    listed = subprocess.run(
+        ["dvc", "exp", "list", "--name-only"], cwd=folder, check=True, capture_output=True,
+        text=True,
     )  # fmt: skip
-    return cells.to_csv()
+    return listed.stdout.split()
 
 
-def test_the_table_of_experiments_fits_100_columns_and_shows_what_differs() -> None:
-    printed = csv_of_dvc(
-        {
-            "Experiment": ["", "without-ADJ-NOUN", "x" * experiments.MAX_NAME_LENGTH, "unfinished"],
-            "rev": ["main", "ac81e7d", "0f49fb5", "1234567"],
-            "typ": ["baseline", *["branch_commit"] * 3],
-            "Created": ["1", "2", "3", "4"],
-            "parent": [""] * 4,
-            "State": ["", "", "", "Running"],
-            "Executor": ["", "", "", "temp"],
-            **{f"{mode}.accuracy": ["0.8123"] * 4 for mode in ("full", "hard", "soft")},
-            "hard.density": ["0.2906", "0.2789", "0.27", "0.2"],
-            "hard.f1": ["0.1", "0.2", "0.3", "0.4"],
-            "rules.drop": ["[]", "['ADJ->NOUN']", str(["ADJ->NOUN"] * 9), "[]"],
-            "train.threads": ["1"] * 4,
-            "data/rules": ["a", "b", "c", "d"],
-            "params.yaml": ["a", "b", "c", "d"],
-            "src": ["a", "b", "c", "d"],
-        },
-    )
-    lines = experiments.table(printed).splitlines()
-    assert max(map(len, lines)) <= 100
-    text = "\n".join(lines)
-    for word in ("main", "without-ADJ-NOUN", "full.accuracy", "hard.density", "rules.drop"):
-        assert word in text
-    for word in (
-        "Created",
-        "State",
-        "hard.f1",
-        "train.threads",
-        "data/rules",
-        "params.yaml",
-        "src",
-    ):
-        assert word not in text
-    assert "unfinished" not in text
+@pytest.mark.parametrize("command", [lambda: experiments.run("evaluate.seed=1", "one"),
+                                     lambda: experiments.ablate(["ADJ->NOUN"])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "said"), [(("--depth=1",), "fetch --unshallow"), ((), "`make repro` once")]
+)
+def test_where_an_experiment_cannot_be_recorded_or_started_nothing_runs(
+    command, options: tuple, said: str, committed: Path, tmp_path: Path, monkeypatch
+) -> None:
+    clone = clone_of(committed, tmp_path / "clone", *options)
+    monkeypatch.chdir(clone)
+    monkeypatch.setattr(experiments, "_record", lambda *_: pytest.fail("it ran"))
+    with pytest.raises(UserError, match=said):
+        command()
 
 
-def test_without_experiments_the_table_says_how_to_make_one() -> None:
-    row = {"Experiment": "", "rev": "main", "typ": "baseline", "State": "", "Executor": "",
-           "full.accuracy": "0.8", "train.threads": "1"}  # fmt: skip
-    printed = csv_of_dvc({name: [value] for name, value in row.items()})
-    assert "make experiment" in experiments.table(printed)
+def test_outside_a_repository_an_experiment_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="not a Git repository"):
+        experiments.require_ready()
 
 
-def test_experiments_are_compared_by_the_filter_that_is_tested_here(monkeypatch) -> None:
-    commands = []
+def test_after_one_run_a_clone_takes_one_experiment_after_another(
+    committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    clone = clone_of(committed, tmp_path / "clone")
+    monkeypatch.chdir(clone)
+    subprocess.run(["dvc", "repro", "--quiet", "evaluate"], check=True)
+    for seeds in ([7, 8], [7, 9]):  # of the second, rules and a cell come from the run cache
+        name = f"seeds-{seeds[-1]}"
+        experiments.run(f'rules.drop=["VERB->NOUN"] grid.seeds={seeds}', name)
+        printed, warned = capfd.readouterr()
+        assert f"{name}: " in printed and "hard: 0.5000 in each" in printed
+        assert "dvc exp apply" not in printed + warned
+        assert "No file hash info" not in printed + warned
+    assert {*names_in(clone)} == {"seeds-8", "seeds-9"}
 
-    def record(command: list[str], **_: object) -> subprocess.CompletedProcess:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 0, "Experiment,rev,full.accuracy\n,main,0.8\n")
 
-    monkeypatch.setattr(experiments.subprocess, "run", record)
-    experiments.compare()
-    show = commands[-1]
-    assert show[:3] == ["dvc", "exp", "show"]
-    assert {"--only-changed", "--hide-failed", "--hide-queued", "--hide-workspace"} <= {*show}
-    for option, pattern in (
-        ("--keep", experiments.KEPT_COLUMNS), ("--drop", experiments.DROPPED_COLUMNS)
-    ):  # fmt: skip
-        assert show[show.index(option) + 1] == pattern
+def test_an_experiment_that_was_not_recorded_is_not_announced(
+    committed: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(committed)
+    monkeypatch.setattr(experiments, "arguments", lambda *_: ["--help"])  # exits with 0
+    with pytest.raises(UserError, match="did not record"):
+        experiments.run("evaluate.seed=1", "one")
+    assert "Accuracy" not in capsys.readouterr().out
 
 
 def test_an_experiment_takes_the_users_own_files_along(tmp_path: Path, monkeypatch) -> None:

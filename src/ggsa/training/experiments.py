@@ -7,17 +7,24 @@ anything runs, because DVC accepts a misspelled key.
 
 import argparse
 import hashlib
-import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Collection
+import tempfile
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
+from dvc.exceptions import DvcException
+from dvc.utils.hydra import apply_overrides
+from hydra.core.override_parser.types import Quote, QuotedString
+from omegaconf.errors import OmegaConfBaseException
 
 from ggsa.assets import corpora
 from ggsa.patterns import modes
@@ -26,16 +33,12 @@ from ggsa.workspace.errors import UserError
 
 MAX_NAME_LENGTH = 48
 TABLE_WIDTH = 100
-MAX_VALUE_WIDTH = 36
+MISSING = "–"
+BASELINE = "workspace (baseline)"
+"""Label of a row; no experiment can have it, because Git refuses the space."""
 NAME_PREFIXES = {"rules.drop": "without", "rules.add": "with"}
-KEPT_COLUMNS = r"(Experiment|rev)$|.*\.accuracy$"
-"""Columns that `make compare` shows even if every experiment has the same value there."""
-DROPPED_COLUMNS = (
-    r"(typ|parent|Created|Executor)$"
-    r"|.*/|.*\.(py|json|md|yaml)$|(corpora|data|notebooks|runs|src|studies)$"  # dependencies
-    r"|.*\.(cost|f1|sd|test_accuracy|verdict)$"
-)
-"""Columns that `make compare` never shows."""
+TARGET = "evaluate"
+"""The stage with which an experiment ends: it writes the metrics."""
 
 
 def changes(text: str) -> dict[str, Any]:
@@ -52,10 +55,7 @@ def changes(text: str) -> dict[str, Any]:
                 f"Expected changes as key=value, got {part!r}. For example: "
                 "make experiment SET='rules.drop=[\"ADJ->NOUN\"] train.threads=2'"
             )
-        try:
-            values[key] = _number(yaml.safe_load(value))
-        except yaml.YAMLError as error:
-            raise UserError(f"{key}: {value!r} is not valid YAML ({error}).") from error
+        values[key] = config.parse_yaml(value, f"SET, value of {key}")
     return values
 
 
@@ -96,40 +96,104 @@ def ablations(rules: config.Rules, only: list[str]) -> list[dict[str, Any]]:
 def arguments(changed: dict[str, Any], name: str) -> list[str]:
     """Return the arguments of `dvc exp run` for an experiment's name, parameters and own files.
 
-    It ends with its metrics and tables; the report of an experiment is rendered by who wants it.
-    Values are JSON, because DVC's override grammar (Hydra's) rejects an unquoted arrow. There is no
-    `--force`, which would also retrain what the changes do not affect.
+    It ends with its metrics and tables; `make repro` renders a report. There is no `--force`, which
+    would also retrain what the changes do not affect.
     """
-    settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in changed.items()]
     ignored_by_git = sorted(path for path in paths.CORPORA.glob("*") if path.name != "README.md")
     return [
-        *("evaluate", "--temp", "--name", name),
-        *(f"--set-param={setting}" for setting in settings),
+        *(TARGET, "--temp", "--name", name),
+        *(f"--set-param={override}" for override in overrides(changed)),
         *(option for path in ignored_by_git for option in ("--copy-paths", str(path))),
     ]
 
 
+def overrides(changed: dict[str, Any]) -> list[str]:
+    """Return changes in the grammar of `dvc exp run --set-param`, which is Hydra's.
+
+    A mapping or list replaces the present value; Hydra alone would merge the two. `++` also sets a
+    key that a mapping lacks.
+    """
+    lines = []
+    for key, value in changed.items():
+        if isinstance(value, dict | list):
+            lines.append(f"++{key}=null")
+        lines.append(f"++{key}={_in_hydra(value)}")
+    return lines
+
+
+def _in_hydra(value: Any) -> str:
+    """Return a value in Hydra's override grammar."""
+    match value:
+        case str():
+            # A backslash keeps OmegaConf from replacing ${name}.
+            literal = re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value)
+            return QuotedString(literal, Quote.single).with_quotes()
+        case list():
+            return f"[{','.join(map(_in_hydra, value))}]"
+        case dict():
+            items = (f"{_escaped(key)}:{_in_hydra(item)}" for key, item in value.items())
+            return f"{{{','.join(items)}}}"
+        case None | bool():
+            return json.dumps(value)
+        case _:
+            return str(value)
+
+
+def _escaped(key: Any) -> str:
+    """Return a key of a mapping in Hydra's override grammar, which has no quoted keys."""
+    return re.sub(r"([\\()\[\]{}:=, \t])", r"\\\1", str(key))
+
+
+def require_carried(changed: dict[str, Any], expected: config.Params) -> None:
+    """Check that DVC would write the changed parameters into params.yaml as they were given.
+
+    Args:
+        changed: The changes.
+        expected: The parameters with these changes.
+
+    Raises:
+        UserError: If it would write others, or nothing; names the keys.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copy(paths.PARAMS, folder))
+        try:
+            apply_overrides(copy, overrides(changed))
+            carried = config.load(copy) == expected
+        except (DvcException, OmegaConfBaseException, UserError):
+            carried = False
+    if not carried:
+        listing = ", ".join(f"{key}={json.dumps(changed[key], default=str)}" for key in changed)
+        raise UserError(
+            f"SET: DVC cannot pass {listing} to an experiment unchanged. Expected keys of a mapping "
+            f"that are words of ASCII characters without quotation marks, and no value ??? or with control characters. Write "
+            f"the change into params.yaml instead and run `make repro`."
+        )
+
+
 def run(text: str, name: str = "") -> None:
-    """Run one experiment in a copy of the repository.
+    """Run one experiment in a copy of the repository and print its result.
 
     Args:
         text: The changes; see `changes`.
         name: The experiment's name; by default it describes the changes.
 
     Raises:
-        UserError: If the changed parameters are invalid or the name is taken.
+        UserError: If the changed parameters are invalid, the name is taken, or no experiment can
+            run or be recorded here.
     """
     changed = changes(text)
-    config.load(overrides=changed, known={"mode": modes.names(), "corpus": corpora.names()})
+    known = {"mode": modes.names(), "corpus": corpora.names()}
+    require_carried(changed, config.load(overrides=changed, known=known))
     name = name or name_of(changed)
-    if name in _existing():
+    commit = require_ready()
+    if name in _existing(commit):
         raise UserError(
             f"The experiment {name} already exists, perhaps with other parameters than the current "
             f"ones: `make compare` shows it. Remove it with `dvc exp remove {name}`, or choose "
             f"another name with NAME=."
         )
-    _dvc("exp", "run", *arguments(changed, name))
-    print(f"`make compare` compares {name} with the commit it started from.", file=sys.stderr)
+    _record(changed, name, commit)
+    compare(commit, [name])
 
 
 def ablate(only: list[str]) -> None:
@@ -139,51 +203,248 @@ def ablate(only: list[str]) -> None:
     reports no failure.
 
     Raises:
-        UserError: See `ablations`.
+        UserError: See `ablations` and `run`.
     """
-    planned, existing = ablations(config.load().rules, only), _existing()
-    for number, changed in enumerate(planned, start=1):
-        name = name_of(changed)
+    params = config.load()
+    planned = [(name_of(changed), changed) for changed in ablations(params.rules, only)]
+    for _, changed in planned:
+        require_carried(changed, config.load(overrides=changed))
+    commit = require_ready()
+    existing = _existing(commit)
+    for number, (name, changed) in enumerate(planned, start=1):
         exists = name in existing
         note = " exists already" if exists else ""
         print(f"\nExperiment {number} of {len(planned)}: {name}{note}", file=sys.stderr)
         if not exists:
-            _dvc("exp", "run", *arguments(changed, name))
+            _record(changed, name, commit)
 
 
-def compare() -> None:
-    """Print the experiments of this commit below the commit itself.
+def require_ready() -> str:
+    """Return the commit from which an experiment starts, if one can run and be recorded there.
 
-    DVC chooses the columns. The layout is ours, because within 100 columns DVC's own table replaces
-    all but the first few columns with an ellipsis.
+    Raises:
+        UserError: If the clone is shallow, or this workspace lacks a finished run.
     """
-    command = [
-        *("dvc", "exp", "show", "--csv", "--only-changed", "--hide-queued", "--hide-failed"),
-        *("--precision", "4", "--keep", KEPT_COLUMNS, "--drop", DROPPED_COLUMNS),
-    ]
-    # After an edit of params.yaml, experiments start from the workspace, so show it too.
-    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", str(paths.PARAMS)]).returncode == 0:
-        command.append("--hide-workspace")
-    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    print(table(printed.stdout))
+    git = subprocess.run(
+        ["git", "rev-parse", "--is-shallow-repository", "HEAD"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    if git.returncode:
+        raise UserError(
+            "DVC records an experiment beside the Git commit that it starts from, but this folder "
+            "is not a Git repository with a commit. Clone the repository, or run `git init` and "
+            "commit everything."
+        )
+    shallow, commit = git.stdout.split()
+    if shallow == "true":
+        raise UserError(
+            "This is a shallow clone, in which DVC runs experiments but cannot record them. Run "
+            "`git fetch --unshallow`, then the same command again."
+        )
+    # DVC fails in the middle of an experiment if it needs a folder that dvc.lock names and that
+    # was never made here.
+    status = _status()
+    absent = sorted(
+        path
+        for changed in status.values()
+        for change in changed
+        if isinstance(change, dict)
+        for path, state in change.get("changed outs", {}).items()
+        if state == "not in cache"
+    )
+    if absent:
+        more = f" and {len(absent) - 2} more" if len(absent) > 2 else ""
+        raise UserError(
+            f"An experiment starts from a finished run and is compared with it, but DVC's cache "
+            f"here lacks outputs that dvc.lock names: {', '.join(absent[:2])}{more}. Run "
+            f"`make repro` once, then the same command again."
+        )
+    if status:
+        print(textwrap.fill(_without_baseline(sorted(status)), TABLE_WIDTH), file=sys.stderr)
+    return commit
 
 
-def table(csv: str) -> str:
-    """Return the CSV of `dvc exp show` as text that continues below where it is too wide."""
-    rows = pd.read_csv(io.StringIO(csv), dtype=str, keep_default_na=False)
-    if "State" in rows:
-        rows = rows[rows["State"] != "Running"].drop(columns="State")
-    if len(rows) < 2:
+def compare(commit: str = "HEAD", only: Collection[str] = ()) -> None:
+    """Print the experiments of a commit and their differences from the workspace.
+
+    Args:
+        commit: From which they started.
+        only: Names of experiments; if empty, all of them.
+
+    Raises:
+        UserError: If params.yaml is invalid.
+    """
+    config.load()
+    options = ("--json", "--hide-queued", "--hide-failed", "--rev", commit)
+    print(table(json.loads(_output("exp", "show", *options)), sorted(_status()), only))
+
+
+def table(
+    shown: Sequence[Mapping[str, Any]], stale: Sequence[str] = (), only: Collection[str] = ()
+) -> str:
+    """Return experiments beside their baseline, the run in the workspace, as text.
+
+    Modes for which nothing differs take one line. The layout is ours, because within 100 columns
+    DVC's own table replaces most columns with an ellipsis.
+
+    Args:
+        shown: What `dvc exp show --json` prints.
+        stale: Stages of the workspace that are not up to date; with any, its metrics belong to
+            other parameters, and there is no baseline.
+        only: Names of experiments; if empty, all of them.
+    """
+    workspace, *commits = shown
+    experiments = {
+        revision["name"]: revision["data"]
+        for commit in commits
+        for experiment in commit["experiments"] or ()
+        if (experiment["executor"] or {}).get("state") != "running"
+        for revision in experiment["revs"][:1]
+        if revision["data"] and (not only or revision["name"] in only)
+    }
+    if not experiments:
         return "This commit has no experiments yet; run one with `make experiment`."
-    names = rows["Experiment"].where(rows["Experiment"] != "", rows["rev"]).rename(None)
-    values = rows.drop(columns=["Experiment", "rev"]).set_axis(names, axis="index")
-    return values.to_string(line_width=TABLE_WIDTH, max_colwidth=MAX_VALUE_WIDTH)
+    results = {} if stale else {BASELINE: _results(workspace["data"])}
+    results |= {name: _results(data) for name, data in experiments.items()}
+    parts = [_legend(stale)]
+    for mode in dict.fromkeys(mode for result in results.values() for mode in result.modes):
+        rows = {name: result.modes.get(mode, {}) for name, result in results.items()}
+        if len(rows) > 1 and len({json.dumps(row) for row in rows.values()}) == 1:
+            parts.append(f"{mode}: {_accuracy(next(iter(rows.values())))} in each of these")
+        else:
+            parts.append(_block(mode, rows, results))
+    parts.append(_differing(experiments, workspace["data"]))
+    return "\n\n".join(parts)
 
 
-def _existing() -> Collection[str]:
-    """Return the names of the experiments on this commit."""
-    command = ["dvc", "exp", "list", "--name-only"]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+@dataclass(frozen=True)
+class _Results:
+    """The metrics of one run."""
+
+    corpus: str | None  # None: there are no metrics
+    seeds: int
+    modes: Mapping[str, Mapping[str, Any]]
+
+
+def _results(data: Mapping[str, Any]) -> _Results:
+    """Return what `dvc exp show` has of one run's metrics."""
+    metrics = data["metrics"].get(str(paths.METRICS), {}).get("data") or {}
+    return _Results(
+        corpus=metrics.get("corpus"),
+        seeds=len(_parameters(data)["grid.seeds"]),
+        modes={name: row for name, row in metrics.items() if isinstance(row, Mapping)},
+    )
+
+
+def _legend(stale: Sequence[str]) -> str:
+    """Return what the numbers are, and why there is no baseline where stages are stale."""
+    text = "Accuracy on validation: mean ± standard deviation over seeds."
+    if not stale:
+        text += " Difference: from the workspace, in percentage points."
+    else:
+        text += f" {_without_baseline(stale)}"
+    return textwrap.fill(text, TABLE_WIDTH)
+
+
+def _without_baseline(stale: Sequence[str]) -> str:
+    """Return why the workspace is no baseline, and how it becomes one."""
+    more = ", ..." if len(stale) > 2 else ""
+    return (
+        f"No baseline: the workspace's last run is stale ({', '.join(stale[:2])}{more}). `make "
+        f"repro` trains only what changed; `make compare` then shows differences."
+    )
+
+
+def _block(
+    mode: str, rows: Mapping[str, Mapping[str, Any]], results: Mapping[str, _Results]
+) -> str:
+    """Return the rows of one mode, one per run."""
+    baseline = results.get(BASELINE)
+    lines = {}
+    for name, row in rows.items():
+        comparable = baseline and name != BASELINE and results[name].corpus == baseline.corpus
+        reference = rows[BASELINE].get("accuracy") if comparable else None
+        accuracy, density = row.get("accuracy"), row.get("density")
+        lines[name] = {
+            "accuracy": _accuracy(row),
+            "difference": MISSING
+            if accuracy is None or reference is None
+            else f"{100 * (accuracy - reference):+.2f}",
+            "seeds": str(results[name].seeds),
+            "density": MISSING if density is None else f"{density:.4f}",
+        }
+    frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis(mode, axis="columns")
+    return frame.to_string(line_width=TABLE_WIDTH)
+
+
+def _accuracy(row: Mapping[str, Any]) -> str:
+    """Return an accuracy with its standard deviation; DVC leaves out what is null."""
+    accuracy, deviation = row.get("accuracy"), row.get("sd")
+    if accuracy is None:
+        return MISSING
+    return f"{accuracy:.4f}" + ("" if deviation is None else f" ± {deviation:.4f}")
+
+
+def _differing(experiments: Mapping[str, Mapping[str, Any]], workspace: Mapping[str, Any]) -> str:
+    """Return the parameters of each experiment that differ from those of the workspace."""
+    present = _parameters(workspace)
+    lines = ["Parameters that differ from params.yaml:"]
+    for name, data in experiments.items():
+        own = _parameters(data)
+        keys = [key for key in {**present, **own} if present.get(key) != own.get(key)]
+        values = [f"{key}={json.dumps(own.get(key), ensure_ascii=False)}" for key in keys]
+        text = f"{name}: {', '.join(values) or 'nothing'}"
+        lines.append(textwrap.fill(text, TABLE_WIDTH, subsequent_indent="  "))
+    return "\n".join(lines)
+
+
+def _parameters(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a run by dotted key."""
+    values = {}
+    waiting = [("", data["params"][str(paths.PARAMS)]["data"])]
+    while waiting:
+        prefix, block = waiting.pop(0)
+        for key, value in block.items():
+            if isinstance(value, Mapping) and value:
+                waiting.append((f"{prefix}{key}.", value))
+            else:
+                values[f"{prefix}{key}"] = value
+    return values
+
+
+def _record(changed: dict[str, Any], name: str, commit: str) -> None:
+    """Run an experiment and check that DVC recorded it.
+
+    Its stages keep checkpoints in this workspace, where a killed experiment resumes.
+
+    Raises:
+        UserError: If it ran and was not recorded.
+    """
+    environment = os.environ | {"GGSA_CACHE": str(paths.CACHE.resolve())}
+    command = [sys.executable, "-m", "ggsa.training.quiet_dvc", "exp", "run"]
+    subprocess.run([*command, *arguments(changed, name)], check=True, env=environment)
+    if name not in _existing(commit):
+        raise UserError(
+            f"The experiment {name} ran, but DVC did not record it; see its messages above. Its "
+            f"cells are in DVC's cache: when the cause is fixed, the same command records it "
+            f"without training."
+        )
+
+
+def _existing(commit: str) -> Collection[str]:
+    """Return the names of the experiments on a commit."""
+    return _output("exp", "list", "--name-only", "--rev", commit).split()
+
+
+def _status() -> dict[str, list[Any]]:
+    """Return what of the workspace is not up to date, by stage."""
+    return json.loads(_output("status", "--json", "--with-deps", TARGET))
+
+
+def _output(*arguments: str) -> str:
+    """Return what a command of DVC prints."""
+    command = ["dvc", "--wait-for-lock", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def _words(key: str, value: Any) -> str:
@@ -192,20 +453,6 @@ def _words(key: str, value: Any) -> str:
     text = re.sub(r"(?<!\w)-(?=\d)", "minus ", text)
     words = re.findall(r"[A-Za-z0-9]+(?:[._][A-Za-z0-9]+)*", text) or ["nothing"]
     return "-".join([NAME_PREFIXES.get(key, key), *words])
-
-
-def _number(value: Any) -> Any:
-    """Return a number that YAML reads as text but DVC as a number (`5e-4`) as a float."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-def _dvc(*arguments: str) -> None:
-    """Run DVC; its stages keep checkpoints in this workspace, where a killed experiment resumes."""
-    environment = os.environ | {"GGSA_CACHE": str(paths.CACHE.resolve())}
-    subprocess.run(["dvc", *arguments], check=True, env=environment)
 
 
 def main() -> None:

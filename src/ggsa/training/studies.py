@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from ggsa.patterns.modes import MODES
-from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace import config, paths
 from ggsa.workspace.blocks import Block, Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
@@ -266,7 +266,7 @@ def load(name: str) -> Study:
     path = declaration(name)
     if name not in names():
         raise UserError(f"Unknown study {name}. Choose {', '.join(names())}.")
-    content = artifacts.read_yaml(path, "Restore it from Git.")
+    content = config.read_yaml(path, "Restore it from Git.")
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected the keys {', '.join(Study.model_fields)}.")
     try:

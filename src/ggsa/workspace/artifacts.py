@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
 
@@ -133,37 +131,6 @@ def read_json(path: Path) -> Any:
     except ValueError as error:
         raise UserError(
             f"{path} is not valid JSON ({error}). Delete it and run `dvc repro`."
-        ) from error
-
-
-def read_yaml(path: Path, remedy: str) -> Any:
-    """Return the content of a YAML file that a user edits.
-
-    Args:
-        path: The file.
-        remedy: What to do if it does not exist, as a sentence.
-
-    Raises:
-        UserError: If the file does not exist, is not text or is not YAML.
-    """
-    try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist. {remedy}") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 text: byte {error.start} is "
-            f"0x{error.object[error.start]:02x}. Save it as UTF-8."
-        ) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(
-            f"{path}{place}: not valid YAML ({problem}). Fix the indentation, brackets or quotation "
-            f"marks there."
         ) from error
 
 

@@ -12,8 +12,9 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
 
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import paths
 from ggsa.workspace.blocks import (
     Assets,
     Attention,
@@ -122,11 +123,56 @@ def load(
         UserError: If the file is missing, is not YAML, or is wrong; the message lists every
             problem.
     """
-    content = artifacts.read_yaml(path, "Run this from the root of the repository.")
+    content = read_yaml(path, "Run this from the root of the repository.")
     source = f"{path} with the requested changes" if overrides else str(path)
     for key, value in (overrides or {}).items():
         _override(content, key, value, source)
     return parse(content, source, known)
+
+
+def read_yaml(path: Path, remedy: str) -> Any:
+    """Return the content of a YAML file that a user edits; see `parse_yaml`.
+
+    Args:
+        path: The file.
+        remedy: What to do if it does not exist, as a sentence.
+
+    Raises:
+        UserError: If the file does not exist, is not text or is not YAML.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist. {remedy}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is not UTF-8 text: byte {error.start} is "
+            f"0x{error.object[error.start]:02x}. Save it as UTF-8."
+        ) from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, source: Path | str) -> Any:
+    """Return the content of YAML 1.2, read as DVC reads it.
+
+    `2e-5` is a number and `yes` is text there. YAML 1.1, which PyYAML reads, has them the other way
+    round, so a value that DVC writes into params.yaml would change.
+
+    Raises:
+        UserError: If the text is not YAML or a key appears twice; names the source.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(
+            f"{source}{place}: not valid YAML ({problem}). Fix the indentation, brackets or "
+            f"quotation marks there; a key may appear only once."
+        ) from error
 
 
 def base_overrides(base: str) -> dict[str, Any]:
@@ -136,7 +182,7 @@ def base_overrides(base: str) -> dict[str, Any]:
         UserError: If the base is unknown.
     """
     path = paths.STUDIES / "assets" / "params.yaml"
-    bases = artifacts.read_yaml(path, "Restore it from Git.")["bases"]
+    bases = read_yaml(path, "Restore it from Git.")["bases"]
     if base not in bases:
         raise UserError(f"{path}: {unknown(base, 'base', [*bases])}")
     return dict(bases[base])

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ggsa.tagging import alignment, splits
 from ggsa.tagging.alignment import TaggedPieces
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import config, paths
 from ggsa.workspace.config import Block
 from ggsa.workspace.errors import UserError
 
@@ -52,7 +52,7 @@ def load_settings() -> Settings:
     """
     path = paths.STUDIES / "interpretability" / "settings.yaml"
     try:
-        return Settings.model_validate(artifacts.read_yaml(path, "Restore it from Git."))
+        return Settings.model_validate(config.read_yaml(path, "Restore it from Git."))
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}, got {problem['input']!r}"
