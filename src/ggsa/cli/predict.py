@@ -10,7 +10,10 @@ Example::
 """
 
 import argparse
+import functools
 from pathlib import Path
+
+from ggsa.workspace.terminal import text_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", type=Path, help=".csv or .tsv with a header, or .jsonl"
     )
     parser.add_argument("--run", dest="model", metavar="RUN", required=True, help="a trained run")
-    parser.add_argument("--text", metavar="COLUMN", help="column of raw text")
-    parser.add_argument("--words", metavar="COLUMN", help="column of words")
-    parser.add_argument("--tags", metavar="COLUMN", help="column of universal tags, one per word")
+    column = functools.partial(parser.add_argument, metavar="COLUMN", type=text_argument)
+    column("--text", help="column of raw text")
+    column("--words", help="column of words")
+    column("--tags", help="column of universal tags, one per word")
     parser.add_argument(
         "--out", metavar="FILE", type=Path, help=".csv or .jsonl; printed if omitted"
     )

@@ -21,6 +21,7 @@ from ggsa.model.classifier import Classifier, Prediction
 from ggsa.tagging.texts import project_tagger
 from ggsa.workspace.errors import UserError, unknown
 from ggsa.workspace.progress import progress_bar
+from ggsa.workspace.terminal import data_stream
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 
 CHUNK = rows.CHUNK
@@ -179,7 +180,7 @@ def _chunks(content: Iterator[Row]) -> Iterator[list[Row]]:
 def _opened(target: Path | None) -> Iterator[TextIO]:
     """Yield the file to write to; it takes its name when the block ends without an error."""
     if target is None:
-        yield sys.stdout
+        yield data_stream()
         return
     partial = target.with_name(f"{target.name}.partial")
     try:

@@ -21,7 +21,7 @@ import yaml
 
 from ggsa.assets import corpora
 from ggsa.patterns import modes
-from ggsa.workspace import config, paths
+from ggsa.workspace import config, paths, terminal
 from ggsa.workspace.errors import UserError
 
 MAX_NAME_LENGTH = 48
@@ -210,6 +210,7 @@ def _dvc(*arguments: str) -> None:
 
 def main() -> None:
     """Run the command that the arguments name."""
+    terminal.accept_any_character()
     parser = argparse.ArgumentParser(
         prog="python -m ggsa.training.experiments", description=__doc__
     )
