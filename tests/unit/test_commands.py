@@ -13,6 +13,7 @@ import ggsa
 from ggsa import cli
 from ggsa.cli import explaining, picture, predicting
 from ggsa.tagging import tagger
+from ggsa.training.identity import data_sha256
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import write_table
@@ -202,7 +203,6 @@ BAD = {
     "header.csv": ("words,tags\n", "has no rows"),
     "other.csv": ("review,id\nbad,1\n", "expected a column words, text or sentence"),
     "ragged.csv": ("words,tags\nbad,ADJ,more\n", "row 1: expected 2 fields"),
-    "empty.csv": ("words,tags\nbad,ADJ\n,\n", "row 2: the column words is empty"),
     "tag.csv": ("words,tags\nbad,ADJX\n", "row 1: unknown tag ADJX. Did you mean ADJ?"),
     "count.csv": ("words,tags\nnot bad,ADJ\n", "row 1: expected 2 tags in the column tags"),
     "long.csv": (f"words,tags\n{'bad ' * 10_000},{'ADJ ' * 10_000}\n", "row 1: 10,000 words"),
@@ -220,6 +220,67 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_the_row(name, folder, tm
     text, said = BAD[name]
     (tmp_path / name).write_text(text)
     assert said in refused(["predict", "--run", folder, tmp_path / name])
+
+
+def test_a_row_without_words_gets_an_empty_prediction_and_is_counted(
+    folder, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(predicting, "CHUNK", 2)
+    source = tmp_path / "a.csv"
+    source.write_text("words,tags\nbad,ADJ\n,\n\u200b,X\n,ADJ\nfilm,NOUN\n")
+    for target in ("b.csv", "b.jsonl"):
+        cli.main(["predict", "--run", str(folder), str(source), "--out", str(tmp_path / target)])
+        assert "3 of 5 rows have no words and no prediction." in capsys.readouterr().err
+    found = pd.read_csv(tmp_path / "b.csv")
+    assert found["prediction"].notna().tolist() == [True, False, False, False, True]
+    assert found.filter(like="probability_").notna().sum().tolist() == [2, 2]
+    rows = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
+    assert rows[1]["prediction"] is None and rows[4]["prediction"] == found["prediction"][4]
+    said = refused(["predict", "--run", folder, source, "--strict"])
+    assert "row 2: the column words is empty" in said
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_the_accuracy_is_over_the_rows_with_a_label(numbered, folder, tmp_path, capsys) -> None:
+    model = ggsa.load(folder)
+    names = [each.label for each in model.predict(WORDS, TAGGED)]
+    wrong = next(name for name in model.classes if name != names[1])
+    labels = [names[0], wrong, "", names[0], "-1"]
+    if numbered:
+        labels = [
+            str(model.classes.index(name)) if name in model.classes else name for name in labels
+        ]
+    texts = [*WORDS, [], WORDS[0]]
+    tags = [*TAGGED, [], TAGGED[0]]
+    source = tmp_path / "a.jsonl"
+    source.write_text(
+        "\n".join(
+            json.dumps({"words": words, "tags": row, "label": label, "other": label})
+            for words, row, label in zip(texts, tags, labels, strict=True)
+        )
+    )
+    for option in ([], ["--label", "other"]):
+        cli.main(["predict", "--run", str(folder), str(source), *option])
+        printed = capsys.readouterr()
+        assert "Accuracy: 0.5000 (1 of 2 rows with a label" in printed.err
+        assert (f"1 is {model.classes[1]}" in printed.err) == numbered
+        assert "Accuracy" not in printed.out
+
+
+def test_labels_that_are_not_classes_give_no_accuracy_and_are_refused_where_named(
+    folder, tmp_path, capsys
+) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("words,tags,label\nbad,ADJ,0\nbad,ADJ,5 stars\n")
+    out = called(["predict", "--run", folder, source], capsys)
+    assert len(out.splitlines()) == 3
+    cli.main(["predict", "--run", str(folder), str(source)])
+    assert "No accuracy." in capsys.readouterr().err
+    said = refused(["predict", "--run", folder, source, "--label", "label"])
+    assert "row 2: the column label holds '5 stars', which is not a class" in said
+    assert "unknown column lable" in refused(
+        ["predict", "--run", folder, source, "--label", "lable"]
+    )
 
 
 def test_predict_refuses_a_missing_run_file_or_column_and_a_binary_file(folder, sentences) -> None:
@@ -247,7 +308,7 @@ def test_what_was_predicted_before_a_wrong_row_is_kept(folder, tmp_path, monkeyp
     monkeypatch.setattr(predicting, "CHUNK", 2)
     source, target = tmp_path / "a.csv", tmp_path / "b.csv"
     source.write_text("words,tags\n" + "bad,ADJ\n" * 4 + ",\n")
-    said = refused(["predict", "--run", folder, source, "--out", target])
+    said = refused(["predict", "--run", folder, source, "--out", target, "--strict"])
     assert "row 5" in said
     assert "b.csv.partial" in said
     assert not target.exists()
@@ -275,6 +336,54 @@ def test_no_more_than_a_chunk_is_in_memory(folder, tmp_path, monkeypatch) -> Non
     assert asked == [3, 3, 3, 1]
 
 
+# What a model was trained on.
+
+
+@pytest.fixture
+def trained_on(small_corpus, folder):
+    """A function that has the run record the data of the workspace, and names their corpus."""
+
+    def write(name: str, pretrained: bool = False, **cell) -> None:
+        corpus = {"name": name, "source": "hub", "rows": {"train": 60}}
+        encoder = {"pretrained": pretrained, "layers": 2, "hidden": 128}
+        provenance = {"is_sst2": False, "corpus": corpus, "encoder": encoder, "substitutes": []}
+        artifacts.write_json(paths.provenance(), provenance)
+        cell = {"arm": "hard", "mode": "hard", "seed": 13, "data_sha256": data_sha256(), **cell}
+        artifacts.write_json(folder / "cell.json", cell)
+
+    return write
+
+
+def test_a_model_says_what_it_was_trained_on_and_which_words_it_does_not_know(
+    folder, trained_on, tmp_path, capsys
+) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("words,tags\nBad Film great,ADJ NOUN X\nzany,ADJ\n")
+
+    def notes() -> list[str]:
+        cli.main(["predict", "--run", str(folder), str(source)])
+        predicted = capsys.readouterr().err.splitlines()[-1]
+        explained = called(
+            ["explain", "--run", folder, "--tags", "ADJ NOUN X ADJ", "Bad Film great zany"], capsys
+        )
+        assert explained.splitlines()[-1] == predicted
+        return predicted
+
+    trained_on("probe")
+    found = notes()
+    assert "was trained on the probe corpus (generated sentences, not SST-2), 60 rows" in found
+    assert "Words of the input that do not occur there: 2 of 4 (50.0%)" in found
+    assert "its probabilities mean nothing" in found and "pretraining" not in found
+    trained_on("imdb", pretrained=True)
+    found = notes()
+    assert "IMDB" in found and "It may know them from pretraining." in found
+    assert "mean nothing" not in found
+    trained_on("probe", data_sha256="of another corpus")
+    found = notes()
+    assert f"What {folder} was trained on is unknown" in found and "probe" not in found
+    assert "a piece that is [UNK]: 2 of 4 (50.0%)" in found
+
+
 # export and verify
 
 
@@ -285,22 +394,14 @@ def test_export_refuses_a_folder_that_holds_something(folder, tmp_path) -> None:
 
 @pytest.mark.parametrize("checkpoint", ["last", "best"])
 def test_an_export_has_a_card_that_says_which_checkpoint_it_holds(
-    checkpoint, folder, tmp_path, monkeypatch
+    checkpoint, folder, trained_on, tmp_path, monkeypatch
 ) -> None:
     summary = {
         "recipe": "probe", "train_sentences": 4000, "steps": 1250, "checkpoint": checkpoint,
         "checkpoint_step": 1000, "selection_accuracy": 0.875, "parameters": 12345,
     }  # fmt: skip
-    artifacts.write_json(
-        folder / "cell.json", {"arm": "hard", "mode": "hard", "seed": 13, "summary": summary}
-    )
-    monkeypatch.setattr(paths, "CORPUS", tmp_path / "corpus")
+    trained_on("probe", mode="hard", seed=13, summary=summary)
     monkeypatch.setattr(paths, "TABLES", tmp_path / "tables")
-    provenance = {
-        "is_sst2": False, "corpus": {"name": "probe", "source": "embedded"},
-        "encoder": {"pretrained": False, "layers": 2, "hidden": 128}, "substitutes": [],
-    }  # fmt: skip
-    artifacts.write_json(paths.provenance(), provenance)
     common = {"arm": "hard", "mode": "hard", "split": "validation"}
     write_table(
         paths.TABLES / "runs.csv",
@@ -323,6 +424,14 @@ def test_an_export_has_a_card_that_says_which_checkpoint_it_holds(
     assert "this is not SST-2" in card
     model = ggsa.load(folder)
     assert ggsa.predict(WORDS, exported, TAGGED) == model.predict(WORDS, TAGGED)
+    found = explaining.explain("bad film", exported, ("ADJ", "NOUN")).note
+    assert "trained on the probe corpus" in found and "[UNK]: 0 of 2 (0.0%)" in found
+
+
+def test_a_run_on_other_data_is_not_exported(folder, trained_on, tmp_path) -> None:
+    trained_on("probe", data_sha256="of another corpus")
+    assert "was trained on other data" in refused(["export", folder, tmp_path / "new"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_verify_outside_the_repository_says_where_to_run(tmp_path, monkeypatch) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
+from ggsa.cli import training_data
 from ggsa.evaluation import cost
 from ggsa.model import batches, classifier
 from ggsa.model.attention import Mask
@@ -62,6 +63,7 @@ class Explanation:
         views: One for each mode.
         run: Folder of the model, if one was given.
         prediction: The model's prediction.
+        note: What the model was trained on, and how many of the words it does not know.
         weights: The model's attention weights, float `[layer, head, query, key]`, over tokens: the
             pieces of a word are summed as keys and averaged as queries, so that rows sum to one.
     """
@@ -72,6 +74,7 @@ class Explanation:
     views: tuple[ModeView, ...]
     run: Path | None = None
     prediction: Prediction | None = None
+    note: str = ""
     weights: np.ndarray | None = None
 
     @property
@@ -128,8 +131,11 @@ def explain(
     )
     if model is None:
         return explanation
+    data, total = training_data.known(model), training_data.Count()
+    training_data.count(model, data, [words], total)
     return replace(
         explanation,
+        note=training_data.note(model, data, total),
         run=model.folder,
         prediction=model.predict([words], [tags])[0],
         weights=_weights(model, words, tags, owners),
@@ -261,4 +267,5 @@ def _prediction(explanation: Explanation) -> str:
         order = weights[0].argsort()[::-1][:5]
         keys = ", ".join(f"{explanation.names[key]} {percent(weights[0, key])}" for key in order)
         lines.append(f"  [CLS] attends in layer {layer}, mean of heads, to {keys}")
+    lines.append(explanation.note)
     return "\n".join(lines)
