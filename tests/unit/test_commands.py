@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 
 import numpy as np
@@ -138,7 +139,30 @@ def test_an_explanation_is_drawn(folder, ending, tmp_path, capsys) -> None:
     assert "not" in out
     content = path.read_bytes()
     assert content.startswith(b"<!doctype html>" if ending == ".html" else b"\x89PNG")
-    assert b"http" not in content or ending == ".png"
+    assert (b"http:" not in content and b"https:" not in content) or ending == ".png"
+
+
+def test_the_page_shows_the_models_attention_in_the_explorer_and_is_as_wide_as_the_screen(
+    folder, tmp_path
+) -> None:
+    tags = ["ADJ", "SYM", "X", "SYM", "SYM", "NOUN"]
+    explanation = explaining.explain("bad $x$ < films", folder, tags)
+    picture.write(explanation, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    data = json.loads(re.search(r'id="explorer-data">(.*?)</script>', page).group(1))
+    pieces = [piece for word in explanation.pieces for piece in word]
+    assert data["sentences"][0]["pieces"] == pieces
+    assert [mode["name"] for mode in data["modes"]] == ["hard"] and data["seed"] == "not recorded"
+    weights = ggsa.load(folder).attention(explanation.tokens[1:-1], explanation.tags[1:-1])
+    shown = np.array(data["weights"]["hard"][0]) / data["unit"]
+    assert np.allclose(shown.reshape(weights.shape), weights, atol=1e-4)
+    assert page.count("<img ") == len(explanation.views) + len(weights)
+    assert "<h1>bad $ x $ &lt; films</h1>" in page
+    # Nothing is wider than the screen: pictures shrink, and a matrix that does not fit is left out.
+    assert ".panels img { max-width: 100%" in page and "<figure" not in page
+    assert re.search(r"@media \(max-width: [\d.]+rem\) { \.explorer \.wide", page)
+    long = picture.page(explaining.explain("bad " * 14, folder, ["ADJ"] * 14))
+    assert float(re.search(r"max-width: ([\d.]+)rem\) { \.explorer", long).group(1)) > 40
 
 
 def test_explain_refuses_what_it_cannot_explain(folder, tmp_path) -> None:
@@ -278,8 +302,8 @@ def test_labels_that_are_not_classes_give_no_accuracy_and_are_refused_where_name
     assert "No accuracy." in capsys.readouterr().err
     said = refused(["predict", "--run", folder, source, "--label", "label"])
     assert "row 2: the column label holds '5 stars', which is not a class" in said
-    assert "unknown column lable" in refused(
-        ["predict", "--run", folder, source, "--label", "lable"]
+    assert "unknown column labels" in refused(
+        ["predict", "--run", folder, source, "--label", "labels"]
     )
 
 

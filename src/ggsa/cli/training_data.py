@@ -49,6 +49,11 @@ def provenance_of(folder: Path) -> dict[str, Any] | None:
     return artifacts.read_json(paths.provenance()) if _has_data_of(folder) else None
 
 
+def seed_of(folder: Path) -> int | None:
+    """Return the seed of a run; None for an export, which does not record it."""
+    return artifacts.read_json(folder / CELL)["seed"] if (folder / CELL).is_file() else None
+
+
 def known(model: Classifier) -> Known:
     """Return what is known about the training data of a model."""
     words = None
