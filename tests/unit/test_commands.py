@@ -12,7 +12,7 @@ from small_models import TAGGED, WORDS, run, table
 
 import ggsa
 from ggsa import cli
-from ggsa.cli import explaining, picture, predicting
+from ggsa.cli import explaining, picture, predicting, savings
 from ggsa.tagging import tagger
 from ggsa.training.identity import data_sha256
 from ggsa.workspace import artifacts, paths
@@ -86,9 +86,7 @@ def test_cost_takes_the_density_of_a_mode_or_the_one_given(finished, capsys) -> 
 
 
 def test_the_model_saves_the_share_that_attention_has_of_it() -> None:
-    from ggsa.cli.savings import savings
-
-    found = savings(4096, 12, 768, density=0.25)
+    found = savings.savings(4096, 12, 768, density=0.25)
     assert found.saving_model == pytest.approx(0.75 * found.attention_share)
     # Attention against projections and feed-forward, pooler and classifier left out.
     assert found.attention_share == pytest.approx(4096 / (4096 + 6 * 768), rel=1e-4)
@@ -104,6 +102,80 @@ def test_the_model_saves_the_share_that_attention_has_of_it() -> None:
 )
 def test_cost_refuses_what_makes_no_sense(arguments, said, finished) -> None:
     assert said in refused(["cost", *arguments])
+
+
+@pytest.fixture
+def benchmark():
+    return pd.read_csv(paths.BENCHMARK / "results.csv")
+
+
+def attention_rows(benchmark, ours, **chosen) -> pd.DataFrame:
+    chosen |= {"ours": ours, "batch": 1, "threads": 1, "tags": "joined sentences"}
+    rows = benchmark[benchmark["benchmark"] == "attention"]
+    for column, value in chosen.items():
+        rows = rows[rows[column] == value]
+    return rows.sort_values("length")
+
+
+@pytest.mark.parametrize("direction", ["forward", "forward and backward"])
+@pytest.mark.parametrize("heads", [2, 12])
+def test_a_time_that_was_measured_is_quoted_and_others_are_between_their_neighbors(
+    direction, heads, benchmark
+) -> None:
+    rows = attention_rows(benchmark, "hard, grouped", heads=heads, direction=direction)
+    auto = attention_rows(benchmark, "hard, auto", heads=heads, direction=direction)
+    assert len(rows) == len(auto) > 2
+    quoted = [
+        savings.seconds(benchmark, "hard", direction, int(row.length), heads, row.limit)
+        for row in rows.itertuples()
+    ]
+    assert np.allclose([each.ours for each in quoted], auto["value_ours"])
+    assert np.allclose([each.full for each in quoted], rows["value_peer"])
+    assert np.allclose([each.density for each in quoted], rows["limit"])
+    for low, high, length in zip(quoted, quoted[1:], rows["length"], strict=False):
+        between = savings.seconds(benchmark, "hard", direction, int(1.5 * length), heads, 0.33)
+        assert low.ours < between.ours < high.ours and low.full < between.full < high.full
+        few, some, many = (
+            savings.seconds(benchmark, "hard", direction, int(length), number, 0.33)
+            for number in (2, 6, 12)
+        )
+        assert few.full < some.full < many.full
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--length", 25], "texts of 128 to 8,192 word pieces were timed for hard, not of 25"),
+        (["--length", 8193], "not of 8,193"),
+        (["--length", 512, "--hidden", 64], "2 to 12 heads were timed for hard, not 1"),
+        (["--length", 512, "--hidden", 1024], "not 16"),
+        (["--length", 512, "--hidden", 384, "--heads", 12], "heads of width 64 were timed"),
+        (["--length", 512, "--mode", "full"], "hard was timed (forward), not full"),
+        (["--length", 512, "--density", 0.33], "tables of modes were timed, not a density"),
+        (["--length", 128], "hard was timed at density 0.40 for this length, and it is 0.25 here"),
+    ],
+)
+def test_cost_quotes_no_time_outside_of_what_was_measured(
+    arguments, reason, finished, capsys
+) -> None:
+    out = called(["cost", *arguments], capsys)
+    assert out.splitlines()[-1].startswith("No time is quoted: ") and reason in out
+    assert "Net " not in out
+
+
+def test_the_net_time_of_a_sentence_includes_tagging(finished, benchmark, capsys) -> None:
+    rows = attention_rows(benchmark, "hard, auto", heads=12, direction="forward", length=2048)
+    full = attention_rows(benchmark, "hard, grouped", heads=12, direction="forward", length=2048)
+    speed = benchmark.loc[benchmark["benchmark"] == "tagging", "value_ours"].item()
+    saved = 12 * (full["value_peer"].item() - rows["value_ours"].item())
+    for words in (2046, 100):
+        out = called(["cost", "--length", 2048, "--words", words], capsys)
+        net = out.splitlines()[-1]
+        assert f": {saved - words / speed:.2g} s saved ({saved:.2g} s saved" in net
+        assert f"{words / speed:.2g} s for tagging {words:,} words" in net
+    shallow = called(["cost", "--length", 2048, "--hidden", 128, "--layers", 2], capsys)
+    assert " s lost (" in shallow.splitlines()[-1]
+    assert "words: expected 1 to 510" in refused(["cost", "--length", 512, "--words", 511])
 
 
 # explain
