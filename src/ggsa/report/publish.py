@@ -180,10 +180,11 @@ def main() -> None:
     chosen.add_argument("--keep-run", action="store_true", help="keep the published run")
     arguments = parser.parse_args()
     try:
-        if arguments.keep_run:
-            publish_studies()
-        else:
-            publish(config.load(), arguments.any_corpus)
+        with artifacts.disk_errors():
+            if arguments.keep_run:
+                publish_studies()
+            else:
+                publish(config.load(), arguments.any_corpus)
     except UserError as error:
         sys.exit(f"\n{error}\n")
     print(f"Published in {paths.PUBLISHED}; {readme.README} holds its tables. Commit both.")
