@@ -35,7 +35,7 @@ if _missing:
     )
 
 # These imports need the environment that was just checked.
-from ggsa.workspace import paths  # noqa: E402
+from ggsa.workspace import artifacts, paths, terminal  # noqa: E402
 from ggsa.workspace.errors import UserError  # noqa: E402
 from ggsa.workspace.progress import close_bars, interrupt_message  # noqa: E402
 
@@ -66,10 +66,12 @@ from ggsa.workspace import config  # noqa: E402
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage; on a `UserError`, print its message and exit with status 1."""
+    terminal.accept_any_character()
     started = time.monotonic()
     try:
-        main()
-        _record_seconds(time.monotonic() - started)
+        with artifacts.disk_errors():
+            main()
+            _record_seconds(time.monotonic() - started)
     except UserError as error:
         sys.exit(f"\n{error}\n")
 

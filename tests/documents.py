@@ -13,6 +13,11 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.M | re.S)
 
 
+def all_blocks(page: Path) -> list[tuple[str, str]]:
+    """Language and text of every fenced block of a page, in its order."""
+    return re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.M | re.S)
+
+
 def commands(page: Path) -> list[str]:
     """Every line of the page's `sh` blocks, without its remark."""
     lines = [line for block in blocks(page, "sh") for line in block.splitlines()]

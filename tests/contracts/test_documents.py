@@ -1,11 +1,23 @@
 """README and docs: what they name is there, and every command is run or checked somewhere."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 import yaml
-from documents import EXECUTED, LINK, PAGES, ROOT, all_commands, first_column
+from documents import (
+    EXECUTED,
+    LINK,
+    PAGES,
+    ROOT,
+    all_blocks,
+    all_commands,
+    blocks,
+    first_column,
+)
 
 from ggsa import cli
 from ggsa.training import experiments, graph, studies
@@ -26,6 +38,96 @@ ELSEWHERE = {
     r"dvc --wait-for-lock repro .*$": "tests/unit/test_studies.py::test_cells_at_a_time_wait",
 }
 """Commands that are tried elsewhere, most of them for what they cost: where."""
+
+
+HERE, MODES = "tests/contracts/test_documents.py", "tests/unit/test_modes.py"
+BLOCKS = {
+    "models.md python": "tests/pipeline/test_documented_commands.py::test_every_documented_example",
+    "extending.md python": f"{MODES}::test_the_documented_mode_corpus_and_study_work",
+    "extending.md yaml": f"{MODES}::test_the_documented_mode_corpus_and_study_work",
+    "protocols.md yaml": f"{HERE}::test_every_block_of_parameters_is_valid",
+    "corpora/README.md yaml": f"{HERE}::test_every_block_of_parameters_is_valid",
+    "README.md ": f"{HERE}::test_the_readme_draws_the_stages_and_lists_what_exists",
+}
+"""Where the blocks of a page in a language are run as they are printed. A command (`sh`) is executed
+by tests/pipeline, or is in `ELSEWHERE`."""
+
+
+def name_of(page) -> str:
+    return "corpora/README.md" if page.parent.name == "corpora" else page.name
+
+
+def test_every_block_of_code_is_run_by_a_test() -> None:
+    printed = {f"{name_of(page)} {language}" for page in PAGES for language, _ in all_blocks(page)}
+    assert {name for name in printed if not name.endswith(" sh")} == set(BLOCKS)
+    for place in BLOCKS.values():
+        file, _, name = place.partition("::")
+        assert f"def {name}" in (ROOT / file).read_text(), place
+
+
+@pytest.mark.parametrize("name", [name for name in BLOCKS if BLOCKS[name].endswith("is_valid")])
+def test_every_block_of_parameters_is_valid(name: str, monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    page = next(page for page in PAGES if name_of(page) == name.split()[0])
+    for block in blocks(page, "yaml"):
+        assert config.load(overrides=by_key(yaml.safe_load(block))) != config.load()
+
+
+def by_key(content: dict, prefix: str = "") -> dict:
+    """Return nested parameters by their full keys, such as `corpus.files.train`."""
+    changes = {}
+    for name, value in content.items():
+        key = f"{prefix}{name}"
+        changes |= by_key(value, f"{key}.") if isinstance(value, dict) else {key: value}
+    return changes
+
+
+def test_the_readme_draws_the_stages_and_lists_what_exists() -> None:
+    drawing, listing = (text for language, text in all_blocks(PAGES[0]) if not language)
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert re.findall(r"\w+", drawing) == list(stages)
+    folder = ROOT
+    for line in listing.splitlines():
+        path = (folder if line.startswith(" ") else ROOT) / line.split()[0]
+        assert path.exists(), line
+        folder = folder if line.startswith(" ") else path
+
+
+def test_every_name_of_the_package_that_a_page_mentions_exists() -> None:
+    mentioned = {
+        name
+        for page in PAGES
+        for code in re.findall(r"`([^`\n]+)`", page.read_text())
+        for name in re.findall(r"(?<![\w./])ggsa\.([\w.]*\w)", code)
+    }
+    assert {"predict", "attach"} <= mentioned
+    resolve = "import functools, sys, ggsa\nfor name in sys.argv[1:]:\n"
+    resolve += "    functools.reduce(getattr, name.split('.'), ggsa)"
+    subprocess.run([sys.executable, "-c", resolve, *sorted(mentioned)], check=True, timeout=120)
+
+
+OURS = re.compile(r"^\| `([^`]+)` \| ggsa \|", flags=re.MULTILINE)
+
+
+def test_the_messages_of_troubleshooting_are_those_of_the_code() -> None:
+    page = next(page for page in PAGES if page.name == "troubleshooting.md")
+    sources = "".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.py")))
+    sources = re.sub(r'"\s+f?"', "", sources)  # one text, where a line ends
+    messages = OURS.findall(page.read_text())
+    assert len(messages) > 1
+    for message in messages:
+        text = re.sub(r" \([A-Z].*\)| \d+", "...", message)
+        for part in filter(None, (part.strip() for part in text.split("..."))):
+            assert part in sources, part
+
+
+def test_dvc_says_without_git_what_troubleshooting_quotes(tmp_path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro"], cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}, check=False,
+    )  # fmt: skip
+    assert done.returncode and f"{tmp_path} is not a git repository" in done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

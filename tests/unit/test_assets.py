@@ -473,6 +473,30 @@ def test_a_checkpoint_may_be_a_folder(parameters, tmp_path, target):
     assert provenance["source"] == "folder"
 
 
+@pytest.mark.parametrize("kind", [BertConfig, DistilBertConfig])
+def test_a_head_of_another_number_of_classes_is_refused_when_it_is_obtained(
+    kind, parameters, tmp_path, target
+):
+    three = ("bad", "fair", "good")
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    if kind is DistilBertConfig:
+        sizes = {"dim": 16, "hidden_dim": 16, "n_heads": 2}
+    params = parameters(encoder={"checkpoint": str(tmp_path / "mine"), "revision": None})
+    for labels in (2, 3):
+        model = AutoModelForSequenceClassification.from_config(
+            kind(vocab_size=len(PIECES), num_labels=labels, **sizes)
+        )
+        model.save_pretrained(tmp_path / "mine")
+        (tmp_path / "mine/vocab.txt").write_text("\n".join(PIECES) + "\n")
+        if labels == 3:
+            encoder.obtain(params, WHOLE, target, three)
+            break
+        with pytest.raises(UserError, match=r"head of 2 classes, but .* 3 \(bad, fair, good\)"):
+            encoder.obtain(params, WHOLE, target, three)
+        shutil.rmtree(target)
+        target.mkdir()
+
+
 def test_from_scratch_has_the_architecture_asked_for_and_no_weights(parameters, target):
     params = parameters(
         assets={"source": "embedded"}, encoder={"initialization": "from_scratch", "layers": 3}

@@ -12,8 +12,9 @@ from small_models import TAGGED, WORDS, run, table
 
 import ggsa
 from ggsa import cli
-from ggsa.cli import explaining, picture, predicting
+from ggsa.cli import explaining, picture, predicting, savings
 from ggsa.tagging import tagger
+from ggsa.training.identity import data_sha256
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import write_table
@@ -85,9 +86,7 @@ def test_cost_takes_the_density_of_a_mode_or_the_one_given(finished, capsys) -> 
 
 
 def test_the_model_saves_the_share_that_attention_has_of_it() -> None:
-    from ggsa.cli.savings import savings
-
-    found = savings(4096, 12, 768, density=0.25)
+    found = savings.savings(4096, 12, 768, density=0.25)
     assert found.saving_model == pytest.approx(0.75 * found.attention_share)
     # Attention against projections and feed-forward, pooler and classifier left out.
     assert found.attention_share == pytest.approx(4096 / (4096 + 6 * 768), rel=1e-4)
@@ -103,6 +102,80 @@ def test_the_model_saves_the_share_that_attention_has_of_it() -> None:
 )
 def test_cost_refuses_what_makes_no_sense(arguments, said, finished) -> None:
     assert said in refused(["cost", *arguments])
+
+
+@pytest.fixture
+def benchmark():
+    return pd.read_csv(paths.BENCHMARK / "results.csv")
+
+
+def attention_rows(benchmark, ours, **chosen) -> pd.DataFrame:
+    chosen |= {"ours": ours, "batch": 1, "threads": 1, "tags": "joined sentences"}
+    rows = benchmark[benchmark["benchmark"] == "attention"]
+    for column, value in chosen.items():
+        rows = rows[rows[column] == value]
+    return rows.sort_values("length")
+
+
+@pytest.mark.parametrize("direction", ["forward", "forward and backward"])
+@pytest.mark.parametrize("heads", [2, 12])
+def test_a_time_that_was_measured_is_quoted_and_others_are_between_their_neighbors(
+    direction, heads, benchmark
+) -> None:
+    rows = attention_rows(benchmark, "hard, grouped", heads=heads, direction=direction)
+    auto = attention_rows(benchmark, "hard, auto", heads=heads, direction=direction)
+    assert len(rows) == len(auto) > 2
+    quoted = [
+        savings.seconds(benchmark, "hard", direction, int(row.length), heads, row.limit)
+        for row in rows.itertuples()
+    ]
+    assert np.allclose([each.ours for each in quoted], auto["value_ours"])
+    assert np.allclose([each.full for each in quoted], rows["value_peer"])
+    assert np.allclose([each.density for each in quoted], rows["limit"])
+    for low, high, length in zip(quoted, quoted[1:], rows["length"], strict=False):
+        between = savings.seconds(benchmark, "hard", direction, int(1.5 * length), heads, 0.33)
+        assert low.ours < between.ours < high.ours and low.full < between.full < high.full
+        few, some, many = (
+            savings.seconds(benchmark, "hard", direction, int(length), number, 0.33)
+            for number in (2, 6, 12)
+        )
+        assert few.full < some.full < many.full
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--length", 25], "texts of 128 to 8,192 word pieces were timed for hard, not of 25"),
+        (["--length", 8193], "not of 8,193"),
+        (["--length", 512, "--hidden", 64], "2 to 12 heads were timed for hard, not 1"),
+        (["--length", 512, "--hidden", 1024], "not 16"),
+        (["--length", 512, "--hidden", 384, "--heads", 12], "heads of width 64 were timed"),
+        (["--length", 512, "--mode", "full"], "hard was timed (forward), not full"),
+        (["--length", 512, "--density", 0.33], "tables of modes were timed, not a density"),
+        (["--length", 128], "hard was timed at density 0.40 for this length, and it is 0.25 here"),
+    ],
+)
+def test_cost_quotes_no_time_outside_of_what_was_measured(
+    arguments, reason, finished, capsys
+) -> None:
+    out = called(["cost", *arguments], capsys)
+    assert out.splitlines()[-1].startswith("No time is quoted: ") and reason in out
+    assert "Net " not in out
+
+
+def test_the_net_time_of_a_sentence_includes_tagging(finished, benchmark, capsys) -> None:
+    rows = attention_rows(benchmark, "hard, auto", heads=12, direction="forward", length=2048)
+    full = attention_rows(benchmark, "hard, grouped", heads=12, direction="forward", length=2048)
+    speed = benchmark.loc[benchmark["benchmark"] == "tagging", "value_ours"].item()
+    saved = 12 * (full["value_peer"].item() - rows["value_ours"].item())
+    for words in (2046, 100):
+        out = called(["cost", "--length", 2048, "--words", words], capsys)
+        net = out.splitlines()[-1]
+        assert f": {saved - words / speed:.2g} s saved ({saved:.2g} s saved" in net
+        assert f"{words / speed:.2g} s for tagging {words:,} words" in net
+    shallow = called(["cost", "--length", 2048, "--hidden", 128, "--layers", 2], capsys)
+    assert " s lost (" in shallow.splitlines()[-1]
+    assert "words: expected 1 to 510" in refused(["cost", "--length", 512, "--words", 511])
 
 
 # explain
@@ -138,7 +211,30 @@ def test_an_explanation_is_drawn(folder, ending, tmp_path, capsys) -> None:
     assert "not" in out
     content = path.read_bytes()
     assert content.startswith(b"<!doctype html>" if ending == ".html" else b"\x89PNG")
-    assert b"http" not in content or ending == ".png"
+    assert (b"http:" not in content and b"https:" not in content) or ending == ".png"
+
+
+def test_the_page_shows_the_models_attention_in_the_explorer_and_is_as_wide_as_the_screen(
+    folder, tmp_path
+) -> None:
+    tags = ["ADJ", "SYM", "X", "SYM", "SYM", "NOUN"]
+    explanation = explaining.explain("bad $x$ < films", folder, tags)
+    picture.write(explanation, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    data = json.loads(re.search(r'id="explorer-data">(.*?)</script>', page).group(1))
+    pieces = [piece for word in explanation.pieces for piece in word]
+    assert data["sentences"][0]["pieces"] == pieces
+    assert [mode["name"] for mode in data["modes"]] == ["hard"] and data["seed"] == "not recorded"
+    weights = ggsa.load(folder).attention(explanation.tokens[1:-1], explanation.tags[1:-1])
+    shown = np.array(data["weights"]["hard"][0]) / data["unit"]
+    assert np.allclose(shown.reshape(weights.shape), weights, atol=1e-4)
+    assert page.count("<img ") == len(explanation.views) + len(weights)
+    assert "<h1>bad $ x $ &lt; films</h1>" in page
+    # Nothing is wider than the screen: pictures shrink, and a matrix that does not fit is left out.
+    assert ".panels img { max-width: 100%" in page and "<figure" not in page
+    assert re.search(r"@media \(max-width: [\d.]+rem\) { \.explorer \.wide", page)
+    long = picture.page(explaining.explain("bad " * 14, folder, ["ADJ"] * 14))
+    assert float(re.search(r"max-width: ([\d.]+)rem\) { \.explorer", long).group(1)) > 40
 
 
 def test_explain_refuses_what_it_cannot_explain(folder, tmp_path) -> None:
@@ -203,7 +299,6 @@ BAD = {
     "header.csv": ("words,tags\n", "has no rows"),
     "other.csv": ("review,id\nbad,1\n", "expected a column words, text or sentence"),
     "ragged.csv": ("words,tags\nbad,ADJ,more\n", "row 1: expected 2 fields"),
-    "empty.csv": ("words,tags\nbad,ADJ\n,\n", "row 2: the column words is empty"),
     "tag.csv": ("words,tags\nbad,ADJX\n", "row 1: unknown tag ADJX. Did you mean ADJ?"),
     "count.csv": ("words,tags\nnot bad,ADJ\n", "row 1: expected 2 tags in the column tags"),
     "long.csv": (f"words,tags\n{'bad ' * 10_000},{'ADJ ' * 10_000}\n", "row 1: 10,000 words"),
@@ -221,6 +316,67 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_the_row(name, folder, tm
     text, said = BAD[name]
     (tmp_path / name).write_text(text)
     assert said in refused(["predict", "--run", folder, tmp_path / name])
+
+
+def test_a_row_without_words_gets_an_empty_prediction_and_is_counted(
+    folder, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(predicting, "CHUNK", 2)
+    source = tmp_path / "a.csv"
+    source.write_text("words,tags\nbad,ADJ\n,\n\u200b,X\n,ADJ\nfilm,NOUN\n")
+    for target in ("b.csv", "b.jsonl"):
+        cli.main(["predict", "--run", str(folder), str(source), "--out", str(tmp_path / target)])
+        assert "3 of 5 rows have no words and no prediction." in capsys.readouterr().err
+    found = pd.read_csv(tmp_path / "b.csv")
+    assert found["prediction"].notna().tolist() == [True, False, False, False, True]
+    assert found.filter(like="probability_").notna().sum().tolist() == [2, 2]
+    rows = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
+    assert rows[1]["prediction"] is None and rows[4]["prediction"] == found["prediction"][4]
+    said = refused(["predict", "--run", folder, source, "--strict"])
+    assert "row 2: the column words is empty" in said
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_the_accuracy_is_over_the_rows_with_a_label(numbered, folder, tmp_path, capsys) -> None:
+    model = ggsa.load(folder)
+    names = [each.label for each in model.predict(WORDS, TAGGED)]
+    wrong = next(name for name in model.classes if name != names[1])
+    labels = [names[0], wrong, "", names[0], "-1"]
+    if numbered:
+        labels = [
+            str(model.classes.index(name)) if name in model.classes else name for name in labels
+        ]
+    texts = [*WORDS, [], WORDS[0]]
+    tags = [*TAGGED, [], TAGGED[0]]
+    source = tmp_path / "a.jsonl"
+    source.write_text(
+        "\n".join(
+            json.dumps({"words": words, "tags": row, "label": label, "other": label})
+            for words, row, label in zip(texts, tags, labels, strict=True)
+        )
+    )
+    for option in ([], ["--label", "other"]):
+        cli.main(["predict", "--run", str(folder), str(source), *option])
+        printed = capsys.readouterr()
+        assert "Accuracy: 0.5000 (1 of 2 rows with a label" in printed.err
+        assert (f"1 is {model.classes[1]}" in printed.err) == numbered
+        assert "Accuracy" not in printed.out
+
+
+def test_labels_that_are_not_classes_give_no_accuracy_and_are_refused_where_named(
+    folder, tmp_path, capsys
+) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("words,tags,label\nbad,ADJ,0\nbad,ADJ,5 stars\n")
+    out = called(["predict", "--run", folder, source], capsys)
+    assert len(out.splitlines()) == 3
+    cli.main(["predict", "--run", str(folder), str(source)])
+    assert "No accuracy." in capsys.readouterr().err
+    said = refused(["predict", "--run", folder, source, "--label", "label"])
+    assert "row 2: the column label holds '5 stars', which is not a class" in said
+    assert "unknown column labels" in refused(
+        ["predict", "--run", folder, source, "--label", "labels"]
+    )
 
 
 def test_predict_refuses_a_missing_run_file_or_column_and_a_binary_file(folder, sentences) -> None:
@@ -248,7 +404,7 @@ def test_what_was_predicted_before_a_wrong_row_is_kept(folder, tmp_path, monkeyp
     monkeypatch.setattr(predicting, "CHUNK", 2)
     source, target = tmp_path / "a.csv", tmp_path / "b.csv"
     source.write_text("words,tags\n" + "bad,ADJ\n" * 4 + ",\n")
-    said = refused(["predict", "--run", folder, source, "--out", target])
+    said = refused(["predict", "--run", folder, source, "--out", target, "--strict"])
     assert "row 5" in said
     assert "b.csv.partial" in said
     assert not target.exists()
@@ -276,6 +432,54 @@ def test_no_more_than_a_chunk_is_in_memory(folder, tmp_path, monkeypatch) -> Non
     assert asked == [3, 3, 3, 1]
 
 
+# What a model was trained on.
+
+
+@pytest.fixture
+def trained_on(small_corpus, folder):
+    """A function that has the run record the data of the workspace, and names their corpus."""
+
+    def write(name: str, pretrained: bool = False, **cell) -> None:
+        corpus = {"name": name, "source": "hub", "rows": {"train": 60}}
+        encoder = {"pretrained": pretrained, "layers": 2, "hidden": 128}
+        provenance = {"is_sst2": False, "corpus": corpus, "encoder": encoder, "substitutes": []}
+        artifacts.write_json(paths.provenance(), provenance)
+        cell = {"arm": "hard", "mode": "hard", "seed": 13, "data_sha256": data_sha256(), **cell}
+        artifacts.write_json(folder / "cell.json", cell)
+
+    return write
+
+
+def test_a_model_says_what_it_was_trained_on_and_which_words_it_does_not_know(
+    folder, trained_on, tmp_path, capsys
+) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("words,tags\nBad Film great,ADJ NOUN X\nzany,ADJ\n")
+
+    def notes() -> list[str]:
+        cli.main(["predict", "--run", str(folder), str(source)])
+        predicted = capsys.readouterr().err.splitlines()[-1]
+        explained = called(
+            ["explain", "--run", folder, "--tags", "ADJ NOUN X ADJ", "Bad Film great zany"], capsys
+        )
+        assert explained.splitlines()[-1] == predicted
+        return predicted
+
+    trained_on("probe")
+    found = notes()
+    assert "was trained on the probe corpus (generated sentences, not SST-2), 60 rows" in found
+    assert "Words of the input that do not occur there: 2 of 4 (50.0%)" in found
+    assert "its probabilities mean nothing" in found and "pretraining" not in found
+    trained_on("imdb", pretrained=True)
+    found = notes()
+    assert "IMDB" in found and "It may know them from pretraining." in found
+    assert "mean nothing" not in found
+    trained_on("probe", data_sha256="of another corpus")
+    found = notes()
+    assert f"What {folder} was trained on is unknown" in found and "probe" not in found
+    assert "a piece that is [UNK]: 2 of 4 (50.0%)" in found
+
+
 # export and verify
 
 
@@ -286,22 +490,14 @@ def test_export_refuses_a_folder_that_holds_something(folder, tmp_path) -> None:
 
 @pytest.mark.parametrize("checkpoint", ["last", "best"])
 def test_an_export_has_a_card_that_says_which_checkpoint_it_holds(
-    checkpoint, folder, tmp_path, monkeypatch
+    checkpoint, folder, trained_on, tmp_path, monkeypatch
 ) -> None:
     summary = {
         "recipe": "probe", "train_sentences": 4000, "steps": 1250, "checkpoint": checkpoint,
         "checkpoint_step": 1000, "selection_accuracy": 0.875, "parameters": 12345,
     }  # fmt: skip
-    artifacts.write_json(
-        folder / "cell.json", {"arm": "hard", "mode": "hard", "seed": 13, "summary": summary}
-    )
-    monkeypatch.setattr(paths, "CORPUS", tmp_path / "corpus")
+    trained_on("probe", mode="hard", seed=13, summary=summary)
     monkeypatch.setattr(paths, "TABLES", tmp_path / "tables")
-    provenance = {
-        "is_sst2": False, "corpus": {"name": "probe", "source": "embedded"},
-        "encoder": {"pretrained": False, "layers": 2, "hidden": 128}, "substitutes": [],
-    }  # fmt: skip
-    artifacts.write_json(paths.provenance(), provenance)
     common = {"arm": "hard", "mode": "hard", "split": "validation"}
     write_table(
         paths.TABLES / "runs.csv",
@@ -329,6 +525,14 @@ def test_an_export_has_a_card_that_says_which_checkpoint_it_holds(
         names: dict = {}
         exec(block.replace("FOLDER", str(exported)), names)
         assert type(names["model"]) in (ggsa.Classifier, type(model.model))
+    found = explaining.explain("bad film", exported, ("ADJ", "NOUN")).note
+    assert "trained on the probe corpus" in found and "[UNK]: 0 of 2 (0.0%)" in found
+
+
+def test_a_run_on_other_data_is_not_exported(folder, trained_on, tmp_path) -> None:
+    trained_on("probe", data_sha256="of another corpus")
+    assert "was trained on other data" in refused(["export", folder, tmp_path / "new"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_verify_outside_the_repository_says_where_to_run(tmp_path, monkeypatch) -> None:

@@ -147,6 +147,16 @@ def test_a_failing_notebook_is_a_user_error_and_its_partial_output_is_kept(tmp_p
     assert "as far as 2" in kept
 
 
+def test_a_failure_is_reported_where_its_output_cannot_be_kept(tmp_path):
+    (tmp_path / "partial").write_text("{}")
+    (tmp_path / "file").write_text("")
+    error = rendering._failure(
+        Path("broken.ipynb"), tmp_path / "partial", tmp_path / "file/kept", "ValueError: 2."
+    )
+    assert str(error).startswith("The notebook broken.ipynb failed: ValueError: 2. Its outputs")
+    assert "could not be kept" in str(error)
+
+
 def test_a_cell_that_takes_too_long_is_stopped_with_a_user_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cells = [

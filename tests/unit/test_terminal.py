@@ -134,6 +134,19 @@ def test_the_interrupt_message_says_what_is_kept_and_how_to_continue() -> None:
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_ends_any_stage_with_a_sentence() -> None:
+    stage = (
+        "import sys; sys.path[:0] = ['.', 'src']; import stages; from pathlib import Path\n"
+        "stages.run(lambda: Path('/dev/full').write_text('x'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", stage], cwd=ROOT, text=True, capture_output=True, check=False
+    )
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "could not be written (No space left on device). Free disk space" in done.stderr
+
+
 def test_a_stage_that_is_interrupted_says_a_sentence_and_no_traceback() -> None:
     stage = (
         "import sys; sys.path[:0] = ['.', 'src']; import stages\n"

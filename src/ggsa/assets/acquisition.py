@@ -16,6 +16,7 @@ from ggsa.assets.corpora import sst2
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.provenance import class_names
 
 PREFIX = ".download-"
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -58,7 +59,10 @@ def _obtain(params: Params, folders: Mapping[Path, Path]) -> dict[str, Any]:
     corpus.write(folders[paths.CORPUS], obtained.tables)
     tagger_provenance, tagger_substitutes = tagger.obtain(params, folders[paths.TAGGER])
     encoder_provenance, encoder_substitutes = encoder.obtain(
-        params, obtained.splits["train"], folders[paths.ENCODER]
+        params,
+        obtained.splits["train"],
+        folders[paths.ENCODER],
+        class_names({"corpus": obtained.provenance}),
     )
     provenance = {
         "is_sst2": sst2.is_sst2(obtained.provenance["sha256"]),

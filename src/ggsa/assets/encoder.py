@@ -25,6 +25,7 @@ from ggsa.workspace import artifacts, checksums
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import quiet_loading
+from ggsa.workspace.provenance import SENTIMENT
 from ggsa.workspace.vocabulary import MODEL_PREFIX
 
 PAPER_CHECKPOINT = "prajjwal1/bert-tiny"
@@ -36,6 +37,8 @@ DESCRIPTIVE = (CONFIG, "vocab.txt", wordpiece.TOKENIZER, wordpiece.SETTINGS)
 VOCABULARY = Path("bert-base-uncased/vocab.txt")
 VOCABULARY_MD5 = "64800d5d8528ce344256daf115d4965e"
 REPOSITORY_NAME = re.compile(r"[\w.-]*\w(/\w[\w.-]*)?", re.ASCII)
+HEAD = "classifier.weight"
+"""Name of a classification head's weights in BERT and DistilBERT, `[class, dim]`."""
 ARCHITECTURES = {"bert": "BertForPreTraining", "distilbert": "DistilBertForMaskedLM"}
 """The class of a checkpoint whose config.json names no class of `transformers`."""
 
@@ -49,7 +52,10 @@ class Checkpoint:
 
 
 def obtain(
-    params: Params, train: Sequence[Sentence], folder: Path
+    params: Params,
+    train: Sequence[Sentence],
+    folder: Path,
+    classes: Sequence[str] = SENTIMENT,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Write the encoder to a folder; return its provenance and what it replaces.
 
@@ -57,9 +63,11 @@ def obtain(
         params: Names the checkpoint and the allowed sources.
         train: The training split; a vocabulary is trained on it where there is none.
         folder: An empty folder.
+        classes: Names of the corpus's classes, which the head of a checkpoint must fit.
 
     Raises:
-        UserError: If a required checkpoint is unavailable, or a file is damaged.
+        UserError: If a required checkpoint is unavailable or has another number of classes, or a
+            file is damaged.
     """
     if params.encoder.initialization == "from_scratch":
         return _from_scratch(params, train, folder), ()
@@ -70,6 +78,7 @@ def obtain(
         return _from_scratch(params, train, folder), (warning,)
     _verify(checkpoint, params)
     normalize(checkpoint.folder, folder, params.encoder.checkpoint)
+    _check_head(folder / SAFETENSORS, params.encoder.checkpoint, classes)
     provenance = {
         "source": checkpoint.source,
         "checkpoint": params.encoder.checkpoint,
@@ -233,6 +242,25 @@ def _write_weights(source: Path, folder: Path, name: str) -> None:
         shutil.copyfile(file, folder / SAFETENSORS)
     else:
         safetensors.torch.save_file(weights, folder / SAFETENSORS, metadata={"format": "pt"})
+
+
+def _check_head(file: Path, name: str, classes: Sequence[str]) -> None:
+    """Check that the classification head of a checkpoint, if it has one, fits the classes.
+
+    Raises:
+        UserError: If it has another number of classes.
+    """
+    with safetensors.safe_open(file, "pt") as stored:
+        if HEAD not in stored.keys():  # noqa: SIM118 - not a mapping
+            return
+        count = stored.get_slice(HEAD).get_shape()[0]
+    if count != len(classes):
+        raise UserError(
+            f"encoder.checkpoint: {name} has a classification head of {count} classes, but the "
+            f"corpus has {len(classes)} ({', '.join(classes)}). Name a checkpoint without a "
+            f"classification head, such as the one it was fine-tuned from, or with {len(classes)} "
+            f"classes."
+        )
 
 
 def _current(source: Path, folder: Path) -> dict[str, Tensor]:

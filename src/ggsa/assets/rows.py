@@ -16,6 +16,7 @@ import pandas as pd
 
 from ggsa.assets import raw_text
 from ggsa.workspace.errors import UserError, unknown
+from ggsa.workspace.words import check_characters, is_word
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 ENDINGS = (*SEPARATORS, ".jsonl", ".ndjson", ".json")
@@ -179,19 +180,14 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
             place, expected = f"{path}, row {number}", f"Every line must be an object: {OBJECT}."
             try:
                 values = json.loads(line)
-                if "\\u" in line:
-                    json.dumps(values, ensure_ascii=False).encode()
-            except UnicodeEncodeError as error:
-                raise UserError(
-                    f"{place}: invalid surrogate character {error.object[error.start]!r}. Replace "
-                    f"or remove it."
-                ) from error
             except (ValueError, RecursionError) as error:
                 raise UserError(
                     f"{place}: {quoted(line.strip())} is not valid JSON ({error}). {expected}"
                 ) from error
             if not isinstance(values, dict):
                 raise UserError(f"{place}: {quoted(line.strip())} is not an object. {expected}")
+            if "\\u" in line:
+                check_characters(json.dumps(values, ensure_ascii=False), place)
             yield values
 
 
@@ -218,8 +214,14 @@ def value(row: Row, column: str, key: str = "") -> Any:
     return row.values[column]
 
 
-def text_words(row: Row, column: str, key: str = "") -> tuple[str, ...]:
-    """Return the words of a column of raw text; see `value`.
+def text_words(row: Row, column: str, key: str = "", may_be_empty: bool = False) -> tuple[str, ...]:
+    """Return the words of a column of raw text.
+
+    Args:
+        row: The row.
+        column: Name of the column.
+        key: The parameter that names the column, for the message.
+        may_be_empty: Return no words where there are none, instead of raising an error.
 
     Raises:
         UserError: If the row lacks the column, or its value is not a text with a word.
@@ -230,11 +232,14 @@ def text_words(row: Row, column: str, key: str = "") -> tuple[str, ...]:
             f"{row.place}: expected a text in the column {column}, got {quoted(text)}. Write a "
             f"text, or remove the row."
         )
-    return _some(raw_text.words_of(text or ""), row, column)
+    words = tuple(filter(is_word, raw_text.words_of(text or "")))
+    return words if may_be_empty else _some(words, row, column)
 
 
-def given_words(row: Row, column: str, key: str = "") -> tuple[str, ...]:
-    """Return the words of a column of words; see `value`.
+def given_words(
+    row: Row, column: str, key: str = "", may_be_empty: bool = False
+) -> tuple[str, ...]:
+    """Return the words of a column of words; see `text_words` for the arguments.
 
     The value is a list of words, such a list written as JSON, or words separated by spaces.
 
@@ -243,21 +248,29 @@ def given_words(row: Row, column: str, key: str = "") -> tuple[str, ...]:
     """
     words = value(row, column, key)
     if isinstance(words, str):
-        try:
-            words = json.loads(words) if words.lstrip().startswith("[") else words.split()
-        except ValueError:
-            words = words.split()
+        words = _listed(words)
     wrong = [word for word in words if not _is_word(word)] if isinstance(words, list) else words
     if wrong:
         raise UserError(
             f"{row.place}: expected words separated by spaces in the column {column}, or a list "
             f"of words without spaces, got {quoted(wrong)}. Correct the value, or remove the row."
         )
-    return _some(tuple(words or ()), row, column)
+    words = tuple(words or ())
+    check_characters(" ".join(words), row.place)
+    return words if may_be_empty else _some(words, row, column)
+
+
+def _listed(words: str) -> Any:
+    if words.lstrip().startswith("["):
+        try:
+            return json.loads(words)
+        except ValueError:
+            pass
+    return list(filter(is_word, words.split()))
 
 
 def _is_word(word: Any) -> bool:
-    return isinstance(word, str) and word.split() == [word]
+    return isinstance(word, str) and word.split() == [word] and is_word(word)
 
 
 def _some(words: tuple[str, ...], row: Row, column: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import pandas as pd
 from ggsa.assets import corpora, corpus, policy
 from ggsa.assets.corpus import UNKNOWN, Corpus, Sentence
 from ggsa.workspace.config import Params
+from ggsa.workspace.words import is_word
 
 TEST_UNLABELED = "No labels of the test split are available: it is left out of every accuracy."
 
@@ -71,4 +72,4 @@ def obtain(params: Params) -> Obtained:
 
 def examples(texts: Iterable[str]) -> list[Sentence]:
     """Return the sentences that the report may print, labels unknown."""
-    return [Sentence(corpus.words_of(text), UNKNOWN) for text in texts]
+    return [Sentence(tuple(filter(is_word, corpus.words_of(text))), UNKNOWN) for text in texts]

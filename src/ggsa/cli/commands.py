@@ -9,6 +9,7 @@ import os
 import sys
 
 from ggsa.cli import cost, explain, export, predict, rules, verify
+from ggsa.workspace import terminal
 from ggsa.workspace.errors import UserError
 
 COMMANDS = (explain, predict, rules, cost, export, verify)
@@ -19,8 +20,9 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    parsed = parser().parse_args(arguments)
+    terminal.accept_any_character()
     try:
+        parsed = parser().parse_args(arguments)
         parsed.run(parsed)
     except UserError as error:
         sys.exit(str(error))

@@ -12,10 +12,14 @@ Example::
 import argparse
 from pathlib import Path
 
+from ggsa.workspace.terminal import text_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("sentence", metavar="SENTENCE", help="raw text, in quotes")
+    parser.add_argument(
+        "sentence", metavar="SENTENCE", type=text_argument, help="raw text, in quotes"
+    )
     parser.add_argument("--run", dest="model", metavar="RUN", help="a trained run or an export")
     parser.add_argument("--tags", help='instead of the tagger\'s, e.g. "DET NOUN AUX ADJ"')
     parser.add_argument("--out", type=Path, metavar="FILE", help="a picture: .html or .png")

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from tabulate import tabulate
 
+from ggsa.cli import training_data
 from ggsa.evaluation import cost
+from ggsa.evaluation.attention_maps import example_weights
 from ggsa.model import batches, classifier
 from ggsa.model.attention import Mask
 from ggsa.model.classifier import Classifier, Prediction
@@ -62,8 +65,11 @@ class Explanation:
         views: One for each mode.
         run: Folder of the model, if one was given.
         prediction: The model's prediction.
+        note: What the model was trained on, and how many of the words it does not know.
+        seed: The model's, if its folder records it.
         weights: The model's attention weights, float `[layer, head, query, key]`, over tokens: the
             pieces of a word are summed as keys and averaged as queries, so that rows sum to one.
+        weights_by_piece: The same over word pieces, as `ggsa.report.explorer` takes them.
     """
 
     tokens: tuple[str, ...]
@@ -72,7 +78,10 @@ class Explanation:
     views: tuple[ModeView, ...]
     run: Path | None = None
     prediction: Prediction | None = None
+    note: str = ""
+    seed: int | None = None
     weights: np.ndarray | None = None
+    weights_by_piece: pd.DataFrame | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -128,11 +137,16 @@ def explain(
     )
     if model is None:
         return explanation
+    data, total = training_data.known(model), training_data.Count()
+    training_data.count(model, data, [words], total)
     return replace(
         explanation,
+        note=training_data.note(model, data, total),
         run=model.folder,
         prediction=model.predict([words], [tags])[0],
+        seed=training_data.seed_of(model.folder),
         weights=_weights(model, words, tags, owners),
+        weights_by_piece=example_weights(model, aligned).assign(mode=model.pattern.mode),
     )
 
 
@@ -253,12 +267,18 @@ def _listed(names: tuple[str, ...], chosen: np.ndarray) -> str:
     return ", ".join(listed[:MOST_KEYS]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _prediction(explanation: Explanation) -> str:
+def prediction_text(explanation: Explanation) -> str:
+    """Return what the model predicts, in a sentence."""
     label, probabilities = explanation.prediction
     listed = ", ".join(f"{name} {percent(value)}" for name, value in probabilities.items())
-    lines = [f"{explanation.run} predicts {label} ({listed})."]
+    return f"{explanation.run} predicts {label} ({listed})."
+
+
+def _prediction(explanation: Explanation) -> str:
+    lines = [prediction_text(explanation)]
     for layer, weights in enumerate(explanation.weights.mean(axis=1), 1):  # mean over heads
         order = weights[0].argsort()[::-1][:5]
         keys = ", ".join(f"{explanation.names[key]} {percent(weights[0, key])}" for key in order)
         lines.append(f"  [CLS] attends in layer {layer}, mean of heads, to {keys}")
+    lines.append(explanation.note)
     return "\n".join(lines)

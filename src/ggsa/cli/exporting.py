@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
+from ggsa.cli import training_data
 from ggsa.model import classifier
 from ggsa.model.classifier import Classifier
 from ggsa.patterns.modes import MODES
@@ -42,6 +43,8 @@ def export(run: str | Path, folder: str | Path) -> Path:
     model = classifier.load(run)
     text = card(model)
     classifier.save(target, model.model, model.tokenizer, model.max_pieces)
+    provenance = training_data.provenance_of(model.folder)
+    artifacts.write_json(target / training_data.PROVENANCE, provenance)
     artifacts.write_text(target / "README.md", text)
     return target
 
@@ -50,11 +53,17 @@ def card(model: Classifier) -> str:
     """Return the model card: data, protocol, results with intervals, limits and the rule table.
 
     Raises:
-        UserError: If the run's tables or the provenance of its data are missing.
+        UserError: If the run's tables are missing, or the data of this workspace are not those that
+            it was trained on.
     """
     cell = artifacts.read_json(model.folder / "cell.json")
     mode, seed = cell["mode"], cell["seed"]
-    provenance = artifacts.read_json(paths.provenance())
+    provenance = training_data.provenance_of(model.folder)
+    if provenance is None:
+        raise UserError(
+            f"{model.folder} was trained on other data than {paths.DATA} holds, so the model card "
+            f"cannot say on which. Run `dvc checkout`, or `make repro`."
+        )
     runs = read_table(paths.TABLES / "runs.csv", ("mode", "seed", "split", "accuracy"))
     own = runs[(runs["mode"] == mode) & (runs["seed"] == seed)]
     results = read_table(paths.TABLES / "results.csv", ("mode", "split"))

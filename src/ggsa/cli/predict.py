@@ -2,7 +2,9 @@
 
 Adds the columns `prediction` and `probability_CLASS` to every row. Sentences come from the column
 `words` (a list, or words separated by spaces) or `text` (raw). Tags come from the column `tags`; if
-there is none, the project's tagger tags the words.
+there is none, the project's tagger tags the words. A row without words gets an empty prediction.
+Prints to standard error what the model was trained on, how many words of the file it does not know,
+and its accuracy where the file has labels.
 
 Example::
 
@@ -10,7 +12,10 @@ Example::
 """
 
 import argparse
+import functools
 from pathlib import Path
+
+from ggsa.workspace.terminal import text_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", type=Path, help=".csv or .tsv with a header, or .jsonl"
     )
     parser.add_argument("--run", dest="model", metavar="RUN", required=True, help="a trained run")
-    parser.add_argument("--text", metavar="COLUMN", help="column of raw text")
-    parser.add_argument("--words", metavar="COLUMN", help="column of words")
-    parser.add_argument("--tags", metavar="COLUMN", help="column of universal tags, one per word")
+    column = functools.partial(parser.add_argument, metavar="COLUMN", type=text_argument)
+    column("--text", help="column of raw text")
+    column("--words", help="column of words")
+    column("--tags", help="column of universal tags, one per word")
+    column("--label", help="column of true classes, for the accuracy; default: label, if it exists")
     parser.add_argument(
         "--out", metavar="FILE", type=Path, help=".csv or .jsonl; printed if omitted"
     )
@@ -30,11 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="truncate texts longer than the model reads, as in training",
     )
+    parser.add_argument(
+        "--strict", action="store_true", help="stop at a row without words, not skip it"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the predictions, chunk by chunk."""
     from ggsa.cli.predicting import Columns, predict_file
 
-    columns = Columns(arguments.text, arguments.words, arguments.tags)
-    predict_file(arguments.model, arguments.file, arguments.out, columns, arguments.cut)
+    columns = Columns(arguments.text, arguments.words, arguments.tags, arguments.label)
+    predict_file(
+        arguments.model, arguments.file, arguments.out, columns, arguments.cut, arguments.strict
+    )

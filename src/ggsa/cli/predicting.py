@@ -11,16 +11,20 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from ggsa.assets import rows
+from ggsa.assets.corpus import UNKNOWN
 from ggsa.assets.rows import Row
+from ggsa.cli import training_data
 from ggsa.model import classifier
 from ggsa.model.classifier import Classifier, Prediction
 from ggsa.tagging.texts import project_tagger
 from ggsa.workspace.errors import UserError, unknown
 from ggsa.workspace.progress import progress_bar
+from ggsa.workspace.terminal import data_stream
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 
 CHUNK = rows.CHUNK
@@ -33,6 +37,7 @@ class Columns(NamedTuple):
     text: str | None = None
     words: str | None = None
     tags: str | None = None
+    label: str | None = None
 
 
 def predict_file(
@@ -41,15 +46,20 @@ def predict_file(
     target: Path | None = None,
     columns: Columns = Columns(),  # noqa: B008 - immutable
     cut: bool = False,
+    strict: bool = False,
 ) -> int:
     """Classify every row of a file and return the number of rows.
+
+    What the model was trained on, how many words it does not know, and its accuracy where the rows
+    have labels are printed to standard error.
 
     Args:
         run: A trained run or an export.
         source: CSV or TSV with a header, or JSON lines, in UTF-8.
         target: CSV, TSV or JSON lines, by its ending; None prints in the format of the source.
-        columns: Columns of the text or words, and of tags.
+        columns: Columns of the text or words, of tags and of labels.
         cut: Cut texts that exceed the model's longest input, instead of raising an error.
+        strict: Raise an error for a row without words, which otherwise gets an empty prediction.
 
     Raises:
         UserError: If the run or a file is wrong; names the row. Predictions made before that stay
@@ -60,27 +70,106 @@ def predict_file(
         rows.check_ending(Path(target))
     content = rows.read_rows(source)
     first = next(content)
+    label_is_named = columns.label is not None
     columns = _columns(columns, first, source)
     model = classifier.load(run)
     tagger = None if columns.tags else project_tagger()
-    done = 0
+    data, words, score = training_data.known(model), training_data.Count(), Score(model.classes)
+    done = empty = 0
     with _opened(target) as file, progress_bar("predict", None, "row") as progress:
         write = _writer(file, (target or source).suffix.lower())
         for chunk in _chunks(itertools.chain([first], content)):
-            texts = [words_in(row, columns) for row in chunk]
-            _check_lengths(model, texts, chunk, cut)
-            if columns.tags:
-                pairs = zip(chunk, texts, strict=True)
-                tags = [tags_in(row, columns.tags, words) for row, words in pairs]
-            else:
-                tags = tagger(texts)
-            for row, prediction in zip(chunk, model.predict(texts, tags), strict=True):
-                write(Row(row.place, {**row.values, **_added(prediction)}))
+            predictions = _predictions(model, tagger, chunk, columns, cut, strict)
+            texts = [text for text, _ in predictions]
+            training_data.count(model, data, texts, words)
+            for row, (_, prediction) in zip(chunk, predictions, strict=True):
+                if columns.label and prediction and not score.problem:
+                    score.add(row, columns.label, prediction)
+                    if score.problem and label_is_named:
+                        raise UserError(score.problem)
+                write(Row(row.place, {**row.values, **_added(prediction, model.classes)}))
             done += len(chunk)
+            empty += sum(prediction is None for _, prediction in predictions)
             progress.update(len(chunk))
     if target is not None:
         print(f"{done:,} rows. Written: {Path(target).resolve()}", file=sys.stderr)
+    if empty:
+        print(f"{empty:,} of {done:,} rows have no words and no prediction.", file=sys.stderr)
+    if score.labeled or score.problem:
+        print(score.text(), file=sys.stderr)
+    print(training_data.note(model, data, words), file=sys.stderr)
     return done
+
+
+@dataclass
+class Score:
+    """How many labels of a file the model predicts.
+
+    Attributes:
+        classes: Names of the classes, in the order of their numbers.
+        labeled: Rows with a label and a prediction.
+        correct: Those whose prediction is the label.
+        numbered: Whether a label was the number of a class.
+        problem: The first label that is no class; there is no accuracy then.
+    """
+
+    classes: tuple[str, ...]
+    labeled: int = 0
+    correct: int = 0
+    numbered: bool = False
+    problem: str = ""
+
+    def add(self, row: Row, column: str, prediction: Prediction) -> None:
+        """Count a row by the name or the number of its class; a missing label, or -1, is unknown."""
+        if row.values.get(column) in (None, ""):
+            return
+        label = rows.class_name(row, column)
+        if label not in self.classes:
+            if label == str(UNKNOWN):
+                return
+            if label not in map(str, range(len(self.classes))):
+                self.problem = (
+                    f"{row.place}: the column {column} holds {rows.quoted(label)}, which is not a "
+                    f"class of the model ({', '.join(self.classes)}) or its number. Correct the "
+                    f"label, or name another column of labels."
+                )
+                return
+            label, self.numbered = self.classes[int(label)], True
+        self.labeled += 1
+        self.correct += label == prediction.label
+
+    def text(self) -> str:
+        """Return the accuracy in a sentence, or why there is none."""
+        if self.problem:
+            return f"No accuracy. {self.problem}"
+        names = "".join(f", {number} is {name}" for number, name in enumerate(self.classes))
+        return (
+            f"Accuracy: {self.correct / self.labeled:.4f} ({self.correct:,} of {self.labeled:,} "
+            f"rows with a label{names if self.numbered else ''})."
+        )
+
+
+def _predictions(
+    model: Classifier,
+    tagger: Callable[[list[tuple[str, ...]]], list[list[str]]] | None,
+    chunk: list[Row],
+    columns: Columns,
+    cut: bool,
+    strict: bool,
+) -> list[tuple[tuple[str, ...], Prediction | None]]:
+    """Return words and prediction of every row; None where there are no words."""
+    texts = [words_in(row, columns, not strict) for row in chunk]
+    filled = [(row, words) for row, words in zip(chunk, texts, strict=True) if words]
+    if not filled:
+        return [(words, None) for words in texts]
+    kept, words_kept = map(list, zip(*filled, strict=True))
+    _check_lengths(model, words_kept, kept, cut)
+    if tagger is None:
+        tags = [tags_in(row, columns.tags, words) for row, words in filled]
+    else:
+        tags = tagger(words_kept)
+    predicted = iter(model.predict(words_kept, tags))
+    return [(words, next(predicted) if words else None) for words in texts]
 
 
 def _columns(columns: Columns, row: Row, source: Path) -> Columns:
@@ -95,8 +184,10 @@ def _columns(columns: Columns, row: Row, source: Path) -> Columns:
             f"{columns.words}). Name one of them."
         )
     for name in columns:
-        if name is not None:
+        if name:
             rows.value(row, name)
+    if columns.label is None and "label" in row.values:
+        columns = columns._replace(label="label")
     if columns.text is None and columns.words is None:
         guess = next((name for name in ("words", "text", "sentence") if name in row.values), None)
         if guess is None:
@@ -115,15 +206,15 @@ def _columns(columns: Columns, row: Row, source: Path) -> Columns:
     return columns
 
 
-def words_in(row: Row, columns: Columns) -> tuple[str, ...]:
+def words_in(row: Row, columns: Columns, may_be_empty: bool = False) -> tuple[str, ...]:
     """Return the words of a row.
 
     Raises:
-        UserError: If there are none.
+        UserError: If there are none, unless `may_be_empty`.
     """
     if columns.words is not None:
-        return rows.given_words(row, columns.words)
-    return rows.text_words(row, columns.text)
+        return rows.given_words(row, columns.words, may_be_empty=may_be_empty)
+    return rows.text_words(row, columns.text, may_be_empty=may_be_empty)
 
 
 def tags_in(row: Row, column: str, words: tuple[str, ...]) -> tuple[str, ...]:
@@ -160,7 +251,9 @@ def _check_lengths(
             )
 
 
-def _added(prediction: Prediction) -> dict[str, Any]:
+def _added(prediction: Prediction | None, classes: tuple[str, ...]) -> dict[str, Any]:
+    if prediction is None:
+        return {"prediction": None, **dict.fromkeys(f"probability_{name}" for name in classes)}
     return {
         "prediction": prediction.label,
         **{
@@ -179,7 +272,7 @@ def _chunks(content: Iterator[Row]) -> Iterator[list[Row]]:
 def _opened(target: Path | None) -> Iterator[TextIO]:
     """Yield the file to write to; it takes its name when the block ends without an error."""
     if target is None:
-        yield sys.stdout
+        yield data_stream()
         return
     partial = target.with_name(f"{target.name}.partial")
     try:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ggsa.report import answer, claims, page, readme, rendering, settings, tables, wording
-from ggsa.workspace import artifacts, checksums, config, paths
+from ggsa.workspace import artifacts, checksums, config, paths, terminal
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table, write_table
 
@@ -174,16 +174,18 @@ def _require_this_grid(params: config.Params) -> None:
 
 def main() -> None:
     """Publish the latest run."""
+    terminal.accept_any_character()
     parser = argparse.ArgumentParser(prog="python -m ggsa.report.publish", description=__doc__)
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--any-corpus", action="store_true", help="also a run that is not on SST-2")
     chosen.add_argument("--keep-run", action="store_true", help="keep the published run")
     arguments = parser.parse_args()
     try:
-        if arguments.keep_run:
-            publish_studies()
-        else:
-            publish(config.load(), arguments.any_corpus)
+        with artifacts.disk_errors():
+            if arguments.keep_run:
+                publish_studies()
+            else:
+                publish(config.load(), arguments.any_corpus)
     except UserError as error:
         sys.exit(f"\n{error}\n")
     print(f"Published in {paths.PUBLISHED}; {readme.README} holds its tables. Commit both.")

@@ -277,11 +277,17 @@ def _kernel_environment() -> Iterator[None]:
 
 
 def _failure(path: Path, partial: Path, failed: Path, reason: str) -> UserError:
-    kept = failed / path.name
-    if partial.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(partial, kept)
+    kept, problem = failed / path.name, f"The notebook {path} failed: {reason.rstrip('.')}."
+    try:
+        if partial.is_file():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(partial, kept)
+    except OSError as error:  # a full disk is likely to be the cause of the failure, too
+        return UserError(
+            f"{problem} Its outputs up to the failure could not be kept in {kept} "
+            f"({error.strerror}). Fix the cause, then run `dvc repro` again."
+        )
     return UserError(
-        f"The notebook {path} failed: {reason.rstrip('.')}. Its outputs up to the failure are in "
-        f"{kept}: open it there, fix the cause, then run `dvc repro` again."
+        f"{problem} Its outputs up to the failure are in {kept}: open it there, fix the cause, "
+        f"then run `dvc repro` again."
     )

@@ -15,7 +15,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from ggsa.report import page, tables, wording
-from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace import artifacts, config, paths, terminal
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import duration
 from ggsa.workspace.vocabulary import DID_NOT_LEARN
@@ -176,6 +176,7 @@ def _ran(ran: int, cells: int) -> str:
 
 def main() -> None:
     """Print the summary of the latest run."""
+    terminal.accept_any_character()
     parser = argparse.ArgumentParser(prog="python -m ggsa.report.summary", description=__doc__)
     parser.add_argument("--since", type=float, help="when the run started, in seconds since 1970")
     arguments = parser.parse_args()

@@ -12,6 +12,7 @@ from typing import Any
 from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
+from ggsa.workspace.words import check_characters, is_word
 
 Words = tuple[str, ...]
 
@@ -23,17 +24,38 @@ def words_of_texts(texts: Sequence[str | Sequence[str]]) -> list[Words]:
         texts: Strings, which the Treebank tokenizer splits, or lists of words.
 
     Raises:
-        UserError: If `texts` is a single string or a text has no words.
+        UserError: If `texts` is a single string, or a text has no words, an invalid character or,
+            as a list, a word without characters that become word pieces.
     """
     if isinstance(texts, str):
         raise UserError(
             "texts: expected a list of texts, got one string. Put it into a list: [text]."
         )
-    words = [_split(text) if isinstance(text, str) else tuple(text) for text in texts]
-    for number, row in enumerate(words):
+    words = []
+    for number, text in enumerate(texts):
+        place = f"texts[{number}]"
+        if isinstance(text, str):
+            check_characters(text, place)
+            row = _split(text)
+        else:
+            row = _given(text, place)
         if not row:
-            raise UserError(f"texts[{number}]: expected at least one word, got {texts[number]!r}.")
+            raise UserError(f"{place}: expected at least one word, got {text!r}.")
+        words.append(row)
     return words
+
+
+def _given(words: Sequence[str], place: str) -> Words:
+    for number, word in enumerate(words):
+        if not isinstance(word, str):
+            raise UserError(f"{place}: expected a list of words, got {word!r:.80} as a word.")
+        check_characters(word, f"{place}, word {number}")
+        if not is_word(word):
+            raise UserError(
+                f"{place}: word {number} is {word!r}, which has no character that becomes a word "
+                f"piece. Remove the word and its tag."
+            )
+    return tuple(words)
 
 
 def tags_of_texts(
@@ -105,7 +127,7 @@ def _split(text: str) -> Words:
         from ggsa.assets.raw_text import words_of
     except ModuleNotFoundError as error:
         raise _needs_extra(error, "Strings are split into words by NLTK") from error
-    return words_of(text)
+    return tuple(filter(is_word, words_of(text)))
 
 
 def _needs_extra(error: ModuleNotFoundError, purpose: str) -> UserError:

@@ -28,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ggsa.assets import corpora
 from ggsa.patterns import modes
-from ggsa.workspace import config, paths
+from ggsa.workspace import config, paths, terminal
 from ggsa.workspace.errors import UserError
 
 MAX_NAME_LENGTH = 48
@@ -457,6 +457,7 @@ def _words(key: str, value: Any) -> str:
 
 def main() -> None:
     """Run the command that the arguments name."""
+    terminal.accept_any_character()
     parser = argparse.ArgumentParser(
         prog="python -m ggsa.training.experiments", description=__doc__
     )

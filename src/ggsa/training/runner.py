@@ -26,7 +26,7 @@ from ggsa.training.identity import digest
 from ggsa.training.machine import machine
 from ggsa.training.studies import Study
 from ggsa.training.study_cells import equal_cell
-from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace import artifacts, config, paths, terminal
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.paths import CORE
@@ -342,6 +342,7 @@ def _alone(name: str) -> Iterator[None]:
 
 def main() -> None:
     """Run the study that the command line names."""
+    terminal.accept_any_character()
     parser = argparse.ArgumentParser(prog="make study", description=__doc__)
     parser.add_argument("name", help="a directory of studies/, or core")
     parser.add_argument("--corpus", help="one of the study's; by default each of them")

@@ -4,6 +4,7 @@ Every file is written under a temporary name in the same folder and then renamed
 stage or a full disk leaves the old file or the new one, never a part of one.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,9 @@ from typing import Any
 
 from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of a disk that takes no more."""
 
 
 @contextmanager
@@ -100,6 +104,27 @@ def _writing(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path} could not be written ({error.strerror or error}); what it held is "
             f"unchanged. Free disk space or fix the folder's permissions, then run again."
+        ) from error
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn the error of a full or read-only disk into one that says what to do.
+
+    For what libraries write by themselves; `atomic_write` names the file that it leaves unchanged.
+
+    Raises:
+        UserError: If the block raises such an error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"{error.filename or tempfile.gettempdir()} could not be written ({error.strerror}). "
+            f"Free disk space, also in {tempfile.gettempdir()} (`df -h . {tempfile.gettempdir()}` "
+            f"shows it), then run again."
         ) from error
 
 

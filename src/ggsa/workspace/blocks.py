@@ -22,6 +22,7 @@ from pydantic import (
 from ggsa.workspace import paths
 from ggsa.workspace.errors import unknown
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS, parse_rule
+from ggsa.workspace.words import SURROGATE, is_word
 
 
 def _known(kind: str) -> AfterValidator:
@@ -176,8 +177,10 @@ class Corpus(Block):
     @field_validator("examples")
     @classmethod
     def _examples_hold_words(cls, sentences: tuple[str, ...]) -> tuple[str, ...]:
-        if any(not sentence.split() for sentence in sentences):
+        if not all(map(is_word, sentences)):
             raise ValueError("a sentence is empty; write words separated by spaces")
+        if any(map(SURROGATE.search, sentences)):
+            raise ValueError("a sentence has an invalid surrogate character; remove it")
         return sentences
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ import sys
 
 from ggsa.report import verification
 from ggsa.report.verification.rederived import listing
-from ggsa.workspace import paths
+from ggsa.workspace import paths, terminal
 from ggsa.workspace.errors import UserError
 
 RESTORE = (
@@ -35,6 +35,7 @@ def check() -> None:
 
 def main() -> None:
     """Check, as `make verify` does."""
+    terminal.accept_any_character()
     argparse.ArgumentParser(prog="make verify", description=__doc__).parse_args()
     try:
         check()
