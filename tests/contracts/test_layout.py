@@ -3,6 +3,8 @@
 import ast
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -242,3 +244,27 @@ def test_an_import_for_annotations_is_reported_wherever_it_is(copy: Path, tmp_pa
     (stages / "stage.py").write_text(text)
     plant(copy, {"model/planted": text})
     assert {"planted.py", "stage.py"} <= {*type_checking(copy, stages)}
+
+
+HEAVY = {"datasets", "dvc", "matplotlib", "nltk", "papermill", "sklearn", "stanza", "statsmodels"}
+"""Libraries that take long to import."""
+
+
+@pytest.mark.parametrize(
+    ("module", "unneeded"),
+    [
+        ("stages.train", HEAVY),
+        ("stages.check", HEAVY | {"torch", "transformers"}),
+        ("stages.rules", HEAVY | {"torch", "transformers"}),
+        ("ggsa.training.experiments", HEAVY - {"dvc"} | {"torch", "transformers"}),
+    ],
+)
+def test_what_starts_often_loads_no_library_that_it_does_not_need(
+    module: str, unneeded: set[str]
+) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env={"PYTHONPATH": "src"}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert not unneeded & {*done.stdout.split()}

@@ -320,6 +320,12 @@ def test_after_one_run_a_clone_takes_one_experiment_after_another(
         assert "dvc exp apply" not in printed + warned
         assert "No file hash info" not in printed + warned
     assert {*names_in(clone)} == {"seeds-8", "seeds-9"}
+    params = clone / "params.yaml"
+    params.write_text(params.read_text().replace("soft_strength: 5.0", "soft_strength: 4.0"))
+    experiments.compare()
+    printed = capfd.readouterr().out
+    assert "No baseline" in printed
+    assert "baseline)" not in printed and "soft_strength=5.0" in printed
 
 
 def test_an_experiment_that_was_not_recorded_is_not_announced(
