@@ -1,13 +1,19 @@
 """A study beside a finished run: `make study` with real DVC, take-up from core and derived arms."""
 
+import contextlib
 import json
+import os
+import random
 import shutil
+import signal
+import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from workspace import make
+from interrupts import takes_interrupts
+from workspace import edit, environment, keep, make
 
 pytestmark = pytest.mark.pipeline
 STUDY = {
@@ -101,3 +107,63 @@ def test_a_second_run_makes_nothing_and_lost_weights_change_that_in_nothing(
     assert "small: every cell is finished." in make(clone, "study", "NAME=small", "JOBS=2")
     assert before == {path: path.stat().st_mtime_ns for path in (clone / RESULTS).rglob("*.*")}
     assert not (clone / "runs/small-probe").exists()
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder but the seconds, which grow with each run."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "seconds.csv"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def interrupted(folder: Path, after: float) -> None:
+    """Press Ctrl-C some seconds after `make study` has started."""
+    process = subprocess.Popen(
+        ["make", "-o", ".venv/bin/.ready", "study", "NAME=small", "JOBS=2"],
+        cwd=folder,
+        env=environment(),
+        start_new_session=True,
+        preexec_fn=takes_interrupts,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=after)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=120)
+
+
+def test_an_interrupted_study_leaves_every_folder_as_it_was_or_finished(
+    clone: Path, printed: str
+) -> None:
+    keep(clone)
+    shutil.rmtree(cell(clone, "diagonal"))
+    params = (clone / "params.yaml").read_text()
+    edit(clone, evaluate__bootstrap_samples=300)
+    moments = random.Random(11)
+    before, states = state(clone / RESULTS), []
+    for _ in range(4):
+        interrupted(clone, moments.uniform(1, 30))
+        states.append(state(clone / RESULTS))
+    make(clone, "study", "NAME=small", "JOBS=2")
+    after = state(clone / RESULTS)
+    (clone / "params.yaml").write_text(params)
+    assert before != after
+    for folder in {Path(name).parent for name in after}:
+        versions = [
+            {n: c for n, c in s.items() if Path(n).parent == folder} for s in (before, after)
+        ]
+        for reached in states:
+            assert {n: c for n, c in reached.items() if Path(n).parent == folder} in versions, (
+                folder
+            )
+
+
+def test_a_study_that_cannot_start_keeps_its_published_tables(clone: Path, printed: str) -> None:
+    tables = clone / "reports/published/studies/interpretability/sst2/tables"
+    tables.mkdir(parents=True)
+    (tables / "measures.csv").write_text("measure\n")
+    output = make(clone, "study", "NAME=interpretability", ok=False)
+    assert "holds the corpus probe, and the study needs sst2" in output
+    assert state(tables) == {"measures.csv": b"measure\n"}
+    shutil.rmtree(tables.parents[1])

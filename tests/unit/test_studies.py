@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -1161,9 +1162,10 @@ def test_the_runner_counts_the_equal_cells_that_will_be_taken_up(
     study_cells.plan("other", "sst2")
     runner.run_study("other", "sst2", jobs=1, seeds=None)
     said = capsys.readouterr().err
-    assert (
-        "other: 2 cells to train, 1 at a time, about 0 s; 1 cell to take up from equal ones" in said
+    expected = (
+        r"other: 2 cells to train, 1 at a time, about \d+ s; 1 cell to take up from equal ones"
     )
+    assert re.search(expected, said)
     assert len([target for target in targets(dvc) if "@" in target]) == 3  # DVC records them all
 
 

@@ -337,6 +337,7 @@ def _alone(name: str) -> Iterator[None]:
         artifacts.write_text(RUNNING, name)
         yield
     finally:
+        RUNNING.unlink(missing_ok=True)
         lock.release()
 
 
