@@ -339,6 +339,8 @@ def test_yaml_is_read_as_dvc_reads_it(text: str, value: object) -> None:
 def test_what_is_not_yaml_is_refused_with_its_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match=rf"{path}, line \d, column \d+: not valid YAML \(\w") as caught:
+    with pytest.raises(
+        UserError, match=rf"{path}, line \d, column \d+: not valid YAML \(\w"
+    ) as caught:
         config.load(path)
     assert "\n" not in str(caught.value)

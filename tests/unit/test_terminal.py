@@ -134,17 +134,28 @@ def test_the_interrupt_message_says_what_is_kept_and_how_to_continue() -> None:
     )
 
 
+FULL_DISKS = {
+    "a file": ("open('/dev/full', 'w').write('x' * 10**6)", "No space left on device"),
+    "a database": (
+        "[sqlite3.connect(':memory:').executescript('pragma max_page_count=1; create table a(b)')]",
+        "database or disk is full",
+    ),
+}
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_ends_any_stage_with_a_sentence() -> None:
+@pytest.mark.parametrize("what", FULL_DISKS)
+def test_a_full_disk_ends_any_stage_with_a_sentence(what: str) -> None:
+    write, reason = FULL_DISKS[what]
     stage = (
-        "import sys; sys.path[:0] = ['.', 'src']; import stages; from pathlib import Path\n"
-        "stages.run(lambda: Path('/dev/full').write_text('x'))"
+        "import sys; sys.path[:0] = ['.', 'src']; import sqlite3, stages\n"
+        f"stages.run(lambda: {write})"
     )
     done = subprocess.run(
         [sys.executable, "-c", stage], cwd=ROOT, text=True, capture_output=True, check=False
     )
     assert done.returncode != 0 and "Traceback" not in done.stderr
-    assert "could not be written (No space left on device). Free disk space" in done.stderr
+    assert f"could not be written ({reason}). Free disk space" in done.stderr
 
 
 def test_a_stage_that_is_interrupted_says_a_sentence_and_no_traceback() -> None:

@@ -9,7 +9,7 @@ import os
 import sys
 
 from ggsa.cli import cost, explain, export, predict, rules, verify
-from ggsa.workspace import terminal
+from ggsa.workspace import artifacts, terminal
 from ggsa.workspace.errors import UserError
 
 COMMANDS = (explain, predict, rules, cost, export, verify)
@@ -23,7 +23,8 @@ def main(arguments: list[str] | None = None) -> None:
     terminal.accept_any_character()
     try:
         parsed = parser().parse_args(arguments)
-        parsed.run(parsed)
+        with artifacts.disk_errors():
+            parsed.run(parsed)
     except UserError as error:
         sys.exit(str(error))
     except ModuleNotFoundError as error:

@@ -7,6 +7,7 @@ stage or a full disk leaves the old file or the new one, never a part of one.
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from ggsa.workspace.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a disk that takes no more."""
+
+DISK_IS_FULL = re.compile(rf"{os.strerror(errno.ENOSPC)}|disk is full")
+"""What libraries say that raise another error then."""
 
 
 @contextmanager
@@ -118,13 +122,16 @@ def disk_errors() -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in FULL:
+    except UserError:
+        raise
+    except Exception as error:  # safetensors and SQLite raise no OSError
+        if getattr(error, "errno", None) not in FULL and not DISK_IS_FULL.search(str(error)):
             raise
+        file = getattr(error, "filename", None) or "A file"
+        reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"{error.filename or tempfile.gettempdir()} could not be written ({error.strerror}). "
-            f"Free disk space, also in {tempfile.gettempdir()} (`df -h . {tempfile.gettempdir()}` "
-            f"shows it), then run again."
+            f"{file} could not be written ({reason}). Free disk space, also in "
+            f"{tempfile.gettempdir()} (`df -h . {tempfile.gettempdir()}` shows it), then run again."
         ) from error
 
 
