@@ -54,7 +54,7 @@ class ModeView:
     saving_model: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """A sentence under every pattern, and what a model makes of it.
 
@@ -90,6 +90,18 @@ class Explanation:
             token if (count := self.tokens[: i + 1].count(token)) == 1 else f"{token}({count})"
             for i, token in enumerate(self.tokens)
         )
+
+    def __repr__(self) -> str:
+        """Return one line; a notebook shows the picture, and `text` says everything in words."""
+        modes = ", ".join(f"{view.mode} {view.density:.2f}" for view in self.views)
+        predicted = "" if self.prediction is None else f"; {prediction_text(self)}"
+        return f"Explanation({' '.join(self.tokens[1:-1])!r}; densities: {modes}{predicted})"
+
+    def _repr_html_(self) -> str:
+        """Return the picture for a notebook, with its description."""
+        from ggsa.cli import picture  # it imports this module
+
+        return picture.image(self)
 
 
 def explain(
