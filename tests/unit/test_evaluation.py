@@ -377,8 +377,8 @@ def test_predictions_that_are_not_numbers_are_refused(logits):
 @pytest.mark.usefixtures("workspace")
 def test_predictions_of_no_scored_split_are_refused():
     path = paths.cell("core", "hard", 1) / "predictions.parquet"
-    write_table(path, pd.read_parquet(path).assign(split="validaton"))
-    with pytest.raises(UserError, match="core/hard-1.* no predictions of validation or test"):
+    write_table(path, pd.read_parquet(path).assign(split="valid"))
+    with pytest.raises(UserError, match=r"core/hard-1.* no predictions of validation or test"):
         read()
 
 

@@ -133,7 +133,7 @@ def test_the_first_trees_of_the_chosen_lengths_are_read(tmp_path):
     "content",
     [
         b"1\tonly\tthree\n",
-        b"caf\xe9\n",
+        b"fil\xe9\n",
         CONLLU.replace("\t2\tdet", "\t99\tdet", 1).encode(),
         None,
     ],
