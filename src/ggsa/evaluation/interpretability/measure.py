@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ggsa.evaluation.finished_cells import read_results
 from ggsa.evaluation.interpretability import attention, dependency, erasure, sentences, tables
 from ggsa.evaluation.interpretability.dependency import Tree
 from ggsa.evaluation.interpretability.sentences import Sentences, Settings
+from ggsa.evaluation.verdicts import unlearned
 from ggsa.model import classifier
 from ggsa.model.classifier import Classifier
 from ggsa.tagging import tagger
+from ggsa.training import studies
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.checksums import sha256
 from ggsa.workspace.config import Params
@@ -76,7 +79,10 @@ def measure(corpus: str, params: Params, settings: Settings, folder: Path) -> No
         pipeline = tagger.load_tagger(paths.TAGGER, params.tagger.batch_size)
         return tagger.tag_texts(pipeline, words, params.tagger.mapping)
 
-    for table_name, table in measured(params, settings, trained, tag, treebank(params)).items():
+    results = read_results(studies.core(params, corpus), corpus)
+    failed = unlearned(results, "validation", params.grid.modes) if results else []
+    measures = measured(params, settings, trained, tag, treebank(params), failed)
+    for table_name, table in measures.items():
         write_table(folder / f"{table_name}.csv", table)
 
 
@@ -93,7 +99,12 @@ def treebank(params: Params) -> Path | None:
 
 
 def measured(
-    params: Params, settings: Settings, models: Models, tag: Tagger, path: Path | None
+    params: Params,
+    settings: Settings,
+    models: Models,
+    tag: Tagger,
+    path: Path | None,
+    failed: Collection[str] = (),
 ) -> dict[str, pd.DataFrame]:
     """Return the tables `measures`, `findings` and `notes`.
 
@@ -103,6 +114,7 @@ def measured(
         models: Gives the model of a mode and seed.
         tag: Gives sentences their tags.
         path: The treebank; None leaves out the agreement with dependency relations.
+        failed: The modes that did not learn.
     """
     modes, seeds = params.grid.modes, params.grid.seeds
     first = models(modes[0], seeds[0])
@@ -146,7 +158,7 @@ def measured(
             if parsed:
                 hits[mode].append(dependency.hits(model, parsed, related))
 
-    result = tables.Tables()
+    result = tables.Tables(failed)
     tables.sharpness(result, observed, alone)
     if rules is None:
         notes.add("rules", "Not measured: the grid lacks the mode hard, which gives the rules.")
