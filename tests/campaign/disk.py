@@ -72,7 +72,7 @@ def remove(folder: Path, name: str) -> None:
     tiny.forget(folder, name)
 
 
-def stopped(trial: Path, name: str, preexec: object = None) -> str:
+def stopped(trial: Path, name: str, share: float, preexec: object = None) -> str:
     """Run a stage that lacks space; return what is wrong with its end, or nothing."""
     done = subprocess.run(
         script(name), cwd=trial, env=tiny.surroundings(), capture_output=True, text=True,
@@ -80,6 +80,8 @@ def stopped(trial: Path, name: str, preexec: object = None) -> str:
     )  # fmt: skip
     if "Traceback" in done.stderr:
         return f"a traceback: {done.stderr[-400:]}"
+    if not (done.returncode or share):
+        return "finished without any space"
     if done.returncode and not done.stderr.strip():
         return f"exit status {done.returncode} without a message"
     partial = [path for path in trial.rglob(".*.????????") if ".git" not in path.parts]
@@ -98,7 +100,7 @@ def on_tmpfs(
         remove(trial, name)
         needed = shutil.disk_usage(mounted).used + int(share * size(written))
         subprocess.run(["mount", "-o", f"remount,size={needed}", mounted], check=True)
-        end = stopped(trial, name)
+        end = stopped(trial, name, share)
         subprocess.run(["mount", "-o", f"remount,size={1 << 30}", mounted], check=True)
         return end or again(trial, name, expected)
 
@@ -116,7 +118,7 @@ def with_small_files(
 
     with tiny.copy_of(finished, target) as trial:
         remove(trial, name)
-        return stopped(trial, name, limit) or again(trial, name, expected)
+        return stopped(trial, name, share, limit) or again(trial, name, expected)
 
 
 def again(trial: Path, name: str, expected: dict[str, str]) -> str:
