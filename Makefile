@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
 literal = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro verify test lint check study publish publish-studies bench experiment ablate compare graph clean-runs
+.PHONY: help setup repro verify test campaign lint check study publish publish-studies bench experiment ablate compare graph clean-runs
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -35,6 +35,9 @@ verify: setup ## re-derive every published number from the published predictions
 
 test: setup ## run every test that needs no network, on all cores, up to four
 	$(RUN) OMP_NUM_THREADS=1 python3 -m pytest -m "not network" -n auto --maxprocesses 4
+
+campaign: setup ## kill every stage, fill its disk and feed it malformed inputs (about an hour); KILLS=50 for more
+	@$(RUN) OMP_NUM_THREADS=1 python3 tests/campaign $(if $(KILLS),--kills $(KILLS)) $(if $(PARTS),--parts $(PARTS))
 
 lint: setup ## run the linters
 	$(RUN) ruff check .

@@ -211,7 +211,7 @@ def test_an_unknown_protocol_gives_one_problem_with_the_one_that_was_meant() -> 
     [
         (b"grid: [full, hard\n", ", line 2, column 1: not valid YAML"),
         (b"grid:\n\tmodes: [full]\n", ", line 2, column 1: not valid YAML"),
-        (b"grid: caf\xe9\n", " is not UTF-8 text: byte 9 is 0xe9."),
+        (b"grid: fil\xe9\n", " is not UTF-8 text: byte 9 is 0xe9."),
         (b"\x00\x01", ": not valid YAML"),
         (None, " cannot be read"),
     ],

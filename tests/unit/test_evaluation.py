@@ -377,7 +377,7 @@ def test_predictions_that_are_not_numbers_are_refused(logits):
 @pytest.mark.usefixtures("workspace")
 def test_predictions_of_no_scored_split_are_refused():
     path = paths.cell("core", "hard", 1) / "predictions.parquet"
-    write_table(path, pd.read_parquet(path).assign(split="validaton"))
+    write_table(path, pd.read_parquet(path).assign(split="valid"))
     with pytest.raises(UserError, match=r"core/hard-1.* no predictions of validation or test"):
         read()
 

@@ -133,7 +133,7 @@ def test_the_first_trees_of_the_chosen_lengths_are_read(tmp_path):
     "content",
     [
         b"1\tonly\tthree\n",
-        b"caf\xe9\n",
+        b"fil\xe9\n",
         CONLLU.replace("\t2\tdet", "\t99\tdet", 1).encode(),
         None,
     ],
@@ -247,9 +247,9 @@ def test_a_verdict_answers_the_direction_that_the_question_asks_for():
     assert tables.verdict(0.1, 0.01, 4) == "no verdict: fewer than 5 seeds"
 
 
-def asked(shifts: dict[str, float]) -> pd.DataFrame:
+def asked(shifts: dict[str, float], failed: tuple[str, ...] = ()) -> pd.DataFrame:
     """The findings on arms that lie above full by a shift, in two measures and one baseline."""
-    result = tables.Tables()
+    result = tables.Tables(failed)
     full = ratio(1)
     arms = {"full": full} | {
         arm: ratios.Ratio(full.top + shift * full.bottom + ratio(2).top / 50, full.bottom)
@@ -326,6 +326,16 @@ SETTINGS = sentences.Settings(
 
 def by_tag(words):
     return [["NOUN"] * len(row) for row in words]
+
+
+@pytest.mark.parametrize("failed", ["hard", "full"])
+def test_no_verdict_follows_from_an_arm_that_did_not_learn(failed):
+    findings = asked({"hard": 0.2, "soft": 0.2}, (failed,))
+    concerned = (findings["arm"] == failed) | (findings["baseline"] == failed)
+    verdicts = findings["verdict"] == f"no verdict: {failed} did not learn"
+    assert (verdicts == concerned).all() and concerned.any()
+    claim = findings["question"].str.startswith("C6") & (findings["arm"] == "hard")
+    assert verdicts[claim].all() and claim.any()
 
 
 def test_every_arm_has_one_row_per_measure(core, tmp_path):

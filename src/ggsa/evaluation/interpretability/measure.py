@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ggsa.evaluation.finished_cells import read_results
 from ggsa.evaluation.interpretability import attention, dependency, erasure, sentences, tables
 from ggsa.evaluation.interpretability.dependency import Tree
 from ggsa.evaluation.interpretability.sentences import Sentences, Settings
+from ggsa.evaluation.verdicts import unlearned
 from ggsa.model import classifier
 from ggsa.model.classifier import Classifier
 from ggsa.tagging import tagger
+from ggsa.training import studies
 from ggsa.training.study_cells import require_corpus
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.checksums import sha256
@@ -72,9 +75,11 @@ def measure(corpus: str, params: Params, settings: Settings, folder: Path) -> No
         pipeline = tagger.load_tagger(paths.TAGGER, params.tagger.batch_size)
         return tagger.tag_texts(pipeline, words, params.tagger.mapping)
 
-    tables_of = measured(params, settings, trained, tag, treebank(params))
+    results = read_results(studies.core(params, corpus), corpus)
+    failed = unlearned(results, "validation", params.grid.modes) if results else []
+    measures = measured(params, settings, trained, tag, treebank(params), failed)
     with artifacts.atomic_folder(folder) as new:
-        for table_name, table in tables_of.items():
+        for table_name, table in measures.items():
             write_table(new / f"{table_name}.csv", table)
 
 
@@ -91,7 +96,12 @@ def treebank(params: Params) -> Path | None:
 
 
 def measured(
-    params: Params, settings: Settings, models: Models, tag: Tagger, path: Path | None
+    params: Params,
+    settings: Settings,
+    models: Models,
+    tag: Tagger,
+    path: Path | None,
+    failed: Collection[str] = (),
 ) -> dict[str, pd.DataFrame]:
     """Return the tables `measures`, `findings` and `notes`.
 
@@ -101,6 +111,7 @@ def measured(
         models: Gives the model of a mode and seed.
         tag: Gives sentences their tags.
         path: The treebank; None leaves out the agreement with dependency relations.
+        failed: The modes that did not learn.
     """
     modes, seeds = params.grid.modes, params.grid.seeds
     first = models(modes[0], seeds[0])
@@ -144,7 +155,7 @@ def measured(
             if parsed:
                 hits[mode].append(dependency.hits(model, parsed, related))
 
-    result = tables.Tables()
+    result = tables.Tables(failed)
     tables.sharpness(result, observed, alone)
     if rules is None:
         notes.add("rules", "Not measured: the grid lacks the mode hard, which gives the rules.")

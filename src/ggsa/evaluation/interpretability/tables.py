@@ -7,7 +7,7 @@ decide claim C6, as one family, and its comparisons with all other baselines as 
 questions, baselines and families were fixed before any number was seen.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from ggsa.evaluation.interpretability.erasure import LOWER_IS_BETTER, MEASURES
 from ggsa.evaluation.interpretability.ratios import Ratio, constant, estimate
 from ggsa.evaluation.statistics import LEVEL, SEEDS_FOR_ALL, holm
 from ggsa.training.studies import BASELINE
-from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
+from ggsa.workspace.vocabulary import DID_NOT_LEARN, UNIVERSAL_TAGS
 
 BIAS, UNIFORM = "bias alone", "uniform"
 """Baselines without learning."""
@@ -51,8 +51,15 @@ class Question:
 
 @dataclass
 class Tables:
-    """The measures and questions of all topics."""
+    """The measures and questions of all topics.
 
+    Attributes:
+        unlearned: The arms that did not learn; no verdict follows from them.
+        rows: What each arm measures.
+        questions: What is asked.
+    """
+
+    unlearned: Collection[str] = ()
     rows: list[dict[str, Any]] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
 
@@ -128,10 +135,16 @@ class Tables:
                     "p": p[i],
                     "p_holm": p_holm[i],
                     "smallest": result.smallest_detectable(sizes[i]),
-                    "verdict": verdict(result.mean, p_holm[i], len(one.value.top), one.lower),
+                    "verdict": self._without_learning(one)
+                    or verdict(result.mean, p_holm[i], len(one.value.top), one.lower),
                 }
             )
         return pd.DataFrame(rows + _claims(rows))
+
+    def _without_learning(self, question: Question) -> str:
+        """Return why a question has no verdict if one of its arms did not learn."""
+        failed = [arm for arm in (question.arm, question.baseline) if arm in self.unlearned]
+        return f"no verdict: {' and '.join(failed)} {DID_NOT_LEARN}" if failed else ""
 
 
 def verdict(difference: float, p: float, seeds: int, lower: bool = False) -> str:
