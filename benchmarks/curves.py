@@ -15,7 +15,7 @@ from ggsa.model import batches, build
 from ggsa.model.attention import Mask
 from ggsa.patterns.pattern import pattern_from_json
 from ggsa.training import loop, optimization, studies
-from ggsa.training.identity import recipe_for
+from ggsa.training.recipe import recipe_for
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import track

@@ -22,7 +22,7 @@ from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import TaggedPieces
 from ggsa.tagging.splits import Split
 from ggsa.training import loop, optimization, studies
-from ggsa.training.identity import recipe_for
+from ggsa.training.recipe import recipe_for
 from ggsa.workspace import paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError

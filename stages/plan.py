@@ -3,7 +3,7 @@
 import argparse
 
 from ggsa.training import studies, study_cells
-from ggsa.training.steps import require_steps
+from ggsa.training.recipe import require_steps
 from stages import run
 
 

@@ -3,7 +3,7 @@
 import sys
 
 from ggsa.patterns import rule_statistics
-from ggsa.training.steps import require_steps
+from ggsa.training.recipe import require_steps
 from ggsa.workspace import config
 from stages import run
 

@@ -173,7 +173,8 @@ def _answer(found: Material, question: dict[str, Any]) -> dict[str, Any]:
     scored = [split] if split else ["validation", "test"]
     arm, reference = on(question["arm"], scored), on(question["reference"], scored)
     mean, error, freedom = _crossed(100 * (arm - reference))
-    named = [question[name] for name in ("arm", "reference", "floor") if question.get(name)]
+    named = [question[name] for name in ("arm", "reference")]
+    named = named[: 1 if question["kind"] == "gate" else 2]
     failed = [name for name in named if not _learned(on(name, scored), found, scored)]
     equal = question["kind"] == "equivalence"
     level = 0.90 if equal else 0.95

@@ -10,7 +10,7 @@ from small_models import TAGGED, WORDS, run, table
 
 import ggsa
 from ggsa.patterns import paper
-from ggsa.patterns.pattern import Pattern
+from ggsa.patterns.pattern import Pattern, pattern_as_json
 from ggsa.patterns.positional import Positional
 from ggsa.tagging import tagger
 from ggsa.workspace import paths
@@ -47,7 +47,7 @@ def test_a_model_and_a_pattern_are_shown_in_one_line_and_a_pattern_in_a_notebook
     assert repr(soft) == f"Pattern(soft: 361 of 361 tag pairs allowed, {favored} favored)"
     window = Pattern("window", soft.tags, table().bias, Positional("window", match=table().allowed))
     assert repr(window).endswith("tag pairs allowed, and further pairs by position (window))")
-    page = soft._repr_html_()
+    page = model._repr_html_()
     assert page.count("<td>") == 361
     assert page.count("<td>+</td>") == favored
 
@@ -98,6 +98,13 @@ def test_a_folder_without_a_sound_model_raises_an_error_that_names_what_is_wrong
     del config["ggsa_pattern"]
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"has no key ggsa_pattern.*make repro"):
+        ggsa.load(folder)
+    (folder / "config.json").write_text(json.dumps({**config, "ggsa_pattern": None}))
+    with pytest.raises(UserError, match=r"ggsa_pattern is null in config.json.*damaged"):
+        ggsa.load(folder)
+    other = {**config, "ggsa_pattern": pattern_as_json(table()), "num_hidden_layers": 1}
+    (folder / "config.json").write_text(json.dumps(other))
+    with pytest.raises(UserError, match=r"16 weights are not those of config.json.*damaged"):
         ggsa.load(folder)
     (folder / "model.safetensors").write_bytes(b"half of it")
     config["ggsa_pattern"] = {}

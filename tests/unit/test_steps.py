@@ -10,7 +10,7 @@ import yaml
 from small_corpus import write_corpus
 
 from ggsa.tagging.splits import read_words
-from ggsa.training.steps import FEWEST_STEPS, require_steps
+from ggsa.training.recipe import FEWEST_STEPS, require_steps
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
 

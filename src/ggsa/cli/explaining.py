@@ -4,6 +4,7 @@ Reads what the stages have left (tagger, encoder, patterns) and writes nothing. 
 `ggsa explain` prints; `ggsa.cli.picture` draws the same.
 """
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,16 +93,14 @@ class Explanation:
         )
 
     def __repr__(self) -> str:
-        """Return one line; a notebook shows the picture, and `text` says everything in words."""
+        """Return one line; `text` says everything."""
         modes = ", ".join(f"{view.mode} {view.density:.2f}" for view in self.views)
         predicted = "" if self.prediction is None else f"; {prediction_text(self)}"
         return f"Explanation({' '.join(self.tokens[1:-1])!r}; densities: {modes}{predicted})"
 
     def _repr_html_(self) -> str:
-        """Return the picture for a notebook, with its description."""
-        from ggsa.cli import picture  # it imports this module
-
-        return picture.image(self)
+        """Return the text for a notebook; `ggsa.cli.picture` draws it."""
+        return f"<pre>{html.escape(text(self))}</pre>"
 
 
 def explain(

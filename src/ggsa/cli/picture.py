@@ -14,7 +14,7 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -95,14 +95,6 @@ def png(explanation: Explanation, chosen: Sequence[Panel]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
-
-
-def image(explanation: Explanation) -> str:
-    """Return an explanation as an element of HTML, described by its text."""
-    style.use(figure_dpi=120)
-    content = base64.b64encode(png(explanation, panels(explanation))).decode()
-    described = escape(text(explanation))
-    return f'<img alt="{described}" src="data:image/png;base64,{content}" style="max-width: 100%">'
 
 
 def _layer(weights: np.ndarray, axis: matplotlib.axes.Axes) -> None:

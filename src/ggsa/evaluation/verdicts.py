@@ -115,7 +115,8 @@ def _tests(results: Results, question: Question, margin: float, tests: int) -> d
     right, reference = (results.right(arm)[:, scored] for arm in (question.arm, question.reference))
     difference = statistics.paired(right, reference)
     tested = question.kind != "share"
-    arms = [arm for arm in (question.arm, question.reference, question.floor) if arm is not None]
+    # A floor may be at chance: without attention between words there may be nothing to learn from.
+    arms = [question.arm] if question.kind == "gate" else [question.arm, question.reference]
     failed = unlearned(results, split, arms)
     share = statistics.Share(*4 * [np.nan])
     if question.floor is not None and not failed:

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ggsa.model import attention, batches
 from ggsa.model.attention import Mask
 from ggsa.model.batches import Batch
-from ggsa.model.carried import CONFIGURATIONS, architecture, carried, carry
+from ggsa.model.carried import CONFIGURATIONS, architecture, carried, carry, register
 from ggsa.model.classifier import Tags, Texts
 from ggsa.patterns import paper
 from ggsa.patterns.pattern import Pattern
@@ -346,3 +346,6 @@ def _after(encoder: PreTrainedModel, args: tuple, kwargs: dict, output: Any) -> 
         rows = torch.arange(len(states), device=states.device)
         output["pooler_output"] = encoder.pooler(states[rows, first][:, None])
     return output.to_tuple() if as_tuple else output
+
+
+register(attach)

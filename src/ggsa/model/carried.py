@@ -2,11 +2,12 @@
 
 A model that carries a pattern has the model type `ggsa_bert`, `ggsa_distilbert` or
 `ggsa_modernbert`. Without this package the auto classes of transformers reject its folder, and a
-stock class warns: either would run it with full attention. With this package they return it attached.
+stock class warns: either would run it with full attention. Once `ggsa.attach` has been used, they
+return it attached.
 """
 
 import copy
-import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ CONFIGURATIONS = {
 }
 """The configuration of a model that carries a pattern, by the model type without a pattern."""
 
+for _config in CONFIGURATIONS.values():
+    AutoConfig.register(_config.model_type, _config)
+
+Attach = Callable[[PreTrainedModel], PreTrainedModel]
+
 
 def carry(model: PreTrainedModel, pattern: Pattern) -> None:
     """Put a pattern into a model's configuration, which it then shares with no other model."""
@@ -88,38 +94,34 @@ def stock_class(config: PretrainedConfig, mapping: Any) -> type[PreTrainedModel]
 class _Attached:
     """Stands for a class of transformers in an auto class, and returns its models attached."""
 
-    def __init__(self, mapping: Any, name: str) -> None:
-        self.mapping, self.__name__ = mapping, name
+    def __init__(self, mapping: Any, name: str, attach: Attach) -> None:
+        self.mapping, self.__name__, self.attach = mapping, name, attach
 
     def from_pretrained(self, *args: Any, config: PretrainedConfig, **kwargs: Any) -> Any:
         """Load a model, and attach the pattern that it carries."""
         kind = stock_class(config, self.mapping)
-        return _attached(kind.from_pretrained(*args, config=config, **kwargs))
+        loaded = kind.from_pretrained(*args, config=config, **kwargs)
+        if isinstance(loaded, tuple):  # with output_loading_info
+            return (self.attach(loaded[0]), *loaded[1:])
+        return self.attach(loaded)
 
     def _from_config(self, config: PretrainedConfig, **kwargs: Any) -> Any:
-        return _attached(stock_class(config, self.mapping)._from_config(config, **kwargs))
+        return self.attach(stock_class(config, self.mapping)._from_config(config, **kwargs))
 
 
-def _attached(loaded: Any) -> Any:
-    """Return what `from_pretrained` returned, its model attached."""
-    attach = importlib.import_module("ggsa.model.attachment").attach  # it imports this module
-    if isinstance(loaded, tuple):  # with output_loading_info
-        return (attach(loaded[0]), *loaded[1:])
-    return attach(loaded)
+def register(attach: Attach) -> None:
+    """Have the auto classes of transformers return models of our types attached.
 
-
-def _register() -> None:
-    """Register our model types with the auto classes of transformers."""
+    Args:
+        attach: Puts the pattern that a model carries on it.
+    """
     mappings = [
         value
         for value in vars(modeling_auto).values()
         if isinstance(value, auto_factory._LazyAutoMapping)
     ]
     for name, config in CONFIGURATIONS.items():
-        AutoConfig.register(config.model_type, config)
         for mapping in mappings:
             if name in mapping._model_mapping:
-                mapping.register(config, _Attached(mapping, mapping._model_mapping[name]))
-
-
-_register()
+                kind = _Attached(mapping, mapping._model_mapping[name], attach)
+                mapping.register(config, kind)

@@ -5,6 +5,7 @@ pattern, under `ggsa_pattern`) and the tokenizer's files. Loading one and predic
 tags needs only PyTorch and transformers. Training and measurement share the forward pass here.
 """
 
+import html
 import json
 import os
 from collections.abc import Sequence
@@ -129,6 +130,10 @@ class Classifier:
             f"Classifier({self.folder}: {self.pattern.mode}, classes {', '.join(self.classes)}, "
             f"at most {self.max_pieces} word pieces)"
         )
+
+    def _repr_html_(self) -> str:
+        """Return the model and its table for a notebook."""
+        return f"<p>{html.escape(repr(self))}</p>{self.pattern._repr_html_()}"
 
     def attention(self, text: str | Sequence[str], tags: Sequence[str] | None = None) -> Tensor:
         """Return one text's attention weights, `[layer, head, query, key]`, over word pieces.
@@ -262,7 +267,9 @@ def load(run: str | Path, device: str = "cpu", implementation: str = "auto") -> 
             )
         config = AutoConfig.from_pretrained(folder)
         kind = stock_class(config, AutoModelForSequenceClassification._model_mapping)
-        model = kind.from_pretrained(folder, config=config, attn_implementation=attention.NAME)
+        model, report = kind.from_pretrained(
+            folder, config=config, attn_implementation=attention.NAME, output_loading_info=True
+        )
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except UserError:
         raise
@@ -271,7 +278,14 @@ def load(run: str | Path, device: str = "cpu", implementation: str = "auto") -> 
             f"{folder} cannot be loaded ({error}). The folder is damaged: train or export the "
             f"model again."
         ) from error
+    unlike = sorted({*report["missing_keys"], *report["unexpected_keys"]})
     pattern = carried(model.config)
+    if unlike or pattern is None:
+        reason = f"{len(unlike)} weights are not those of" if unlike else f"{CARRIED} is null in"
+        raise UserError(
+            f"{folder} cannot be loaded: {reason} config.json. The folder is damaged: train or "
+            f"export the model again."
+        )
     carry(model, pattern)  # an older folder has the model type of transformers
     model = model.to(device).eval()
     mask = Mask(pattern, torch.device(device), implementation, model.config)

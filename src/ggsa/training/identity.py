@@ -13,9 +13,9 @@ import torch
 
 from ggsa.patterns.pattern import Pattern, pattern_as_json
 from ggsa.training.machine import machine
+from ggsa.training.recipe import recipe_for
 from ggsa.workspace import paths
 from ggsa.workspace.config import Params
-from ggsa.workspace.provenance import read_provenance
 
 VERSION = 2
 """Raise it whenever a change of the code changes what a cell predicts."""
@@ -43,16 +43,6 @@ def settings(params: Params, adaptation: Mapping[str, Any] | None = None) -> dic
         "attention": params.attention.implementation,
         **({"adaptation": dict(adaptation)} if adaptation else {}),
     }
-
-
-def recipe_for(params: Params) -> str:
-    """Return the name of the recipe: the configured one, or under `auto` the one for the assets."""
-    if params.train.recipe != "auto":
-        return params.train.recipe
-    provenance = read_provenance()
-    if provenance["corpus"]["name"] == "probe":
-        return "probe"
-    return "pretrained" if provenance["encoder"]["pretrained"] else "from_scratch"
 
 
 def identity(

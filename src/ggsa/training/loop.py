@@ -21,7 +21,8 @@ from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
 from ggsa.tagging.splits import Split, read_split, trained_rows
 from ggsa.training import optimization, resume
-from ggsa.training.identity import digest, identity, recipe_for
+from ggsa.training.identity import digest, identity
+from ggsa.training.recipe import recipe_for
 from ggsa.training.vocabulary_subset import VocabularySubset
 from ggsa.workspace import paths
 from ggsa.workspace.blocks import Recipe

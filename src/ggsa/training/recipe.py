@@ -1,13 +1,23 @@
-"""How many optimizer steps a run takes, and the fewest for which anything is trained."""
+"""Which recipe a run trains with, and the fewest optimizer steps for which anything is trained."""
 
 from ggsa.tagging.splits import read_words, trained_rows
-from ggsa.training.identity import recipe_for
 from ggsa.workspace import paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.provenance import read_provenance
 
 FEWEST_STEPS = 300
 """With fewer, a small model ends near the majority class in every mode, and all modes look equal."""
+
+
+def recipe_for(params: Params) -> str:
+    """Return the name of the recipe: the configured one, or under `auto` the one for the assets."""
+    if params.train.recipe != "auto":
+        return params.train.recipe
+    provenance = read_provenance()
+    if provenance["corpus"]["name"] == "probe":
+        return "probe"
+    return "pretrained" if provenance["encoder"]["pretrained"] else "from_scratch"
 
 
 def require_steps(params: Params, source: str = str(paths.PARAMS)) -> None:
