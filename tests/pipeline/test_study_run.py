@@ -96,7 +96,10 @@ def test_the_study_ends_in_tables_of_every_arm(clone: Path, printed: str) -> Non
     }
     assert set(tables["patterns"]["arm"]) == set(STUDY["arms"]) - {"learned"}  # not planned
     assert set(tables["arms"]["arm"]) == set(STUDY["arms"])
-    assert tables["verdicts"]["verdict"].tolist() == ["no verdict: fewer than 3 seeds"]
+    (verdict,) = tables["verdicts"][
+        "verdict"
+    ]  # the tiny model may not have learned, which is said first
+    assert verdict in ("no verdict: fewer than 3 seeds", "no verdict: full did not learn")
 
 
 def test_a_second_run_makes_nothing_and_lost_weights_change_that_in_nothing(

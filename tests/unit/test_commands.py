@@ -215,9 +215,9 @@ def test_an_explanation_is_drawn(folder, ending, tmp_path, capsys) -> None:
 
 
 def test_an_explanation_is_one_line_in_a_terminal_and_its_text_in_a_notebook(folder) -> None:
-    explanation = explaining.explain("not <bad>", folder, ["PART", "PUNCT", "ADJ", "PUNCT"])
+    explanation = explaining.explain("not < bad", folder, ["PART", "SYM", "ADJ"])
     line = repr(explanation)
-    assert line.startswith("Explanation('not < bad >'; densities: hard 0.")
+    assert line.startswith("Explanation('not < bad'; densities: hard 0.")
     assert f"{folder} predicts {explanation.prediction.label}" in line
     assert "\n" not in line
     shown = explanation._repr_html_()

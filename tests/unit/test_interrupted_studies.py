@@ -136,6 +136,8 @@ def test_measures_of_interpretability_are_those_of_before_or_those_of_now(
     names = ("measures", "findings", "notes")
     found = {name: pd.DataFrame({"topic": ["new"]}) for name in names}
     monkeypatch.setattr(measure, "measured", lambda *_: found)
+    monkeypatch.setattr(measure, "read_results", lambda *_: None)
+    monkeypatch.setattr(measure.studies, "core", lambda *_: None)  # it has at least one seed
     params = config.load()
     params = params.model_copy(update={"grid": params.grid.model_copy(update={"seeds": ()})})
 

@@ -10,6 +10,8 @@ import sys
 from dvc.cli import main
 from dvc.ui import ui
 
+from ggsa.workspace import terminal
+
 UNTRAINED = "No file hash info found"
 
 
@@ -19,6 +21,7 @@ def _is_useful(record: logging.LogRecord) -> bool:
 
 
 if __name__ == "__main__":
+    terminal.accept_any_character()
     for module in ("index", "hashfile"):
         logging.getLogger(f"dvc_data.{module}.checkout").addFilter(_is_useful)
     ui.enable = lambda: None  # what is printed through it is advice; log messages are not
