@@ -170,3 +170,22 @@ def test_dropout_with_grouped_attention_raises_an_error() -> None:
     auto = config.load()
     assert loop.implementation_for(auto, dropping, "x") == "dense"
     assert loop.implementation_for(auto, RECIPE, "x") == "auto"
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(1, 1), (2, 2), (64, 3)])
+def test_auto_takes_no_more_threads_than_the_quota_of_a_container(
+    monkeypatch, quota: int, expected: int
+) -> None:
+    params = config.load()
+    params = params.model_copy(
+        update={"train": params.train.model_copy(update={"threads": "auto", "device": "cpu"})}
+    )
+    monkeypatch.setattr(loop.joblib, "cpu_count", lambda: quota)
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(3)  # what PyTorch takes by itself
+    try:
+        loop.prepare(params)
+        assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])

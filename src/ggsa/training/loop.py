@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -165,8 +166,10 @@ def prepare(params: Params) -> torch.device:
     """Set threads and determinism, and return the device."""
     device = optimization.device_for(params)
     torch.use_deterministic_algorithms(True)
-    if params.train.threads != "auto":
-        torch.set_num_threads(params.train.threads)
+    threads = params.train.threads
+    if threads == "auto":  # PyTorch knows no quota of a container, and joblib does
+        threads = min(torch.get_num_threads(), joblib.cpu_count())
+    torch.set_num_threads(threads)
     return device
 
 
