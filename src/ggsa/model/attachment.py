@@ -188,6 +188,8 @@ class _MaskHook:
         moved = bool((order.diff(dim=1) < 0).any())
         batch = _batch(pieces, tags.to(pieces.device).long(), is_padding, order)
         place = None
+        if moved and given.get("position_ids") is None:
+            given["position_ids"] = order.argsort(dim=1)  # the place in its text, not in the row
         if self._sorts(encoder, batch):
             plan = self._mask(encoder).plan(batch)
             order = order.gather(1, plan.order.to(order.device))

@@ -50,6 +50,11 @@ def _given(words: Sequence[str], place: str) -> Words:
         if not isinstance(word, str):
             raise UserError(f"{place}: expected a list of words, got {word!r:.80} as a word.")
         check_characters(word, f"{place}, word {number}")
+        if len(word.split()) > 1:  # two texts, perhaps, meant as a pair
+            raise UserError(
+                f"{place}: expected words without spaces, got {word!r:.80} as a word. Split it into "
+                f"words, or give the whole text as one string."
+            )
         if not is_word(word):
             raise UserError(
                 f"{place}: word {number} is {word!r}, which has no character that becomes a word "
