@@ -330,6 +330,16 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_the_row(name, folder, tm
     assert said in refused(["predict", "--run", folder, tmp_path / name])
 
 
+def test_the_file_that_is_read_is_never_overwritten(folder, tmp_path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("words,tags\nbad,ADJ\n")
+    (tmp_path / "link.csv").symlink_to(source)
+    for target in (source, tmp_path / "link.csv"):
+        message = refused(["predict", "--run", folder, source, "--out", target])
+        assert "is the file that is read" in message
+    assert source.read_text() == "words,tags\nbad,ADJ\n"
+
+
 def test_a_row_without_words_gets_an_empty_prediction_and_is_counted(
     folder, tmp_path, capsys, monkeypatch
 ) -> None:

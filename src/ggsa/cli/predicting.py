@@ -68,6 +68,11 @@ def predict_file(
     source = Path(source)
     if target is not None:
         rows.check_ending(Path(target))
+        if Path(target).resolve() == source.resolve():
+            raise UserError(
+                f"{target} is the file that is read, and would be overwritten. Name another file "
+                f"for the predictions."
+            )
     content = rows.read_rows(source)
     first = next(content)
     label_is_named = columns.label is not None
