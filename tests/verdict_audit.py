@@ -146,6 +146,8 @@ def _problems(found: Material) -> Iterator[str]:
         answer["verdict"] = (
             f"no verdict: {' and '.join(failed)} did not learn"
             if failed
+            else "no verdict: the arms never differ"
+            if answer["_constant"] and answer["kind"] != "share" and len(found.seeds) > 1
             else _word(answer, headroom, found.margin)
         )
         for column, value in answer.items():
@@ -196,6 +198,7 @@ def _answer(found: Material, question: dict[str, Any]) -> dict[str, Any]:
         "margin_points": margin if equal else np.nan,
         "share": np.nan,
         "_failed": failed,
+        "_constant": bool(np.ptp(arm - reference) == 0),
         "_error": error,
         "_freedom": freedom,
     }

@@ -224,6 +224,20 @@ def test_models_that_did_not_learn_are_not_called_equivalent():
     assert words["kept", "hard"] == "no verdict: hard and full did not learn"
 
 
+def test_arms_that_never_differ_are_not_called_equivalent():
+    found = results(diagonal=6.0, hard=0.0)
+    same = {**found.predicted, "hard": found.predicted["full"].copy()}
+    words, _ = verdicts(
+        dataclasses.replace(found, predicted=same),
+        GATE,
+        kept("hard"),
+        kept("diagonal", name="other"),
+    )
+    assert words["headroom", "full"] == "headroom shown"
+    assert words["kept", "hard"] == "no verdict: the arms never differ"
+    assert "never" not in words["other", "diagonal"]
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_an_arm_has_learned_if_its_interval_lies_above_the_largest_class(classes, seeds):
