@@ -4,6 +4,7 @@ An interrupted training resumes from its last evaluation and ends with the same 
 uninterrupted one, on one machine with one number of threads.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,8 @@ def train(
 def prepare(params: Params) -> torch.device:
     """Set threads and determinism, and return the device."""
     device = optimization.device_for(params)
+    # Without it, cuBLAS refuses to be deterministic (PyTorch's notes on reproducibility).
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     threads = params.train.threads
     if threads == "auto":  # PyTorch knows no quota of a container, and joblib does
