@@ -120,7 +120,9 @@ def test_everything_published_gives_six_sentences_with_the_numbers_of_the_tables
     assert "worse by more than 1.5 pp" in kept and "keeps 12% (5% to 19%) of it" in kept
     assert "a window that allows as many pairs as hard keeps a share that is not estimable" in kept
     assert "hard changes by +2.50 points (95% interval +1.50 to +3.50) (better)" in adapted
+    assert "+1.20 points from as many random pairs (better)" in grammar
     assert "grammar matters, and it is not shown to beat locality" in grammar
+    assert grammar.endswith("so of these masks we recommend a window.")
     assert "a training step takes 10% less time" in saved and "2,048 pieces" in saved
 
 
@@ -181,7 +183,7 @@ def test_published_claims_have_a_row_per_labeled_question_and_one_on_speed(run: 
     ]
     first = table.loc["P1"]
     assert first["ours (interval)"].splitlines() == [
-        "hard − full −5.75 pp (−6.50 to −5.00, 90%)", "keeps 12% (5% to 19%, 95%)"
+        "hard − full −5.75 pp (−6.50 to −5.00, 90%)", "share 12% (5% to 19%, 95%)"
     ]  # fmt: skip
     assert first["verdict"].splitlines() == ["worse by more than 1.5 pp", "inconclusive"]
     assert (first["n × seeds"], first["minutes"]) == ("2,693 × 5", "60")

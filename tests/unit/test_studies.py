@@ -1181,6 +1181,17 @@ def here() -> dict[str, Any]:
     return machine.machine(loop.prepare(studies.load("tiny").params("full")))
 
 
+def test_seconds_of_a_gpu_do_not_tell_how_long_cells_take_on_a_cpu(
+    dvc: Path, capsys: pytest.CaptureFixture
+) -> None:
+    seconds = "cell,seconds\nhard-42,60\nrandom-42,2\nstrong-42,4\n"
+    artifacts.write_text(studies.seconds_file("tiny", "sst2"), seconds)
+    for arm in ("random", "strong"):
+        write_cell_of(arm, 42, here() | {"device": "NVIDIA H200"})
+    runner.run_study("tiny", "sst2", jobs=1, seeds=[7])
+    assert "3 cells to train, 1 at a time, about 3 min 00 s." in capsys.readouterr().err
+
+
 def test_an_unfinished_seed_makes_the_cells_of_another_machine_again_and_says_so(
     dvc: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -125,24 +125,28 @@ def _grammar() -> str:
     folder = _published(PRETRAINED)
     if folder is None:
         return ""
-    verdicts = tables.read(folder, "verdicts").query("kind == 'difference' and arm == 'hard'")
+    verdicts = tables.read(folder, "verdicts").query("kind == 'difference'")
     against = {
         "complement": "as many of the pairs that it blocks",
         "random": "as many random pairs",
         "shuffled": "the same table with its tags exchanged",
         "window": "a window",
     }
-    rows = verdicts.set_index("reference").loc[list(against)]
+    rows = verdicts[verdicts["arm"] == "hard"].set_index("reference").loc[list(against)]
     each = wording.listing(
-        f"{against[row.Index]} {wording.points(row.difference_points)} points ({row.verdict})"
+        f"{wording.points(row.difference_points)} points from {against[row.Index]} ({row.verdict})"
         for row in rows.itertuples()
     )
     better = rows["verdict"] == "better"
     matters = "matters" if better[["complement", "random"]].all() else "is not shown to matter"
     local = "beats" if better["window"] else "is not shown to beat"
+    both = _asked(verdicts, "difference", "hard_neighbors", "window_matched")
+    best = "hard with its neighbors" if both["verdict"] == "better" else "a window"
     return (
-        f"Among masks of about equal density, hard differs from {each}: by the rule fixed beforehand, "
-        f"grammar {matters}, and it {local} locality."
+        f"Among masks of about equal density, hard is {each}: by the rule fixed beforehand, grammar "
+        f"{matters}, and it {local} locality; hard with each word’s neighbors is "
+        f"{wording.points(both['difference_points'])} points from a window of its density "
+        f"({both['verdict']}), so of these masks we recommend {best}."
     )
 
 

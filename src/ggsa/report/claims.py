@@ -84,7 +84,8 @@ def as_html(claims: pd.DataFrame) -> str:
     """Return the table for the page."""
     caption = (
         "Detectable: the smallest difference that the design could detect, at the first step of "
-        "Holm’s correction. Minutes: training time of all cells of the study on one core."
+        "Holm’s correction. Minutes: training time of all cells of the study, on the device that “What "
+        "was run” names."
     )
     return tables.as_html(claims, "claims-table", caption, text=COLUMNS[:6])
 
@@ -151,7 +152,7 @@ def _measured(row: dict[str, Any]) -> str:
 
 def _ours(row: dict[str, Any]) -> str:
     if row["kind"] == "share":
-        return f"keeps {wording.percent(row['share'], 0)}"
+        return f"share {wording.percent(row['share'], 0)}"
     return f"{row['arm']} − {row['reference']} {wording.points(row['difference_points'])} pp"
 
 

@@ -307,13 +307,20 @@ def studies_table(published: Iterable[tuple[str, str]]) -> str:
                 "corpus": corpus,
                 "arms": len(plan.arms),
                 "seeds": ", ".join(map(str, plan.seeds)),
+                "device": wording.listing(_devices(folder)),
                 "minutes": f"{sum(taken) / 60:.0f}" if len(taken) else wording.NONE,
                 "files": folder.as_posix(),
             }
         )
     caption = "Minutes: training time of all cells, several of which ran at the same time."
-    text = ("study", "question", "corpus", "seeds", "files")
+    text = ("study", "question", "corpus", "seeds", "device", "files")
     return tables.as_html(pd.DataFrame(rows), "studies-run", caption, text=text) if rows else ""
+
+
+def _devices(folder: Path) -> list[str]:
+    """Return what a study's cells were trained on, such as `cpu`."""
+    cells = (artifacts.read_json(file) for file in sorted(folder.glob("cells/*/cell.json")))
+    return sorted({cell["machine"]["device"] for cell in cells}) or [wording.NONE]
 
 
 def deviations() -> str:

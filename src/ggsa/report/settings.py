@@ -33,6 +33,7 @@ class Setting(NamedTuple):
 SETTINGS = (
     Setting("SST-2, trained from scratch", CORE, "sst2"),
     Setting("SST-2, pretrained encoder", "pretrained", "sst2"),
+    Setting("SST-2 with every phrase, pretrained encoder", "pretrained_phrases", "sst2"),
     Setting("SST-2, pretrained encoder adapted to its mask", "adapted", "sst2", "-adapted"),
     Setting("generated sentences that need grammar", "controls", "probe"),
 )

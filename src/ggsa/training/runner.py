@@ -90,7 +90,7 @@ def run_core(jobs: int | None) -> None:
     if not targets:
         return
     jobs = jobs or _jobs(params)
-    _announce(CORE, len(targets), [], _seconds(studies.seconds_file(CORE, "")), jobs)
+    _announce(CORE, len(targets), [], _core_seconds(_machine_of(params)), jobs)
     _make(CORE, targets, jobs)
 
 
@@ -121,7 +121,7 @@ def _run_corpus(study: Study, corpus: str, jobs: int | None, seeds: Sequence[int
     notes = [f"{_cells(equal)} to take up from equal ones"] if equal else []
     notes += [f"{_cells(evaluated)} to evaluate with the weights of another"] if evaluated else []
     trained = len(missing) - equal - evaluated
-    _announce(study.name, trained, notes, _known_seconds(study, corpus), jobs)
+    _announce(study.name, trained, notes, _known_seconds(study, corpus, here), jobs)
     sources = study.sources(corpus)
     for first in (True, False):
         batch = [
@@ -217,20 +217,39 @@ def _has_equal(study: Study, corpus: str, arm: str, seed: int, here: Mapping[str
     return equal_cell(decides, own, with_weights=arm in study.sources(corpus)) is not None
 
 
-def _known_seconds(study: Study, corpus: str) -> pd.Series:
-    """Return the seconds of trained cells of a corpus, of this study if there are any."""
-    own = _seconds(studies.seconds_file(study.name, corpus))
+def _known_seconds(study: Study, corpus: str, here: Mapping[str, Any]) -> pd.Series:
+    """Return the seconds of cells of a corpus on such a device, of this study if there are any."""
+    own = _seconds(study.name, corpus, here)
     if len(own):
         return own
-    files = [paths.RESULTS / name / corpus / "seconds.csv" for name in studies.names()]
+    known = [_seconds(name, corpus, here) for name in studies.names()]
     if study.plan(corpus).base is None:
-        files.append(studies.seconds_file(CORE, ""))
-    known = [part for part in map(_seconds, files) if len(part)]
+        known.append(_core_seconds(here))
+    known = [part for part in known if len(part)]
     return pd.concat(known) if known else pd.Series(dtype=float)
 
 
-def _seconds(path: Path) -> pd.Series:
-    return read_csv(path)["seconds"] if path.is_file() else pd.Series(dtype=float)
+def _core_seconds(here: Mapping[str, Any]) -> pd.Series:
+    return _seconds_on(studies.seconds_file(CORE, ""), paths.RUNS / CORE, here)
+
+
+def _seconds(study: str, corpus: str, here: Mapping[str, Any]) -> pd.Series:
+    folder = studies.results(study, corpus) / "cells"
+    return _seconds_on(studies.seconds_file(study, corpus), folder, here)
+
+
+def _seconds_on(file: Path, cells: Path, here: Mapping[str, Any]) -> pd.Series:
+    """Return the seconds in a file, without those of cells that another device trained."""
+    if not file.is_file():
+        return pd.Series(dtype=float)
+    table = read_csv(file)
+    files = {cell: cells / cell / CELL for cell in set(table["cell"])}
+    elsewhere = [
+        cell
+        for cell, path in files.items()
+        if path.is_file() and artifacts.read_json(path)["machine"]["device"] != here["device"]
+    ]
+    return table[~table["cell"].isin(elsewhere)]["seconds"]
 
 
 def _announce(name: str, trained: int, notes: Sequence[str], seconds: pd.Series, jobs: int) -> None:
