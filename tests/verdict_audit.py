@@ -293,7 +293,9 @@ def _word(answer: dict[str, Any], headroom: dict[str, bool], margin: float) -> s
         return "inconclusive: no headroom"
     if kind == "equivalence" and answer["p_holm"] < 0.05:
         return f"equivalent within {margin:g} pp"
-    if seeds < 5 or _contradicted(answer):
+    if seeds < 5:
+        return "equivalence not shown, fewer than 5 seeds"
+    if _contradicted(answer):
         return "inconclusive"
     if answer["p_worse_holm"] < 0.05:
         return f"worse by more than {margin:g} pp"

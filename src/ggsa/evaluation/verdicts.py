@@ -10,7 +10,8 @@
   bounded.
 - A gate, and a word that states a direction, do not stand if the difference on the split `fresh`,
   where there is one, has the opposite sign.
-- Below three seeds there is no verdict; with three or four only gates, equivalence and shares.
+- Below three seeds there is no verdict; with three or four only gates, equivalence and shares, and
+  where equivalence is not shown, nothing is said about a loss.
 - No verdict follows from an arm that did not learn (see `unlearned`), nor equivalence from a gate
   that has no verdict for that reason.
 """
@@ -30,6 +31,7 @@ HEADROOM, NO_HEADROOM = "headroom shown", "no headroom shown"
 BETTER, UNCERTAIN, INCONCLUSIVE = "better", "worse, size uncertain", "inconclusive"
 WITHOUT_HEADROOM = "inconclusive: no headroom"
 NOT_ESTIMABLE = "not estimable"
+NOT_SHOWN = f"equivalence not shown, fewer than {statistics.SEEDS_FOR_ALL} seeds"
 
 VERDICT_COLUMNS = [
     *("family", "question", "kind", "arm", "reference", "split", "seeds", "n", "margin_points"),
@@ -199,7 +201,9 @@ def _verdict(row: dict[str, Any], margin: float, gate: str) -> str:
         return WITHOUT_HEADROOM
     if equal and row["p_holm"] < statistics.LEVEL:
         return f"equivalent within {margin:g} pp"
-    if seeds < statistics.SEEDS_FOR_ALL or _contradicted(row):
+    if seeds < statistics.SEEDS_FOR_ALL:
+        return NOT_SHOWN
+    if _contradicted(row):
         return INCONCLUSIVE
     if row["p_worse_holm"] < statistics.LEVEL:
         return f"worse by more than {margin:g} pp"
