@@ -1,239 +1,193 @@
-"""The answer of everything published, in six sentences and one figure: the first screen.
+"""The answer of everything published: four paragraphs, for README and article.
 
-Each sentence is filled in from the tables of a study and left out where the study is not published.
+A person wrote the paragraphs; only their numbers come from tables. Each rests on verdicts, which
+`EXPECTED` names: if a table says another word, the paragraph is wrong, and nothing is published
+until a person has rewritten both.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from ggsa.evaluation import cost
-from ggsa.report import style, tables, wording
+from ggsa.report import tables, wording
 from ggsa.training import studies
+from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_csv
-from ggsa.workspace.vocabulary import DID_NOT_LEARN
 
-PRETRAINED, ADAPTED, LONG = ("pretrained", "sst2"), ("adapted", "sst2"), ("long", "imdb")
+CORE, PRETRAINED, ADAPTED, LONG = "core", "pretrained", "adapted", "long"
+CORPORA = {PRETRAINED: "sst2", ADAPTED: "sst2", LONG: "imdb"}
 ENCODER, SIZES = "all-MiniLM-L6-v2", cost.Architecture(layers=6, hidden=384, feed_forward=1536)
-"""The encoder of both studies, and its sizes (config.json of the checkpoint)."""
+"""The encoder of `pretrained` and `adapted`, and its sizes (config.json of the checkpoint)."""
 FIGURE = "answer"
+"""The name of the figure beside it, which the notebook `article` draws."""
 
 
-def sentences(core: Path, provenance: dict) -> list[str]:
-    """Return the answer, at most six sentences.
+class Asked(NamedTuple):
+    """A declared question: the study, and what identifies the question there."""
+
+    study: str
+    kind: str
+    arm: str
+    reference: str
+
+
+EXPECTED = {
+    Asked(CORE, "gate", "full", "diagonal"): "no headroom shown",
+    Asked(PRETRAINED, "gate", "full", "diagonal"): "headroom shown",
+    Asked(PRETRAINED, "equivalence", "hard", "full"): "worse by more than 1.5 pp",
+    Asked(PRETRAINED, "share", "hard", "full"): "less than 80 %",
+    Asked(PRETRAINED, "share", "soft", "full"): "less than 80 %",
+    Asked(PRETRAINED, "share", "window", "full"): "less than 80 %",
+    Asked(ADAPTED, "difference", "hard-adapted", "hard"): "better",
+    Asked(ADAPTED, "share", "hard-adapted", "full-adapted"): "less than 80 %",
+    Asked(PRETRAINED, "difference", "hard", "complement"): "better",
+    Asked(PRETRAINED, "difference", "hard", "random"): "better",
+    Asked(PRETRAINED, "difference", "hard", "shuffled"): "inconclusive",
+    Asked(PRETRAINED, "difference", "hard", "window"): "worse, size uncertain",
+    Asked(PRETRAINED, "difference", "hard_neighbors", "window_matched"): "inconclusive",
+}
+"""What the paragraphs say of each question, in the words of `ggsa.evaluation.verdicts`."""
+
+
+class Paragraph(NamedTuple):
+    """A finding: what it says in a few words, and the numbers."""
+
+    lead: str
+    text: str
+
+
+def paragraphs(core: Path, provenance: Mapping[str, Any]) -> list[Paragraph]:
+    """Return the answer; none for a run on another corpus, or while a study is unpublished.
 
     Args:
         core: The tables of the published run.
         provenance: Of that run.
+
+    Raises:
+        UserError: If a table gives another verdict than the one that a paragraph was written for.
     """
-    about = provenance["encoder"]
-    start = f"with {about['checkpoint']}" if about["pretrained"] else "from scratch"
-    found = (
-        _reproduced(core, start),
-        _worth(core, start),
-        _kept(PRETRAINED),
-        _kept_after_adaptation(),
-        _grammar(),
-        _saved(core, about["checkpoint"] if about["pretrained"] else "bert-tiny"),
+    folders = {CORE: core} | {name: _tables(name) for name in CORPORA}
+    whole = all(
+        (folder / "verdicts.csv").is_file() for name, folder in folders.items() if name != LONG
     )
-    return [sentence for sentence in found if sentence]
+    times = folders[LONG].parent / "times.csv"
+    if not provenance["is_sst2"] or not whole or not times.is_file():
+        return []
+    said = {name: tables.read(folders[name], "verdicts") for name in (CORE, PRETRAINED, ADAPTED)}
+    _require_expected(said)
+    rows = {question: _row(said, question) for question in EXPECTED}
+    return [
+        _scratch(core, rows),
+        _kept(rows),
+        _grammar(rows),
+        _saved(core, times),
+    ]
 
 
-def _reproduced(core: Path, start: str) -> str:
+def _require_expected(said: Mapping[str, pd.DataFrame]) -> None:
+    for question, expected in EXPECTED.items():
+        found = _row(said, question)["verdict"]
+        if found != expected:
+            raise UserError(
+                f"src/ggsa/report/answer.py was written for the verdict “{expected}” on "
+                f"{question.arm} against {question.reference} ({question.kind}, study "
+                f"{question.study}), and the published table says “{found}”. Rewrite the paragraph "
+                f"that rests on it, and EXPECTED. Nothing was published."
+            )
+
+
+def _row(said: Mapping[str, pd.DataFrame], question: Asked) -> Any:
+    table = said[question.study]
+    chosen = table[(table[["kind", "arm", "reference"]] == list(question[1:])).all(axis=1)]
+    if chosen.empty:
+        raise UserError(
+            f"The study {question.study} has no question of kind {question.kind} on {question.arm} "
+            f"against {question.reference}, which src/ggsa/report/answer.py cites. Nothing was "
+            f"published."
+        )
+    return chosen.iloc[0]
+
+
+def _scratch(core: Path, rows: Mapping[Asked, Any]) -> Paragraph:
     results = tables.read(core, "results").query("split == 'validation' and paper.notna()")
-    results = results[results["verdict"] != ""]
-    if results.empty:
-        return ""
     paper, ours = (
         wording.listing(map(wording.accuracy, results[column]))
         for column in ("paper", "accuracy_mean")
     )
-    words = list(dict.fromkeys(results["verdict"]))
-    verdict = f"each {words[0]}" if len(words) == 1 else wording.listing(results["verdict"])
-    return (
-        f"For {wording.listing(results['mode'])} attention the paper reports {paper} on SST-2, from "
-        f"one seed; trained {start}, ours reach {ours} (mean of "
-        f"{wording.seeds(int(results['seeds'].iloc[0]))}): {verdict}."
-    )
-
-
-def _worth(core: Path, start: str) -> str:
-    arms, verdicts = _arms(core), tables.read(core, "verdicts")
-    gates = verdicts[verdicts["kind"] == "gate"]
-    if gates.empty:
-        return ""
-    gate = gates.iloc[0]
     bag = tables.read(core, "baselines").query("baseline == 'bag of words'")
-    bag = bag[bag["split"] == wording.widest_split(bag)]
-    if gate["verdict"].endswith(DID_NOT_LEARN):
-        return f"Nothing follows from that about attention: {_reason(gate)}."
-    worth = f"attention between words is worth {_points(gate)}"
-    if gate["verdict"] != "headroom shown":
-        beside = (
-            f", and a bag of words reaches {wording.accuracy(bag['accuracy'].iloc[0])} beside "
-            f"{wording.accuracy(arms['accuracy_mean']['full'])} of full attention"
-            if len(bag)
-            else ""
-        )
-        return (
-            f"That says little: {start}, {worth}, which is not shown to be more than "
-            f"nothing{beside}, so a mask has little there that it could lose."
-        )
-    words = wording.listing(
-        f"{row.arm}: {row.verdict}" for row in _kept_rows(verdicts).itertuples()
-    )
-    return f"Trained {start}, {worth}; {words}."
-
-
-def _kept(study: tuple[str, str]) -> str:
-    folder = _published(study)
-    if folder is None:
-        return ""
-    verdicts = tables.read(folder, "verdicts")
-    gate = verdicts[verdicts["kind"] == "gate"].iloc[0]
-    if gate["verdict"].endswith(DID_NOT_LEARN):
-        return f"With a pretrained encoder ({ENCODER}), {_reason(gate)}: no mask is judged there."
-    worth = f"With a pretrained encoder ({ENCODER}) it is worth {_points(gate)}"
-    if gate["verdict"] != "headroom shown":
-        return f"{worth}, not shown to be more than nothing, so no mask is judged there."
-    loss = _asked(verdicts, "equivalence", "hard", "full")
-    return (
-        f"{worth}: hard loses {_points(loss, -1)} "
-        f"({loss['verdict']}) and keeps {_share(verdicts, 'hard')} of it, soft keeps "
-        f"{_share(verdicts, 'soft')}, and a window that allows as many pairs as hard keeps "
-        f"{_share(verdicts, 'window')}."
+    bag = bag[bag["split"] == wording.widest_split(bag)]["accuracy"].iloc[0]
+    arms = _arms(core)["accuracy_mean"]
+    gate = rows[Asked(CORE, "gate", "full", "diagonal")]
+    return Paragraph(
+        "The accuracies replicate, but they cannot show the claim.",
+        f"Trained from scratch, {wording.listing(results['mode'])} attention reach {ours} on the "
+        f"validation sentences; the paper, with one seed, reports {paper}. But there, attention "
+        f"between words is worth {_points(gate, '95% interval ')}, which cannot be told from "
+        f"nothing: on validation and test together, full attention reaches "
+        f"{wording.accuracy(arms['full'])}, a model in which every word sees only itself "
+        f"{wording.accuracy(arms['diagonal'])}, and a bag of words {wording.accuracy(bag)}. A mask "
+        f"has little to lose.",
     )
 
 
-def _kept_after_adaptation() -> str:
-    folder = _published(ADAPTED)
-    if folder is None:
-        return ""
-    verdicts = tables.read(folder, "verdicts")
-    gain = _asked(verdicts, "difference", "hard-adapted", "hard")
-    return (
-        f"If the encoder first learns, without labels, to work under its mask, hard changes by "
-        f"{_points(gain)} ({gain['verdict']}) and keeps {_share(verdicts, 'hard-adapted')}, and the "
-        f"window keeps {_share(verdicts, 'window-adapted')}."
+def _kept(rows: Mapping[Asked, Any]) -> Paragraph:
+    gate = rows[Asked(PRETRAINED, "gate", "full", "diagonal")]
+    hard, soft, window = (
+        rows[Asked(PRETRAINED, "share", arm, "full")] for arm in ("hard", "soft", "window")
+    )
+    gain = rows[Asked(ADAPTED, "difference", "hard-adapted", "hard")]
+    adapted = rows[Asked(ADAPTED, "share", "hard-adapted", "full-adapted")]
+    return Paragraph(
+        "Where attention matters, the hard mask loses most of it.",
+        f"With a pretrained encoder ({ENCODER}), attention between words is worth {_points(gate)}. "
+        f"Hard loses {_points(hard)} and keeps {_share(hard)} of that worth; soft keeps "
+        f"{_share(soft)}, and an equally sparse window {_share(window)}. If the encoder is first "
+        f"adapted to its mask, without labels, hard gains {_points(gain)}, and keeps "
+        f"{_share(adapted)} of what attention is then worth.",
     )
 
 
-def _grammar() -> str:
-    folder = _published(PRETRAINED)
-    if folder is None:
-        return ""
-    verdicts = tables.read(folder, "verdicts").query("kind == 'difference'")
-    against = {
-        "complement": "as many of the pairs that it blocks",
-        "random": "as many random pairs",
-        "shuffled": "the same table with its tags exchanged",
-        "window": "a window",
-    }
-    rows = verdicts[verdicts["arm"] == "hard"].set_index("reference").loc[list(against)]
-    each = wording.listing(
-        f"{wording.points(row.difference_points)} points from {against[row.Index]} ({row.verdict})"
-        for row in rows.itertuples()
+def _grammar(rows: Mapping[Asked, Any]) -> Paragraph:
+    complement, random, shuffled, window = (
+        rows[Asked(PRETRAINED, "difference", "hard", arm)]
+        for arm in ("complement", "random", "shuffled", "window")
     )
-    better = rows["verdict"] == "better"
-    matters = "matters" if better[["complement", "random"]].all() else "is not shown to matter"
-    local = "beats" if better["window"] else "is not shown to beat"
-    both = _asked(verdicts, "difference", "hard_neighbors", "window_matched")
-    best = "hard with its neighbors" if both["verdict"] == "better" else "a window"
-    return (
-        f"Among masks of about equal density, hard is {each}: by the rule fixed beforehand, grammar "
-        f"{matters}, and it {local} locality; hard with each word’s neighbors is "
-        f"{wording.points(both['difference_points'])} points from a window of its density "
-        f"({both['verdict']}), so of these masks we recommend {best}."
+    neighbors = rows[Asked(PRETRAINED, "difference", "hard_neighbors", "window_matched")]
+    return Paragraph(
+        "Grammar beats chance, but not nearness.",
+        f"With the same encoder, and as many allowed pairs, hard beats the pairs that it blocks by "
+        f"{_points(complement)} and random pairs by {_points(random)}; on 1,000 sentences that no "
+        f"pilot saw, these leads are {_fresh(complement)} and {_fresh(random)}. Its lead of "
+        f"{_points(shuffled)} over the same table with shuffled tags is not significant, and a "
+        f"window of neighboring words beats it by {_points(window)}. Nor does it help to give hard "
+        f"each word’s neighbors: it is then behind an equally sparse window by {_points(neighbors)}, "
+        f"which is not significant after Holm’s correction. If you need a mask, take the window.",
     )
 
 
-def _saved(core: Path, encoder: str) -> str:
-    rows = tables.read(core, "cost").query("split == 'validation' and mode == 'hard'")
-    if rows.empty:
-        return ""
-    row = rows.iloc[0]
+def _saved(core: Path, times: Path) -> Paragraph:
+    row = tables.read(core, "cost").query("split == 'validation' and mode == 'hard'").iloc[0]
     pieces, sentences = row["pieces_mean"] * row["sentences"], row["sentences"]
     full = cost.model_flops(pieces, sentences, row["pairs"], SIZES)
     larger = 1 - cost.model_flops(pieces, sentences, row["allowed_pairs"], SIZES) / full
-    text = (
-        f"In theory hard skips {wording.percent(row['saving_attention'], 0)} of the attention "
-        f"work, which at {row['pieces_mean']:.0f} pieces a sentence is "
-        f"{wording.percent(row['saving_model'])} of all work of {encoder} and "
-        f"{wording.percent(larger)} of that of a BERT of six layers and width 384 ({ENCODER})"
+    steps = read_csv(times).query("what == 'training step' and mode == 'hard'")
+    longest = steps.loc[steps["length"].idxmax()]
+    return Paragraph(
+        "The saving is real, but only for long texts.",
+        f"Hard skips {wording.percent(row['saving_attention'], 0)} of the attention work. At SST-2’s "
+        f"{row['pieces_mean']:.0f} word pieces a sentence that is {wording.percent(row['saving_model'])} "
+        f"of all work of bert-tiny and {wording.percent(larger)} of that of {ENCODER}, and a dense "
+        f"mask saves no time. At {wording.count(longest['length'])} word pieces, where blocked pairs "
+        f"are never computed, a training step of a small BERT takes "
+        f"{wording.percent(1 - longest['ratio'], 0)} less time than with full attention.",
     )
-    times = studies.results(*LONG) / "times.csv"
-    if times.is_file():
-        steps = read_csv(times).query("what == 'training step' and mode == 'hard'")
-        longest = steps.loc[steps["length"].idxmax()]
-        text += (
-            f"; at {wording.count(longest['length'])} pieces, with blocks that are never computed, "
-            f"a training step takes {wording.percent(1 - longest['ratio'], 0)} less time"
-        )
-    return f"{text}."
 
 
-def figure(dpi: int) -> Figure | None:
-    """Return the accuracy of every arm of the study pretrained; None if it is not published.
-
-    Arms from diagonal to full, with those at hard's density together.
-    """
-    folder = _published(PRETRAINED)
-    if folder is None:
-        return None
-    style.use(dpi)
-    arms = _arms(folder)
-    differences = _arms(folder, "differences")
-    hard = arms["density"]["hard"]
-    rank = {"diagonal": 0, "full": 3}
-    place = [
-        (rank.get(arm, 1 if abs(row["density"] - hard) < 0.02 else 2), row["accuracy_mean"])
-        for arm, row in arms.iterrows()
-    ]
-    order = [arm for _, arm in sorted(zip(place, arms.index, strict=True))]
-    drawn, axes = plt.subplots(figsize=(style.WIDTH_INCHES, 0.32 * len(order) + 0.9))
-    for y, arm in enumerate(order):
-        row = arms.loc[arm]
-        middle, spread = 100 * row["accuracy_mean"], [[0], [0]]
-        if arm in differences.index:
-            difference = differences.loc[arm]
-            ends = difference[["low_points", "high_points"]] - difference["difference_points"]
-            spread = [[-ends["low_points"]], [ends["high_points"]]]
-        axes.errorbar(middle, y, xerr=spread, **style.dots(row["mode"]))
-        axes.text(1.01, y, wording.percent(row["density"], 0), va="center",
-                  transform=axes.get_yaxis_transform(), color=style.MUTED)  # fmt: skip
-    for arm, line in (("diagonal", ":"), ("full", "--")):
-        value = 100 * arms["accuracy_mean"][arm]
-        axes.axvline(value, color=style.REFERENCE, linestyle=line, linewidth=1, zorder=0)
-    same = [y for y, arm in enumerate(order) if abs(arms["density"][arm] - hard) < 0.02]
-    axes.axhspan(min(same) - 0.45, max(same) + 0.45, color=style.REFERENCE, alpha=0.12, linewidth=0)
-    axes.set_yticks(range(len(order)), order)
-    axes.set_ylim(-0.6, len(order) - 0.4)
-    axes.set_xlabel("accuracy (%)")
-    axes.set_title("pairs allowed", loc="right", fontsize=9.5, color=style.MUTED)
-    axes.grid(axis="y", visible=False)
-    return drawn
-
-
-def figure_html(folder: Path, dpi: int) -> str:
-    """Return the figure for the page and write it into a folder; empty if there is none."""
-    drawn = figure(dpi)
-    if drawn is None:
-        return ""
-    caption = (
-        f"Accuracy of {ENCODER} on SST-2 (validation and test together) under each pattern, mean over "
-        "seeds. Bars: the 95% interval of the difference from full. At the right, the share of pairs "
-        "that may attend; shaded, the masks that allow as many as hard. Dotted: words see only "
-        "themselves. Dashed: full attention."
-    )
-    return style.publish(drawn, FIGURE, folder, caption, "Accuracy of each pattern.")
-
-
-def _published(study: tuple[str, str]) -> Path | None:
-    folder = studies.results(*study) / "tables"
-    return folder if (folder / "verdicts.csv").is_file() else None
+def _tables(study: str) -> Path:
+    return studies.results(study, CORPORA[study]) / "tables"
 
 
 def _arms(folder: Path, name: str = "arms") -> pd.DataFrame:
@@ -241,32 +195,23 @@ def _arms(folder: Path, name: str = "arms") -> pd.DataFrame:
     return table[table["split"] == wording.widest_split(table)].set_index("arm")
 
 
-def _kept_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
-    return verdicts[verdicts["kind"] == "equivalence"]
+def _points(row: Any, before: str = "") -> str:
+    """Return the size of a difference in points with its interval, in the direction that it has.
 
-
-def _asked(verdicts: pd.DataFrame, kind: str, arm: str, reference: str) -> Any:
-    return verdicts.query("kind == @kind and arm == @arm and reference == @reference").iloc[0]
-
-
-def _reason(row: Any) -> str:
-    """Return why a question has no verdict."""
-    return row["verdict"].partition(": ")[2]
-
-
-def _points(row: Any, sign: int = 1) -> str:
-    """Return a difference in points with its interval; the sign -1 turns it round, as a loss."""
+    Args:
+        row: Of the verdicts.
+        before: Words before the interval.
+    """
+    sign = -1 if row["difference_points"] < 0 else 1
     value, *ends = (sign * row[name] for name in ("difference_points", "low_points", "high_points"))
-    form = wording.points if sign > 0 else lambda number: wording.points(number).removeprefix("+")
-    return (
-        f"{form(value)} points ({100 * row['level']:.0f}% interval "
-        f"{wording.interval(*sorted(ends), form)})"
-    )
+    size = [wording.points(number).removeprefix("+") for number in (value, *sorted(ends))]
+    return f"{size[0]} points ({before}{size[1]} to {size[2]})"
 
 
-def _share(verdicts: pd.DataFrame, arm: str) -> str:
-    row = verdicts.query("kind == 'share' and arm == @arm").iloc[0]
-    if wording.is_missing(row["share_low"]):
-        return "a share that is not estimable"
+def _fresh(row: Any) -> str:
+    return wording.points(row["fresh_difference_points"]).removeprefix("+")
+
+
+def _share(row: Any) -> str:
     ends = wording.interval(row["share_low"], row["share_high"], lambda x: wording.percent(x, 0))
     return f"{wording.percent(row['share'], 0)} ({ends})"

@@ -1,6 +1,6 @@
-"""The page around the chapters: first screen, contents, methods, deviations, provenance, runs.
+"""The pages around the notebooks: of a run, the article on everything published, and its appendix.
 
-The page loads nothing: styles, scripts (in the folder `web`), figures and text are in the one file,
+A page loads nothing: styles, scripts (in the folder `web`), figures and text are in the one file,
 and its content security policy makes the browser refuse anything else.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 from nbconvert.filters import markdown2html_mistune
 
@@ -30,22 +30,23 @@ HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
 TABLES = ("results", "runs", "cells", "differences", "verdicts", "cost", "claims")
 
 
+TITLE = "Grammatically guided sparse attention: a replication"
+ABOUT = Markup(
+    "Paper: S. Pratyush, <i>Grammatically-Guided Sparse Attention for Efficient and Interpretable "
+    "Transformers</i>, arXiv 2605.24518. "
+)
+
+
 @dataclass(frozen=True)
 class Published:
-    """What the published page says of everything published, instead of this run alone.
+    """What the appendix says of everything published, instead of this run alone.
 
     Attributes:
-        abstract: Its sentences.
         claims: The table of claims.
-        settings: The table of `ggsa.report.settings`, as HTML.
-        figure: The accuracy of every arm where masks can be told apart, as HTML; may be empty.
         studies: What was run of every study, as HTML.
     """
 
-    abstract: Sequence[str]
     claims: pd.DataFrame
-    settings: str
-    figure: str
     studies: str
 
 
@@ -56,50 +57,101 @@ def build(
     sections: Mapping[str, str],
     published: Published | None = None,
 ) -> str:
-    """Return the whole page.
+    """Return the page of a run, or the appendix of everything published.
 
     Args:
         params: The parameters of the run.
         folder: Where its tables are.
         provenance_file: The file that says where each asset came from.
         sections: HTML of every chapter by the prefix of its anchors, in the order of the page.
-        published: What the published page has; None for the page of this run alone.
+        published: What the appendix has; None for the page of this run alone.
 
     Raises:
         UserError: If a table or the provenance is missing.
     """
     provenance = artifacts.read_json(provenance_file)
     read = {name: tables.read(folder, name) for name in TABLES}
-    first = published or Published(
-        abstract(read, provenance), claims.run_claims(folder), settings="", figure="", studies=""
-    )
-    content = Markup("\n".join(with_anchors(name, text) for name, text in sections.items()))
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(in_line("page.html.j2"))
-    page = template.render(
-        styles=in_line(*STYLES),
-        theme=in_line("theme.js"),
-        scripts=in_line(*SCRIPTS),
-        banner=banner(params, provenance),
-        alarm=wording.alarm(provenance),
-        run=run_line(params, provenance),
-        rows=verdict_rows(read["results"]),
-        rows_note=rows_note(read["results"]),
-        abstract=first.abstract,
-        settings=Markup(first.settings),
-        figure=Markup(first.figure),
-        claims=Markup(claims.as_html(first.claims)),
-        content=content,
+    table = published.claims if published else claims.run_claims(folder)
+    page = _template("page.html.j2").render(
+        **_shell(f"{TITLE}, appendix" if published else TITLE),
+        **_first(params, read["results"], provenance),
+        abstract=[] if published else abstract(read, provenance),
+        claims=Markup(claims.as_html(table)),
+        content=_content(sections),
         methods=methods(params, provenance, read["cells"]["recipe"].iloc[0]),
-        studies=Markup(first.studies),
+        studies=Markup(published.studies if published else ""),
         deviations=Markup(deviations()),
         provenance=Markup(provenance_table(provenance)),
         runs=Markup(runs_table(read["runs"])),
     )
     # The contents are read from the finished page, so that no heading is missing from them.
     return with_contents(page, contents(page))
+
+
+def article(
+    params: Params,
+    folder: Path,
+    provenance_file: Path,
+    sections: Mapping[str, str],
+    answer: Sequence[Any],
+) -> str:
+    """Return the article: the answer, the paper's table beside ours, and one notebook.
+
+    Args:
+        params: The parameters of the published run.
+        folder: Where its tables are.
+        provenance_file: The file that says where each asset came from.
+        sections: HTML of the notebook by the prefix of its anchors.
+        answer: Its paragraphs; see `ggsa.report.answer`.
+    """
+    provenance = artifacts.read_json(provenance_file)
+    first = _first(params, tables.read(folder, "results"), provenance)
+    if provenance["is_sst2"]:  # substitutes are then named in a line, and in the limits
+        first |= {"banner": [], "run": f"Here: {wording.corpus_name(provenance)}."}
+    return _template("article.html.j2").render(
+        **_shell(TITLE),
+        **first,
+        substitutes=provenance["substitutes"],
+        answer=answer,
+        content=_content(sections),
+    )
+
+
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(WEB),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def _shell(title: str) -> dict[str, Any]:
+    """Return what every page has: title, styles and scripts."""
+    return {
+        "title": title,
+        "about": ABOUT,
+        "styles": in_line(*STYLES),
+        "theme": in_line("theme.js"),
+        "scripts": in_line(*SCRIPTS),
+    }
+
+
+def _first(params: Params, results: pd.DataFrame, provenance: dict) -> dict[str, Any]:
+    """Return what the first screen says of the run."""
+    return {
+        "banner": banner(params, provenance),
+        "alarm": wording.alarm(provenance),
+        "run": run_line(params, provenance),
+        "rows": verdict_rows(results),
+        "rows_note": rows_note(results),
+    }
+
+
+def _content(sections: Mapping[str, str]) -> Markup:
+    return Markup("\n".join(with_anchors(name, text) for name, text in sections.items()))
 
 
 def in_line(*names: str) -> Markup:

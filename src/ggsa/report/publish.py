@@ -1,7 +1,7 @@
-"""Publish the latest run: copy it to `reports/published/` and render the published page there.
+"""Publish the latest run: copy it to `reports/published/` and render the published pages there.
 
-`python -m ggsa.report.publish`, called by `make publish`; no stage reads what it writes. The page is
-rendered from everything published: the run, the benchmark, and one chapter per published study. With
+`python -m ggsa.report.publish`, called by `make publish`; no stage reads what it writes. The article
+and its appendix are rendered from everything published: the run, the benchmark and the studies. With
 `--keep-run`, the published run stays, so that a study can be published where no run was made.
 Nothing published holds text of the corpus: predictions carry identifiers. `SHA256SUMS` lists the
 files of the run, another manifest those of the studies; the benchmark writes its own.
@@ -14,12 +14,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ggsa.report import answer, claims, page, readme, rendering, settings, tables, wording
+from ggsa.report import answer, claims, page, readme, rendering, tables, wording
 from ggsa.workspace import artifacts, checksums, config, paths, terminal
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import PREDICTION_COLUMNS, read_table, write_table
 
 CELL_FILES = ("cell.json", "history.csv")  # beside the predictions; weights are not published
+ARTICLE, APPENDIX = paths.REPORT.name, "appendix.html"
 RUN_FILES = ("metrics.json", "provenance.json", "params.yaml", "tables", "rules", "runs")
 
 
@@ -69,7 +70,8 @@ def _replace(params: config.Params, gather: Callable[[config.Params, Path], None
     with tempfile.TemporaryDirectory(dir=paths.PUBLISHED.parent, prefix=".publishing-") as folder:
         gathered = Path(folder)
         gather(params, gathered)
-        artifacts.write_text(gathered / paths.REPORT.name, published_page(params, gathered))
+        for name, text in published_pages(params, gathered).items():
+            artifacts.write_text(gathered / name, text)
         text = readme.with_blocks(text, gathered)
         for item in sorted(gathered.iterdir()):
             target = paths.PUBLISHED / item.name
@@ -81,8 +83,8 @@ def _replace(params: config.Params, gather: Callable[[config.Params, Path], None
     artifacts.write_text(readme.README, text)
 
 
-def published_page(params: config.Params, folder: Path = paths.PUBLISHED) -> str:
-    """Return the page of everything published, and write its figures into the folder of the run.
+def published_pages(params: config.Params, folder: Path = paths.PUBLISHED) -> dict[str, str]:
+    """Return the article and the appendix by file name, and write their figures beside the run.
 
     Args:
         params: The parameters of the run.
@@ -94,15 +96,17 @@ def published_page(params: config.Params, folder: Path = paths.PUBLISHED) -> str
         provenance=folder / "provenance.json",
         figures=folder / "figures",
     )
+    provenance = artifacts.read_json(run.provenance)
+    said = answer.paragraphs(run.tables, provenance)
     chapters = rendering.published_chapters(run, params.report.figure_dpi)
-    everything = page.Published(
-        abstract=answer.sentences(run.tables, artifacts.read_json(run.provenance)),
+    appendix = page.Published(
         claims=claims.published_claims(run.tables),
-        settings=settings.as_html(run.tables),
-        figure=answer.figure_html(run.figures, params.report.figure_dpi),
         studies=page.studies_table(rendering.published_studies()),
     )
-    return rendering.render_page(params, run, chapters, everything)
+    return {
+        ARTICLE: rendering.render_article(params, run, said),
+        APPENDIX: rendering.render_page(params, run, chapters, appendix),
+    }
 
 
 def hashed_files() -> list[Path]:

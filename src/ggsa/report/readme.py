@@ -99,15 +99,13 @@ def results_block(results: pd.DataFrame, provenance: dict[str, Any]) -> str:
 
 
 def answer_block(folder: Path, provenance: dict[str, Any]) -> str:
-    """Return the answer after its first sentence, which the table of results replaces, and its figure."""
-    said = "\n".join(
-        f"- {sentence}" for sentence in answer.sentences(folder / "tables", provenance)[1:]
-    )
-    figure = folder / "figures" / f"{answer.FIGURE}.png"
-    if not figure.is_file():
-        return said
-    shown = (paths.PUBLISHED / "figures" / figure.name).as_posix()
-    return f"{said}\n\n![Accuracy of a pretrained encoder under each pattern]({shown})"
+    """Return the answer and its figure."""
+    said = answer.paragraphs(folder / "tables", provenance)
+    if not said:
+        return "The answer is written for SST-2 and every published study."
+    figure = (paths.PUBLISHED / "figures" / f"{answer.FIGURE}.png").as_posix()
+    text = "\n".join(f"- **{paragraph.lead}** {paragraph.text}" for paragraph in said)
+    return f"{text}\n\n![Accuracy under each mask, from scratch and pretrained]({figure})"
 
 
 def verdicts_block(verdicts: pd.DataFrame) -> str:

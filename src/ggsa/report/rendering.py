@@ -24,7 +24,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 from traitlets.config import Config
 
-from ggsa.report import page
+from ggsa.report import page, style
 from ggsa.training import studies
 from ggsa.workspace import paths
 from ggsa.workspace.artifacts import write_text
@@ -77,11 +77,13 @@ class Chapter:
         name: Prefix of the anchors of its headings; unique in the page.
         notebook: Name of its file in notebooks/, without the suffix.
         parameters: What replaces the values of the cell tagged `parameters`.
+        command: What computes the numbers that it shows.
     """
 
     name: str
     notebook: str
     parameters: Mapping[str, Any]
+    command: str = "make repro"
 
 
 def render(params: Params) -> None:
@@ -112,17 +114,20 @@ def published_chapters(run: Run, figure_dpi: int) -> list[Chapter]:
     chapters = core_chapters(run, figure_dpi)
     shared = {"figures": str(run.figures), "figure_dpi": figure_dpi}
     if (paths.BENCHMARK / "results.csv").is_file():
-        times = Chapter("times", "times", {"benchmark": str(paths.BENCHMARK), **shared})
+        given = {"benchmark": str(paths.BENCHMARK), **shared}
+        times = Chapter("times", "times", given, "make bench")
         chapters.insert(1 + [chapter.name for chapter in chapters].index("cost"), times)
     for corpus in INTERPRETABILITY:
         folder = paths.interpretability(corpus)
         if any(folder.glob("*.csv")):
             given = {"corpus": corpus, "folder": str(folder)}
-            chapters.append(Chapter(f"interpretability-{corpus}", "interpretability", given))
+            name, command = f"interpretability-{corpus}", "make study NAME=interpretability"
+            chapters.append(Chapter(name, "interpretability", given, command))
     for study, corpus in published_studies():
         folder = studies.results(study, corpus)
         given = {"study": study, "corpus": corpus, "folder": str(folder), **shared}
-        chapters.append(Chapter(f"study-{study}-{corpus}", "study", given))
+        command = f"make study NAME={study}"
+        chapters.append(Chapter(f"study-{study}-{corpus}", "study", given, command))
     return chapters
 
 
@@ -151,15 +156,39 @@ def render_page(
         published: What the published page has; None for the page of this run alone.
     """
     run.figures.mkdir(parents=True, exist_ok=True)
+    sections = _sections(chapters, params.report.timeout_seconds)
+    return page.build(params, run.tables, run.provenance, sections, published)
+
+
+def render_article(params: Params, run: Run, answer: Sequence[Any]) -> str:
+    """Return the article on everything published, and write the figures of its notebook.
+
+    Args:
+        params: The parameters of the published run.
+        run: Where its files are.
+        answer: Its paragraphs; see `ggsa.report.answer`.
+    """
+    run.figures.mkdir(parents=True, exist_ok=True)
+    given = {
+        **run.parameters(params.report.figure_dpi),
+        "studies": str(paths.RESULTS),
+        "benchmark": str(paths.BENCHMARK),
+    }
+    chapter = Chapter("article", "article", given, "make publish-studies")
+    sections = _sections([chapter], params.report.timeout_seconds)
+    return page.article(params, run.tables, run.provenance, sections, answer)
+
+
+def _sections(chapters: Sequence[Chapter], timeout_seconds: int) -> dict[str, str]:
+    """Return the HTML of every chapter, in which each figure and table names its source."""
     sections = {}
     for chapter in track(chapters, len(chapters), "render", "notebook"):
-        notebook = execute(
-            paths.NOTEBOOKS / f"{chapter.notebook}.ipynb",
-            chapter.parameters,
-            params.report.timeout_seconds,
-        )
-        sections[chapter.name] = as_fragment(stripped(notebook, chapter.name))
-    return page.build(params, run.tables, run.provenance, sections, published)
+        path = paths.NOTEBOOKS / f"{chapter.notebook}.ipynb"
+        notebook = execute(path, chapter.parameters, timeout_seconds)
+        text = as_fragment(stripped(notebook, chapter.name))
+        source = f"<code>{path.as_posix()}</code>, <code>{chapter.command}</code>"
+        sections[chapter.name] = text.replace(style.SOURCE, source)
+    return sections
 
 
 def execute(

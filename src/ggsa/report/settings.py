@@ -31,15 +31,20 @@ class Setting(NamedTuple):
 
 
 SETTINGS = (
-    Setting("SST-2, trained from scratch", CORE, "sst2"),
+    Setting("SST-2, from scratch", CORE, "sst2"),
     Setting("SST-2, pretrained encoder", "pretrained", "sst2"),
-    Setting("SST-2 with every phrase, pretrained encoder", "pretrained_phrases", "sst2"),
-    Setting("SST-2, pretrained encoder adapted to its mask", "adapted", "sst2", "-adapted"),
-    Setting("generated sentences that need grammar", "controls", "probe"),
+    Setting("the same, trained on every phrase", "pretrained_phrases", "sst2"),
+    Setting("the same, first adapted to its mask", "adapted", "sst2", "-adapted"),
+    Setting("generated sentences that need grammar, from scratch", "controls", "probe"),
+)
+CAPTION = (
+    "Accuracy on validation and test together, with 95% intervals. Words alone: every word sees only "
+    "itself (the mode diagonal). Worth of attention: full minus words alone. Keeps: the share of that "
+    "worth, where it was asked."
 )
 COLUMNS = (
-    *("setting", "full", "bag of words", "worth of attention (pp)", "hard − full (pp)"),
-    *("does hard keep it?", "hard keeps", "a window keeps"),
+    *("setting", "full", "words alone", "worth of attention (pp)"),
+    *("hard − full (pp)", "hard keeps", "a window keeps"),
 )
 
 
@@ -63,49 +68,36 @@ def _tables(setting: Setting) -> Path:
 
 def _row(setting: Setting, folder: Path) -> list[str]:
     """Return the row of a setting; a dash where its study asks no such question."""
-    arms, verdicts, baselines = (
-        tables.read(folder, name) for name in ("arms", "verdicts", "baselines")
+    arms, differences = (
+        table[table["split"] == wording.widest_split(table)].set_index("arm")
+        for table in (tables.read(folder, "arms"), tables.read(folder, "differences"))
     )
-    split = wording.widest_split(arms)
-    arms = arms[arms["split"] == split].set_index("arm")
-    bag = baselines.query("baseline == 'bag of words' and split == @split")
+    asked = tables.read(folder, "verdicts").set_index(["kind", "arm"])
     full, diagonal, hard, window = (
         f"{arm}{setting.suffix}" for arm in ("full", "diagonal", "hard", "window")
     )
+    # A share has the 95% interval of its difference, a question of equivalence that of 90%.
+    loss = asked.loc[("share", hard)] if ("share", hard) in asked.index else differences.loc[hard]
+    shares = (
+        _share(asked.loc[("share", arm)]) if ("share", arm) in asked.index else wording.NONE
+        for arm in (hard, window)
+    )
+    means = (arms["accuracy_mean"].get(arm) for arm in (full, diagonal))
     return [
         setting.label,
-        wording.accuracy(arms["accuracy_mean"][full]),
-        *bag["accuracy"].map(wording.accuracy),
-        _difference(verdicts, "gate", full, diagonal),
-        _difference(verdicts, "equivalence", hard, full),
-        _word(verdicts, "equivalence", hard, full),
-        *(_share(verdicts, arm, full) for arm in (hard, window)),
+        *(wording.NONE if mean is None else wording.accuracy(mean) for mean in means),
+        _difference(asked.loc[("gate", full)]) if ("gate", full) in asked.index else wording.NONE,
+        _difference(loss),
+        *shares,
     ]
 
 
-def _asked(verdicts: pd.DataFrame, kind: str, arm: str, reference: str) -> pd.DataFrame:
-    return verdicts.query("kind == @kind and arm == @arm and reference == @reference")
-
-
-def _difference(verdicts: pd.DataFrame, kind: str, arm: str, reference: str) -> str:
-    rows = _asked(verdicts, kind, arm, reference)
-    if rows.empty:
-        return wording.NONE
-    row = rows.iloc[0]
+def _difference(row: pd.Series) -> str:
     spread = wording.interval(row["low_points"], row["high_points"], wording.points)
     return f"{wording.points(row['difference_points'])} ({spread})"
 
 
-def _word(verdicts: pd.DataFrame, kind: str, arm: str, reference: str) -> str:
-    rows = _asked(verdicts, kind, arm, reference)
-    return wording.NONE if rows.empty else rows.iloc[0]["verdict"]
-
-
-def _share(verdicts: pd.DataFrame, arm: str, reference: str) -> str:
-    rows = _asked(verdicts, "share", arm, reference)
-    if rows.empty:
-        return wording.NONE
-    row = rows.iloc[0]
+def _share(row: pd.Series) -> str:
     if wording.is_missing(row["share_low"]):
         return row["verdict"]
     spread = wording.interval(row["share_low"], row["share_high"], lambda x: wording.percent(x, 0))
@@ -114,10 +106,4 @@ def _share(verdicts: pd.DataFrame, arm: str, reference: str) -> str:
 
 def as_html(core: Path) -> str:
     """Return the table for the page."""
-    table = settings_table(core)
-    caption = (
-        "Accuracy on validation and test together. Worth of attention: full minus the model in which "
-        "words see only themselves (95% interval). Hard minus full with its 90% interval. Keeps: the "
-        "share of that worth, with Fieller’s 95% interval; – where it was not asked."
-    )
-    return tables.as_html(table, "settings-table", caption, text=tuple(table.columns))
+    return tables.as_html(settings_table(core), "settings-table", CAPTION, text=COLUMNS[:1])

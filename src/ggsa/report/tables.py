@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ggsa.report import wording
+from ggsa.report import style, wording
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_csv
 
@@ -43,7 +43,9 @@ def as_html(
     forms: Mapping[str, Form] | None = None,
     text: tuple[str, ...] = (),
 ) -> str:
-    """Return a table as HTML, in a box that scrolls sideways where the screen is narrow.
+    """Return a table as HTML; `web/page.js` lets a reader sort, filter and save it.
+
+    Where the screen is too narrow, the page shows fewer columns, and the others on demand.
 
     A table without rows is an empty string.
 
@@ -76,7 +78,8 @@ def as_html(
             f'class="col_heading level0 col{number}"', f'class="{kind}" scope="col"', 1
         )
     legend = f'<p class="caption">{caption}</p>' if caption else ""
-    return f'<div class="table">{legend}<div class="wide">{body}</div></div>'
+    source = f'<p class="source">{style.SOURCE}</p>'
+    return f'<div class="table">{legend}<div class="wide">{body}</div>{source}</div>'
 
 
 def verdict_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
