@@ -69,7 +69,14 @@ def published_workspace(tmp_path_factory) -> Path:
         pytest.skip("no run is published yet: `make publish` writes reports/published")
     folder = tmp_path_factory.mktemp("published")
     (folder / "reports").mkdir()
-    for name in ("notebooks", "studies", "DEVIATIONS.md", "params.yaml", "reports/published"):
+    for name in (
+        "notebooks",
+        "studies",
+        "DEVIATIONS.md",
+        "CITATION.cff",
+        "params.yaml",
+        "reports/published",
+    ):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(
         published, folder / "run", ignore=shutil.ignore_patterns("studies", "benchmark")
@@ -78,14 +85,15 @@ def published_workspace(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def report_page(published_workspace: Path) -> Path:
-    """The published page as today's code renders it, without starting kernels."""
+def pages(published_workspace: Path) -> dict[str, Path]:
+    """Article and appendix as today's code renders them, without starting kernels."""
     from ggsa.report import publish, rendering
     from ggsa.workspace import config
 
     with contextlib.chdir(published_workspace), pytest.MonkeyPatch.context() as patch:
         patch.setattr(rendering, "execute", run_here)
-        page = publish.published_page(config.load(Path("run/params.yaml")), Path("run"))
-    path = published_workspace / "report.html"
-    path.write_text(page, encoding="utf-8")
-    return path
+        rendered = publish.published_pages(config.load(Path("run/params.yaml")), Path("run"))
+    for name, text in rendered.items():
+        (published_workspace / name).write_text(text, encoding="utf-8")
+    names = {"article": publish.ARTICLE, "appendix": publish.APPENDIX}
+    return {kind: published_workspace / name for kind, name in names.items()}

@@ -26,12 +26,15 @@ def browser():
 
 @pytest.fixture
 def opened(browser, request) -> Callable[..., Iterator]:
-    """Open the report; fail if it asks for anything or says anything on the console."""
+    """Open a page; fail if it asks for anything or says anything on the console."""
     # Asked for here and not among the arguments: without a browser, none need be rendered.
-    report_page: Path = request.getfixturevalue("report_page")
+    pages: dict[str, Path] = request.getfixturevalue("pages")
 
     @contextmanager
-    def open_page(width: int = 1280, height: int = 900, script: str = "", **options):
+    def open_page(
+        kind: str = "article", width: int = 1280, height: int = 900, script: str = "", **options
+    ):
+        opened_page = pages[kind]
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         context.set_offline(True)
         page, said, asked = context.new_page(), [], []
@@ -40,9 +43,9 @@ def opened(browser, request) -> Callable[..., Iterator]:
         page.on("request", lambda request: asked.append(request.url))
         if script:
             page.add_init_script(script)
-        page.goto(report_page.as_uri())
+        page.goto(opened_page.as_uri())
         yield page
-        remote = [url for url in asked if url.partition("#")[0] != report_page.as_uri()]
+        remote = [url for url in asked if url.partition("#")[0] != opened_page.as_uri()]
         context.close()
         assert said == []
         assert [url for url in remote if not url.startswith("data:")] == []

@@ -34,8 +34,8 @@ def chapters(tmp_path, monkeypatch) -> list[rendering.Chapter]:
     return rendering.published_chapters(run, 60)
 
 
-def test_the_published_page_renders_exactly_the_notebooks_of_the_folder(chapters):
-    assert {chapter.notebook for chapter in chapters} == set(NAMES)
+def test_article_and_appendix_render_exactly_the_notebooks_of_the_folder(chapters):
+    assert {"article", *(chapter.notebook for chapter in chapters)} == set(NAMES)
     names = [chapter.name for chapter in chapters]
     assert len(names) == len(set(names))
 

@@ -14,11 +14,14 @@ import pandas as pd
 from ggsa.evaluation import cost
 from ggsa.report import tables, wording
 from ggsa.training import studies
+from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.paths import CORE
 from ggsa.workspace.tables import read_csv
 
-CORE, PRETRAINED, ADAPTED, LONG = "core", "pretrained", "adapted", "long"
-CORPORA = {PRETRAINED: "sst2", ADAPTED: "sst2", LONG: "imdb"}
+PRETRAINED, ADAPTED, LONG = "pretrained", "adapted", "long"
+CORPORA = {PRETRAINED: "sst2", ADAPTED: "sst2", LONG: "imdb", "controls": "sst2"}
+"""The studies that answer and article rest on, with the corpus."""
 ENCODER, SIZES = "all-MiniLM-L6-v2", cost.Architecture(layers=6, hidden=384, feed_forward=1536)
 """The encoder of `pretrained` and `adapted`, and its sizes (config.json of the checkpoint)."""
 FIGURE = "answer"
@@ -69,14 +72,13 @@ def paragraphs(core: Path, provenance: Mapping[str, Any]) -> list[Paragraph]:
     Raises:
         UserError: If a table gives another verdict than the one that a paragraph was written for.
     """
-    folders = {CORE: core} | {name: _tables(name) for name in CORPORA}
-    whole = all(
-        (folder / "verdicts.csv").is_file() for name, folder in folders.items() if name != LONG
-    )
-    times = folders[LONG].parent / "times.csv"
-    if not provenance["is_sst2"] or not whole or not times.is_file():
+    times = studies.results(LONG, CORPORA[LONG]) / "times.csv"
+    needed = [times, *(_tables(name) / "verdicts.csv" for name in CORPORA if name != LONG)]
+    needed.append(paths.BENCHMARK / "results.csv")
+    if not provenance["is_sst2"] or not all(file.is_file() for file in needed):
         return []
-    said = {name: tables.read(folders[name], "verdicts") for name in (CORE, PRETRAINED, ADAPTED)}
+    folders = {CORE: core, PRETRAINED: _tables(PRETRAINED), ADAPTED: _tables(ADAPTED)}
+    said = {name: tables.read(folder, "verdicts") for name, folder in folders.items()}
     _require_expected(said)
     rows = {question: _row(said, question) for question in EXPECTED}
     return [

@@ -70,7 +70,8 @@ def _replace(params: config.Params, gather: Callable[[config.Params, Path], None
     with tempfile.TemporaryDirectory(dir=paths.PUBLISHED.parent, prefix=".publishing-") as folder:
         gathered = Path(folder)
         gather(params, gathered)
-        for name, text in published_pages(params, gathered).items():
+        pages = published_pages(params, gathered)
+        for name, text in pages.items():
             artifacts.write_text(gathered / name, text)
         text = readme.with_blocks(text, gathered)
         for item in sorted(gathered.iterdir()):
@@ -79,12 +80,16 @@ def _replace(params: config.Params, gather: Callable[[config.Params, Path], None
                 artifacts.replace_folder(item, target)
             else:
                 item.replace(target)
+        if APPENDIX not in pages:
+            (paths.PUBLISHED / APPENDIX).unlink(missing_ok=True)
     write_manifests()
     artifacts.write_text(readme.README, text)
 
 
 def published_pages(params: config.Params, folder: Path = paths.PUBLISHED) -> dict[str, str]:
     """Return the article and the appendix by file name, and write their figures beside the run.
+
+    Without the studies that the article rests on, or for another corpus, there is one page of all.
 
     Args:
         params: The parameters of the run.
@@ -103,10 +108,10 @@ def published_pages(params: config.Params, folder: Path = paths.PUBLISHED) -> di
         claims=claims.published_claims(run.tables),
         studies=page.studies_table(rendering.published_studies()),
     )
-    return {
-        ARTICLE: rendering.render_article(params, run, said),
-        APPENDIX: rendering.render_page(params, run, chapters, appendix),
-    }
+    whole = rendering.render_page(params, run, chapters, appendix)
+    if not said:
+        return {ARTICLE: whole}
+    return {ARTICLE: rendering.render_article(params, run, said), APPENDIX: whole}
 
 
 def hashed_files() -> list[Path]:

@@ -106,4 +106,5 @@ def _share(row: pd.Series) -> str:
 
 def as_html(core: Path) -> str:
     """Return the table for the page."""
-    return tables.as_html(settings_table(core), "settings-table", CAPTION, text=COLUMNS[:1])
+    table = settings_table(core).apply(lambda column: column.str.replace(" (", "\n(", regex=False))
+    return tables.as_html(table, "settings-table", CAPTION, text=COLUMNS[:1])
