@@ -16,7 +16,10 @@ BAND_TOKENS = 384
 """Shortest sentences, in tokens, for which a band is faster than the dense mask."""
 
 GPU_TOKENS = 4096
-"""Shortest sentences, in tokens, for which segments are faster than the dense mask on a GPU."""
+"""Shortest sentences, in tokens, for which segments are faster than the dense mask on a GPU.
+
+A guess, not measured yet: `python -m benchmarks.gpu` measures it.
+"""
 
 SHORT_SECONDS = 3.8e-3
 """Predicted time under the dense mask, over all layers, below which counting rectangles costs too much.

@@ -85,8 +85,9 @@ class Mask:
         self._config = config
         self._on_gpu = device.type == "cuda"
         blocks = not pattern.bias[pattern.allowed].any()  # nothing is favored
-        self._planned = pattern.positional is None or banded.can_plan(pattern)
-        self._groups = blocks and self._planned and not (self._on_gpu and pattern.positional)
+        by_table = pattern.positional is None
+        self._planned = by_table or banded.can_plan(pattern)
+        self._groups = blocks and (by_table or (self._planned and not self._on_gpu))
         if implementation not in IMPLEMENTATIONS:
             raise UserError(
                 f"attention.implementation: unknown implementation {implementation}. Expected one "
