@@ -9,5 +9,5 @@ a test and nothing depends on a time: one module a question, each run alone by
 - `step.py`: one training step on the corpus, and a mask built by loops as the paper's code does.
 - `memory.py`: peak memory against length.
 - `tagging.py`: words a second.
-- `gpu.py`: the same attention on a GPU; not part of `make bench`.
+- `gpu.py`: attention and a whole model on a GPU; not part of `make bench`.
 """

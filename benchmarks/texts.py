@@ -5,7 +5,7 @@ import torch
 
 from ggsa.model.batches import Batch
 from ggsa.tagging.alignment import TaggedPieces
-from ggsa.training import loop
+from ggsa.tagging.splits import read_split
 from ggsa.workspace import paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
@@ -34,7 +34,7 @@ def sentences(params: Params, split: str = "train") -> TaggedPieces:
         UserError: If the corpus is not tagged yet.
     """
     require_tags(split)
-    return loop.read_splits(params, (split,))[split].sentences
+    return read_split(split, params.train.max_pieces).sentences
 
 
 def joined(source: TaggedPieces, batch: int, length: int, kind: str, seed: int = 13) -> Batch:

@@ -6,11 +6,12 @@ import pkgutil
 import numpy as np
 import pytest
 import torch
+from segment_reference import LOOP
 
 import benchmarks
-from benchmarks import naive, texts, timing
+from benchmarks import gpu, naive, texts, timing
 from benchmarks.timing import interleaved
-from ggsa.model import attention
+from ggsa.model import attachment, attention
 from ggsa.patterns.pattern import Pattern
 from ggsa.patterns.rules import hard_table
 from ggsa.patterns.tag_tables import blocked_outside
@@ -90,8 +91,45 @@ def test_every_contestant_runs_once_a_round() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_the_gpu_benchmark_needs_cuda(monkeypatch) -> None:
-    from benchmarks import gpu
-
     monkeypatch.setattr("sys.argv", ["benchmarks.gpu"])
     with pytest.raises(SystemExit, match="finds no CUDA device"):
         gpu.main()
+
+
+HARD = Pattern("hard", TAGS, blocked_outside(np.eye(SIZE, dtype=bool)))
+CPU = torch.device("cpu")
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2} | {
+    "intermediate_size": 64,
+    "vocab_size": 100,
+}
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_the_gpu_benchmark_times_attention_and_its_share_of_the_planning(backward: bool) -> None:
+    lines = gpu.attention_case(source(), HARD, CPU, 24, backward, 2, 0.0, heads=2, kernel=LOOP)
+    timed = {line["ours"]: line for line in lines if line["peer"] == gpu.FLASH}
+    assert {gpu.DENSE, gpu.GROUPED, gpu.MAKING, gpu.PLANNING, gpu.GROUPED + gpu.ONCE} <= set(timed)
+    assert timed[gpu.AUTO + gpu.ONCE]["ratio"] == timed[gpu.DENSE + gpu.ONCE]["ratio"]
+    assert all(line["rounds"] == gpu.ROUNDS[0] and line["value_ours"] > 0 for line in lines)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_gpu_benchmark_times_a_whole_model(training: bool) -> None:
+    lines = gpu.model_case(source(), HARD, CPU, 24, training, 2, 0.0, SMALL)
+    assert {gpu.DENSE, gpu.GROUPED} == {line["ours"] for line in lines if line["peer"] == gpu.SDPA}
+
+
+def test_a_pattern_on_one_model_of_the_gpu_benchmark_leaves_the_other_without() -> None:
+    full, sparse = (gpu.model_of(24, CPU, SMALL) for _ in range(2))
+    attachment.attach(sparse, HARD, "grouped")
+    assert full.config._attn_implementation == "sdpa"
+    assert sparse.config._attn_implementation == attention.NAME
+
+
+def test_a_case_of_the_gpu_benchmark_that_fails_is_left_out(capsys) -> None:
+    def fails() -> None:
+        raise RuntimeError("out of memory")
+
+    times = gpu.measured({"works": lambda: 1, "fails": fails}, 0.0, gpu.clock_of(CPU))
+    assert list(times) == ["works"]
+    assert "fails cannot run here: RuntimeError: out of memory" in capsys.readouterr().err

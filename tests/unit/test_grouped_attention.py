@@ -226,10 +226,17 @@ def test_what_grouped_attention_cannot_compute_raises_an_error_that_names_it() -
     extra = Positional("random", 1, np.ones((SIZE, SIZE), bool))
     with pytest.raises(UserError, match="only tables that allow or block"):
         attention.Mask(pattern_of(np.eye(SIZE, dtype=bool), extra), CPU, "grouped")
+    window = Positional("window", 1, np.ones((SIZE, SIZE), bool))
+    with pytest.raises(UserError, match="grouped cannot compute the mode hard on cuda"):
+        attention.Mask(
+            pattern_of(np.zeros((SIZE, SIZE), bool), window), torch.device("cuda"), "grouped"
+        )
     soft = Pattern("soft", TAGS, np.full((SIZE, SIZE), 5.0, np.float32))
     with pytest.raises(UserError, match="grouped cannot compute the mode soft"):
         attention.Mask(soft, CPU, "grouped")
-    with pytest.raises(UserError, match="grouped runs on a CPU, and the device is meta"):
+    with pytest.raises(
+        UserError, match="grouped runs on a CPU or with CUDA, and the device is meta"
+    ):
         attention.Mask(pattern_of(np.eye(SIZE, dtype=bool)), torch.device("meta"), "grouped")
     with pytest.raises(UserError, match=r"unknown implementation sparse.*auto, dense, grouped"):
         attention.Mask(soft, CPU, "sparse")
@@ -240,7 +247,7 @@ def test_what_grouped_attention_cannot_compute_raises_an_error_that_names_it() -
         )
 
 
-def test_auto_takes_the_mask_on_every_device_but_a_cpu() -> None:
+def test_auto_takes_the_mask_on_a_device_that_is_neither_a_cpu_nor_cuda() -> None:
     sizes = BertConfig(hidden_size=128, num_hidden_layers=2, num_attention_heads=2)
     pattern = pattern_of(np.eye(SIZE, dtype=bool))
     mask = attention.Mask(pattern, torch.device("meta"), "auto", sizes)

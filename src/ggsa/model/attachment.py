@@ -186,7 +186,8 @@ class _MaskHook:
             )
         order = is_padding.int().argsort(dim=1, stable=True)  # real tokens first
         moved = bool((order.diff(dim=1) < 0).any())
-        batch = _batch(pieces, tags.to(pieces.device).long(), is_padding, order)
+        tags = tags.to(pieces.device).long()
+        batch = _batch(pieces, tags, is_padding, order, self.pattern.positional is not None)
         place = None
         if moved and given.get("position_ids") is None:
             given["position_ids"] = order.argsort(dim=1)  # the place in its text, not in the row
@@ -224,7 +225,7 @@ class _MaskHook:
                 f"{_attention_dropout(encoder)}. Set it to 0 in the model's configuration, or "
                 f"attach with dense or auto."
             )
-        return self._mask(encoder).choose(batch) == "grouped"
+        return self._mask(encoder).choose(batch, _dtype(encoder)) == "grouped"
 
     def _dense(self, encoder: PreTrainedModel, batch: Batch, order: Tensor | None) -> Any:
         """Return the mask of a batch: one for all layers, or one for each kind of layer.
@@ -284,11 +285,29 @@ def _check(encoder: PreTrainedModel, pieces: Tensor, tags: Tensor, given: dict[s
         )
 
 
-def _batch(pieces: Tensor, tags: Tensor, is_padding: Tensor, order: Tensor) -> Batch:
-    """Return the inputs of a model as a batch, in an order in which padding is at the end."""
+def _dtype(encoder: PreTrainedModel) -> torch.dtype:
+    """Return the data type in which an encoder computes attention."""
+    kind = encoder.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else encoder.dtype
+
+
+def _batch(
+    pieces: Tensor, tags: Tensor, is_padding: Tensor, order: Tensor, identified: bool
+) -> Batch:
+    """Return the inputs of a model as a batch, in an order in which padding is at the end.
+
+    Args:
+        pieces: Token ids, int64 `[batch, token]`.
+        tags: Of the same shape.
+        is_padding: Of the same shape.
+        order: Of the same shape: for every position the token that goes there.
+        identified: Whether the pattern draws pairs by each text's checksum, which is then computed.
+    """
     count = len(pieces)
-    rows = zip(pieces.cpu().numpy(), is_padding.cpu().numpy(), strict=True)
-    identities = [identity(row[~padding]) for row, padding in rows]
+    identities = [0] * count
+    if identified:
+        rows = zip(pieces.cpu().numpy(), is_padding.cpu().numpy(), strict=True)
+        identities = [identity(row[~padding]) for row, padding in rows]
     return Batch(
         pieces=pieces.gather(1, order),
         tags=tags.gather(1, order),

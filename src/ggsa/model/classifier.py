@@ -187,7 +187,7 @@ def batch_logits(
         batch: On any device.
         half: Compute in bfloat16 where PyTorch's autocast considers that safe.
     """
-    inputs = mask.inputs(batch)
+    inputs = mask.inputs(batch, torch.bfloat16 if half else model.dtype)
     with torch.autocast(mask.device.type, dtype=torch.bfloat16, enabled=half):
         return model(**inputs).logits
 

@@ -1,8 +1,9 @@
 """Attention under a pattern: two implementations with the same result.
 
 - *dense* (`dense.py`): one additive mask per batch, passed to PyTorch's attention. Any pattern.
-- *grouped* (`grouped.py`): only the allowed pairs, in dense rectangles, on a CPU. The rectangles of
-  a table are planned in `plan.py`, those of windows and separators in `banded.py`.
+- *grouped* (`grouped.py`): only the allowed pairs, in dense rectangles. On a CPU the rectangles of a
+  table are planned in `plan.py`, those of windows and separators in `banded.py`. On a GPU tables are
+  planned as segments in `segments.py`, and `varlen.py` computes them.
 
 `mask.py` turns the tags of a batch into its mask or its plan; `choice.py` decides which one under
 `auto`. `interface.py` registers the attention with transformers as `ggsa`, so that

@@ -1,6 +1,6 @@
-"""Which implementation computes a batch under `attention.implementation: auto`, on a CPU.
+"""Which implementation computes a batch under `attention.implementation: auto`.
 
-A cost model of five numbers, measured on one CPU thread by `python -m benchmarks.attention --fit`,
+On a GPU the length decides. On a CPU, a cost model of five numbers, measured on one CPU thread by `python -m benchmarks.attention --fit`,
 predicts the time: a call has a fixed cost, and its products cost by their size. The numbers affect
 only speed, and are constants so that a run takes the same path on every machine.
 """
@@ -14,6 +14,12 @@ from ggsa.model.attention.plan import CompiledTable, counts_by_rank
 
 BAND_TOKENS = 384
 """Shortest sentences, in tokens, for which a band is faster than the dense mask."""
+
+GPU_TOKENS = 4096
+"""Shortest sentences, in tokens, for which segments are faster than the dense mask on a GPU.
+
+A guess, not measured yet: `python -m benchmarks.gpu` measures it.
+"""
 
 SHORT_SECONDS = 3.8e-3
 """Predicted time under the dense mask, over all layers, below which counting rectangles costs too much.
@@ -63,6 +69,11 @@ CAUTION = 0.9
 def band_is_faster(tokens: int) -> bool:
     """Return whether bands are predicted to be faster than the dense mask for sentences of a length."""
     return tokens >= BAND_TOKENS
+
+
+def segments_are_faster(tokens: int) -> bool:
+    """Return whether segments are faster than the dense mask on a GPU for sentences of a length."""
+    return tokens >= GPU_TOKENS
 
 
 def grouped_is_faster(

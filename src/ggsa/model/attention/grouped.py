@@ -1,6 +1,6 @@
-"""Attention that computes only the pairs of a plan, exactly, on a CPU.
+"""Attention that computes only the pairs of a plan, exactly.
 
-Every block of a plan is a dense rectangle. A large one is one call of PyTorch's fused attention; a
+On a GPU a plan is segments, which `varlen.py` computes; the rest of this file is for a CPU. Every block of a plan is a dense rectangle. A large one is one call of PyTorch's fused attention; a
 small one keeps its attention weights, which saves a matrix product in the backward pass. If a token
 attends to itself in addition to its keys, one more score is folded in. Outputs and gradients equal
 those of dense attention under the same mask. Under a table, memory grows linearly with the number of
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from ggsa.model.attention.plan import Block, Plan
+from ggsa.model.attention.segments import Segments
+from ggsa.model.attention.varlen import segment_attention
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -26,7 +28,11 @@ KEPT_BYTES = 2**22
 
 
 def grouped_attention(
-    query: Tensor, key: Tensor, value: Tensor, plan: Plan, scaling: float | None = None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    plan: Plan | Segments,
+    scaling: float | None = None,
 ) -> Tensor:
     """Return attention's output over the pairs of a plan, `[batch, head, token, dim]`.
 
@@ -37,14 +43,17 @@ def grouped_attention(
             shape.
         key: See query.
         value: See query.
-        plan: The blocks of the batch.
+        plan: The blocks of the batch on a CPU, its segments on a GPU.
         scaling: Factor of the scores; None is 1 / sqrt(dim).
 
     Raises:
-        ValueError: If the tensors are not on a CPU; the fused call exists only there.
+        ValueError: If blocks are to be computed elsewhere; their fused call exists only on a CPU.
+        UserError: If a GPU cannot compute segments of this data type or head dimension.
     """
+    if isinstance(plan, Segments):
+        return segment_attention(query, key, value, plan, scaling)
     if query.device.type != "cpu":
-        raise ValueError(f"grouped attention runs on a CPU, not on {query.device}; use dense")
+        raise ValueError(f"blocks are computed on a CPU, not on {query.device}; use dense")
     scaling = 1 / math.sqrt(query.shape[-1]) if scaling is None else scaling
     return _Grouped.apply(query, key, value, plan, scaling)
 

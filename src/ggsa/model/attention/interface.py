@@ -10,6 +10,7 @@ from transformers.masking_utils import sdpa_mask
 from ggsa.model.attention.dense import dense_attention
 from ggsa.model.attention.grouped import grouped_attention
 from ggsa.model.attention.plan import Plan
+from ggsa.model.attention.segments import Segments
 
 NAME = "ggsa"
 
@@ -22,7 +23,7 @@ def attention(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    plan: Plan | None = None,
+    plan: Plan | Segments | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Return attention's output in the form that transformers expects.
@@ -35,7 +36,7 @@ def attention(
         attention_mask: Additive or boolean, `[batch, 1, query, key]`, or None; dense.
         dropout: Share of attention weights that are dropped in training.
         scaling: Factor of the scores; None is 1 / sqrt(dim).
-        plan: Blocks of the batch; grouped.
+        plan: Blocks or segments of the batch; grouped.
 
     Returns:
         `[batch, token, head, dim]`, and None in place of the weights.

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from ggsa.model.attention import banded, choice
-from ggsa.model.attention.plan import Plan, compile_table, plan
+from ggsa.model.attention import banded, choice, plan, segments
+from ggsa.model.attention.plan import Plan
+from ggsa.model.attention.segments import Segments
+from ggsa.model.attention.varlen import can_compute
 from ggsa.model.batches import Batch
 from ggsa.patterns import positional
 from ggsa.patterns.pattern import Pattern
@@ -71,7 +73,7 @@ class Mask:
             pattern: Which tokens may attend to which.
             device: The model's.
             implementation: `auto`, `dense` or `grouped`.
-            config: The model's; `auto` depends on its width and depth, and is `dense` without.
+            config: The model's; `auto` depends on its sizes, and is `dense` without.
 
         Raises:
             UserError: If the implementation is unknown, or cannot compute the pattern on this
@@ -79,77 +81,102 @@ class Mask:
         """
         self.pattern = pattern
         self.device = device
-        self.table = torch.from_numpy(pattern.bias).to(device)  # [tag, tag]
         self.implementation = implementation
-        self._sizes = None if config is None else (config.hidden_size, config.num_hidden_layers)
+        self._config = config
+        self._on_gpu = device.type == "cuda"
         blocks = not pattern.bias[pattern.allowed].any()  # nothing is favored
-        self._planned = pattern.positional is None or banded.can_plan(pattern)
-        self._groups = blocks and self._planned
+        by_table = pattern.positional is None
+        self._planned = by_table or banded.can_plan(pattern)
+        self._groups = blocks and (by_table or (self._planned and not self._on_gpu))
         if implementation not in IMPLEMENTATIONS:
             raise UserError(
                 f"attention.implementation: unknown implementation {implementation}. Expected one "
                 f"of {', '.join(IMPLEMENTATIONS)}."
             )
         if implementation == "grouped":
-            if device.type != "cpu":
+            if device.type not in ("cpu", "cuda"):
                 raise UserError(
-                    f"attention.implementation: grouped runs on a CPU, and the device is "
+                    f"attention.implementation: grouped runs on a CPU or with CUDA, and the device is "
                     f"{device.type}. Use auto or dense."
                 )
             if not self._groups:
                 raise UserError(
-                    f"attention.implementation: grouped cannot compute the mode {pattern.mode}, "
-                    f"only tables that allow or block, windows and separators. Use auto or dense."
+                    f"attention.implementation: grouped cannot compute the mode {pattern.mode} on "
+                    f"{device.type}, only tables that allow or block and, on a CPU, windows and "
+                    f"separators. Use auto or dense."
                 )
-        self._compiled = compile_table(pattern.allowed)
+        self.table = torch.from_numpy(pattern.bias).to(device)  # [tag, tag]
+        self._compiled = (
+            segments.compile_groups(pattern.allowed, device)
+            if self._on_gpu
+            else plan.compile_table(pattern.allowed)
+        )
         self._full = bool((pattern.bias == 0).all()) and pattern.positional is None
 
-    def inputs(self, batch: Batch) -> dict[str, Any]:
+    def inputs(self, batch: Batch, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
         """Return the model's inputs: the pieces, and the mask or the plan of the batch.
 
         The grouped implementation moves tokens once, here. A sentence's first token stays first,
         where a classification head reads it, and every piece keeps its own position.
+
+        Args:
+            batch: On any device.
+            dtype: In which the model computes attention.
         """
-        if self.choose(batch) == "dense":
-            return {"input_ids": batch.pieces.to(self.device), "attention_mask": self._mask(batch)}
-        plan = self.plan(batch)
-        order = plan.order.to(self.device)
+        if self.choose(batch, dtype) == "dense":
+            mask = self._mask(batch, dtype)
+            return {"input_ids": batch.pieces.to(self.device), "attention_mask": mask}
+        planned = self.plan(batch)
+        order = planned.order.to(self.device)
         return {
             "input_ids": batch.pieces.to(self.device).gather(1, order),
             "position_ids": order,
-            "plan": plan,
+            "plan": planned,
         }
 
-    def plan(self, batch: Batch) -> Plan:
-        """Return the rectangles of a batch."""
-        if self.pattern.positional is None:
-            return plan(self._compiled, batch.tags, batch.is_padding)
-        return banded.plan(self.pattern, *self._on_cpu(batch))
+    def plan(self, batch: Batch) -> Plan | Segments:
+        """Return the rectangles of a batch: segments on a GPU, blocks elsewhere."""
+        if self.pattern.positional is not None:
+            return banded.plan(self.pattern, *self._on_cpu(batch))
+        build = segments.plan if self._on_gpu else plan.plan
+        return build(self._compiled, batch.tags, batch.is_padding)
 
     def _on_cpu(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         return batch.tags.cpu(), batch.is_padding.cpu(), batch.identities.cpu()
 
-    def choose(self, batch: Batch) -> str:
-        """Return the implementation for a batch, `dense` or `grouped`."""
+    def choose(self, batch: Batch, dtype: torch.dtype = torch.float32) -> str:
+        """Return the implementation for a batch, `dense` or `grouped`; see `inputs`."""
         if self.implementation != "auto":
             return self.implementation
-        if self.device.type != "cpu" or not self._groups or self._sizes is None:
+        config, tokens = self._config, batch.tags.shape[1]
+        if not self._groups or config is None or self.device.type not in ("cpu", "cuda"):
             return "dense"
-        if self.pattern.positional is not None:
-            faster = choice.band_is_faster(batch.tags.shape[1])
+        if self._on_gpu:
+            dim = config.hidden_size // config.num_attention_heads
+            faster = (
+                choice.segments_are_faster(tokens)
+                and not self._full
+                and can_compute(dtype, dim, self.device)
+            )
+        elif self.pattern.positional is not None:
+            faster = choice.band_is_faster(tokens)
         else:
             faster = choice.grouped_is_faster(
-                self._compiled, batch.tags, batch.is_padding, *self._sizes
+                self._compiled,
+                batch.tags,
+                batch.is_padding,
+                config.hidden_size,
+                config.num_hidden_layers,
             )
         return "grouped" if faster else "dense"
 
-    def _mask(self, batch: Batch) -> Tensor | None:
+    def _mask(self, batch: Batch, dtype: torch.dtype) -> Tensor | None:
         """Return the dense mask: the pattern's bias, or for full attention the padding mask.
 
         Full attention must not pay for a mask that blocks nothing, or comparing with it is unfair.
         """
         if not self._full:
-            return self.bias(batch)
+            return self.bias(batch).to(dtype)  # once, not in every layer
         if not batch.is_padding.any():
             return None
         return ~batch.is_padding.to(self.device)[:, None, None, :]  # [batch, 1, 1, key]
