@@ -71,8 +71,8 @@ def _replace(params: config.Params, gather: Callable[[config.Params, Path], None
         gathered = Path(folder)
         gather(params, gathered)
         pages = published_pages(params, gathered)
-        for name, text in pages.items():
-            artifacts.write_text(gathered / name, text)
+        for name, rendered in pages.items():
+            artifacts.write_text(gathered / name, rendered)
         text = readme.with_blocks(text, gathered)
         for item in sorted(gathered.iterdir()):
             target = paths.PUBLISHED / item.name

@@ -169,14 +169,21 @@ def render_article(params: Params, run: Run, answer: Sequence[Any]) -> str:
         answer: Its paragraphs; see `ggsa.report.answer`.
     """
     run.figures.mkdir(parents=True, exist_ok=True)
-    given = {
-        **run.parameters(params.report.figure_dpi),
-        "studies": str(paths.RESULTS),
-        "benchmark": str(paths.BENCHMARK),
-    }
-    chapter = Chapter("article", "article", given, "make publish-studies")
+    chapter = article_chapter(run, params.report.figure_dpi)
     sections = _sections([chapter], params.report.timeout_seconds)
     return page.article(params, run.tables, run.provenance, sections, answer)
+
+
+def article_chapter(run: Run, figure_dpi: int) -> Chapter:
+    """Return the notebook of the article."""
+    given = {
+        "tables": str(run.tables),
+        "studies": str(paths.RESULTS),
+        "benchmark": str(paths.BENCHMARK),
+        "figures": str(run.figures),
+        "figure_dpi": figure_dpi,
+    }
+    return Chapter("article", "article", given, "make publish-studies")
 
 
 def _sections(chapters: Sequence[Chapter], timeout_seconds: int) -> dict[str, str]:
