@@ -69,7 +69,8 @@ def everything(run: Path) -> Path:
         write_answers(Path(), study, "sst2", decided(study))
     write_study(Path(), "controls", "sst2", {"full": "full", "random": "random"}, (7, 13, 42))
     write_archive(Path(), "long", "imdb", ("full", "hard"))
-    write_table(paths.BENCHMARK / "results.csv", pd.DataFrame({"benchmark": ["attention"]}))
+    for name in ("results", "gpu"):
+        write_table(paths.BENCHMARK / f"{name}.csv", pd.DataFrame({"benchmark": ["attention"]}))
     return run
 
 

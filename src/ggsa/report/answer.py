@@ -74,7 +74,7 @@ def paragraphs(core: Path, provenance: Mapping[str, Any]) -> list[Paragraph]:
     """
     times = studies.results(LONG, CORPORA[LONG]) / "times.csv"
     needed = [times, *(_tables(name) / "verdicts.csv" for name in CORPORA if name != LONG)]
-    needed.append(paths.BENCHMARK / "results.csv")
+    needed += [paths.BENCHMARK / name for name in ("results.csv", "gpu.csv")]
     if not provenance["is_sst2"] or not all(file.is_file() for file in needed):
         return []
     folders = {CORE: core, PRETRAINED: _tables(PRETRAINED), ADAPTED: _tables(ADAPTED)}

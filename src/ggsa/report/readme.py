@@ -1,17 +1,18 @@
-"""The README's generated parts: results, answer, settings, and the verdicts of the core study."""
+"""The README's generated parts: the answer, the paper's table beside ours, and the claims."""
 
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ggsa.report import answer, page, tables, wording
-from ggsa.report.settings import settings_table
+from ggsa.report import answer, claims, page, tables, wording
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
 
 README = Path("README.md")
-BLOCKS = ("results", "answer", "settings", "verdicts")
+CLAIMS = ("claim", "statement", "ours (interval)", "verdict", claims.SIZE)
+"""The columns of the table of claims that the README shows; the appendix has all."""
+BLOCKS = ("answer", "results", "claims")
 
 
 def read() -> str:
@@ -56,12 +57,9 @@ def blocks(folder: Path) -> dict[str, str]:
     """Return the generated tables of a published run as Markdown, by name."""
     provenance = artifacts.read_json(folder / "provenance.json")
     return {
-        "results": results_block(tables.read(folder / "tables", "results"), provenance),
         "answer": answer_block(folder, provenance),
-        "settings": settings_table(folder / "tables").to_markdown(
-            index=False, disable_numparse=True
-        ),
-        "verdicts": verdicts_block(tables.read(folder / "tables", "verdicts")),
+        "results": results_block(tables.read(folder / "tables", "results"), provenance),
+        "claims": claims_block(folder / "tables"),
     }
 
 
@@ -108,9 +106,8 @@ def answer_block(folder: Path, provenance: dict[str, Any]) -> str:
     return f"{text}\n\n![Accuracy under each mask, from scratch and pretrained]({figure})"
 
 
-def verdicts_block(verdicts: pd.DataFrame) -> str:
-    """Return the verdicts on the declared questions of the core study."""
-    if verdicts.empty:
-        return "The grid of this run answers no declared question."
-    rows = tables.verdict_rows(verdicts)
-    return rows.to_markdown(index=False, disable_numparse=True)
+def claims_block(folder: Path) -> str:
+    """Return the paper's claims and the declared questions, with what was found."""
+    table = claims.published_claims(folder)[list(CLAIMS)]
+    lines = table.map(lambda text: text.replace("\n", "<br>"))
+    return lines.to_markdown(index=False, disable_numparse=True)
