@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ggsa.report import wording
+from ggsa.workspace import artifacts
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_csv
 
@@ -27,9 +28,7 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
     try:
         table = read_csv(path, all_text=name in ALL_TEXT)
     except FileNotFoundError as error:
-        raise UserError(
-            f"{path} does not exist. An earlier stage writes it: run `dvc repro`."
-        ) from error
+        raise artifacts.missing(path) from error
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged ({error}). Delete it and run `dvc repro`.") from error
     texts = list(table) if name in ALL_TEXT else [name for name in table if name == "verdict"]

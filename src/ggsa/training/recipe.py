@@ -39,7 +39,7 @@ def require_steps(params: Params, source: str = str(paths.PARAMS)) -> None:
         more = "raise corpus.limit" if params.corpus.limit else "add rows"
         raise UserError(
             f"{source}: train.recipes.{name}.epochs is {recipe.epochs}, which is {steps:,} optimizer "
-            f"steps ({rows:,} rows of train in batches of {recipe.batch_size}). Expected at least "
+            f"steps ({rows:,} training sentences in batches of {recipe.batch_size}). Expected at least "
             f"{FEWEST_STEPS}: with fewer, models do not learn, and all modes look equal. Set it to "
             f"{-(-FEWEST_STEPS // per_epoch)}, or {more}."
         )
