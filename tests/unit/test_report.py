@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from finished_run import MODES, SEEDS, write_archive, write_run, write_study
+from finished_run import MODES, SEEDS, verdict_rows, write_archive, write_run, write_study
 from in_process import run_here
 
 from ggsa import report
@@ -414,6 +414,16 @@ def test_the_summary_shows_banner_table_and_path(tmp_path, monkeypatch):
     text = summary.text(params_of())
     assert text.startswith("!!!") and "minus full" in text and "0.8200" not in text
     assert text.endswith(str(Path("reports/report.html").resolve()))
+
+
+def test_arms_that_never_differ_have_a_verdict_and_no_interval_or_detectable_difference() -> None:
+    same = {"difference_points": 0.0, "low_points": 0.0, "high_points": 0.0, "smallest_points": 0.0,
+            "verdict": "no verdict: the arms never differ"}  # fmt: skip
+    rows = verdict_rows({"hard": "hard", "soft": "soft"}, (7, 13, 42))
+    shown = tables.verdict_rows(pd.DataFrame([rows[0] | same, rows[1]]))
+    assert shown["interval (pp)"].tolist() == [wording.NONE, "−1.10 to +0.70 (90%)"]
+    assert shown["detectable (pp)"].tolist() == [wording.NONE, "1.31"]
+    assert shown["verdict"].tolist() == [same["verdict"], "inconclusive"]
 
 
 def test_zero_has_no_minus_sign():

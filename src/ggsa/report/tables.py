@@ -78,6 +78,12 @@ def as_html(
     return f'<div class="table">{legend}<div class="wide">{body}</div></div>'
 
 
+def _interval(row: Any) -> str:
+    """Return the interval of a verdict with its level; a dash where there is none."""
+    ends = wording.interval(row.low_points, row.high_points, wording.points)
+    return ends if ends == wording.NONE else f"{ends} ({100 * row.level:.0f}%)"
+
+
 def verdict_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Return verdicts.csv as text: every row with n, seeds, interval and detectable difference.
 
@@ -91,11 +97,7 @@ def verdict_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
             "n": verdicts["n"].map(wording.count),
             "seeds": verdicts["seeds"].astype(str),
             "difference (pp)": verdicts["difference_points"].map(wording.points),
-            "interval (pp)": [
-                f"{wording.interval(row.low_points, row.high_points, wording.points)} "
-                f"({100 * row.level:.0f}%)"
-                for row in verdicts.itertuples()
-            ],
+            "interval (pp)": [*map(_interval, verdicts.itertuples())],
             "p (Holm)": verdicts["p_holm"].map(wording.p_value),
             "p of no difference (Holm)": verdicts["p_two_sided_holm"].map(wording.p_value),
             "detectable (pp)": verdicts["smallest_points"].map(wording.size),
