@@ -263,6 +263,23 @@ def test_explain_refuses_what_it_cannot_explain(folder, tmp_path) -> None:
         picture.check_suffix(tmp_path / "x")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (["explain", "not bad"], "data/encoder"),
+        (["explain", "--run", "hard-42", "not bad"], "runs/core/hard-42"),
+        (["predict", "--run", "exported", "a.csv"], "runs/core/exported"),
+        (["rules"], "data/rules/statistics/rules.csv"),
+    ],
+)
+def test_outside_the_projects_folder_a_missing_file_is_named_with_its_whole_path(
+    arguments, path, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("text\nnot bad\n")
+    assert str(tmp_path / path) in refused(arguments)
+
+
 # predict
 
 
