@@ -1,6 +1,6 @@
-"""Refuse a wrong params.yaml before any other stage starts."""
+"""Refuse a wrong params.yaml, and files of the user's that do not fit it, before any other stage."""
 
-from ggsa.assets import corpora
+from ggsa.assets import corpora, precheck
 from ggsa.patterns import modes
 from ggsa.workspace import artifacts, config, paths
 from stages import run
@@ -8,7 +8,8 @@ from stages import run
 
 def main() -> None:
     """Check params.yaml as a whole; write the same constant each time, so that nothing reruns."""
-    config.load(known={"mode": modes.names(), "corpus": corpora.names()})
+    params = config.load(known={"mode": modes.names(), "corpus": corpora.names()})
+    precheck.check(params)
     artifacts.write_json(paths.PARAMS_CHECKED, {"params.yaml": "sound"})
     print("params.yaml is sound", flush=True)
 

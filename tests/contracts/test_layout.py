@@ -145,7 +145,7 @@ def test_tables_are_read_by_one_reader_and_notebooks_use_it() -> None:
     files += (ROOT / "notebooks").glob("*.ipynb")
     direct = [p.name for p in files if "pd.read_csv(" in p.read_text(encoding="utf-8")]
     own = {"tables.py"}
-    others = {"rows.py": "a user's file", "rederived.py": "as text"}
+    others = {"rederived.py": "as text"}
     assert sorted(direct) == sorted(own | {*others})
 
 

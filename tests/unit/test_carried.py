@@ -92,6 +92,22 @@ def test_without_this_package_no_class_loads_a_run_unnoticed(tmp_path) -> None:
     assert "using a model of type `ggsa_bert`" in stock.stderr
 
 
+def test_importing_attach_registers_the_model_types_and_importing_the_package_stays_light(
+    tmp_path,
+) -> None:
+    folder = run(tmp_path / "run")
+    code = (
+        "import sys, ggsa\nassert not {'torch', 'transformers'} & {*sys.modules}\n"
+        "from ggsa import attach\n"
+        "from transformers import AutoModelForSequenceClassification as Auto\n"
+        f"assert hasattr(Auto.from_pretrained({str(folder)!r}).base_model, '_ggsa')"
+    )
+    for program, works in ((code, True), (code.replace("from ggsa import attach\n", ""), False)):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert (done.returncode == 0) == works, done.stderr
+    assert "model type `ggsa_bert`" in done.stderr
+
+
 def test_a_folder_without_our_model_type_is_loaded_as_before(tmp_path) -> None:
     folder = run(tmp_path / "run")
     expected = ggsa.load(folder).logits(WORDS, TAGGED)

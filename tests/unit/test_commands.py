@@ -4,15 +4,17 @@ import csv
 import json
 import re
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from small_models import TAGGED, WORDS, run, table
 
 import ggsa
 from ggsa import cli
-from ggsa.cli import explaining, picture, predicting, savings
+from ggsa.cli import explaining, exporting, picture, predicting, savings
 from ggsa.tagging import tagger
 from ggsa.training.identity import data_sha256
 from ggsa.workspace import artifacts, paths
@@ -261,6 +263,23 @@ def test_explain_refuses_what_it_cannot_explain(folder, tmp_path) -> None:
         picture.check_suffix(tmp_path / "x")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (["explain", "not bad"], "data/encoder"),
+        (["explain", "--run", "hard-42", "not bad"], "runs/core/hard-42"),
+        (["predict", "--run", "exported", "a.csv"], "runs/core/exported"),
+        (["rules"], "data/rules/statistics/rules.csv"),
+    ],
+)
+def test_outside_the_projects_folder_a_missing_file_is_named_with_its_whole_path(
+    arguments, path, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("text\nnot bad\n")
+    assert str(tmp_path / path) in refused(arguments)
+
+
 # predict
 
 
@@ -356,6 +375,60 @@ def test_a_row_without_words_gets_an_empty_prediction_and_is_counted(
     assert rows[1]["prediction"] is None and rows[4]["prediction"] == found["prediction"][4]
     said = refused(["predict", "--run", folder, source, "--strict"])
     assert "row 2: the column words is empty" in said
+
+
+@pytest.mark.parametrize("blank", ["", '""', "  "])
+def test_a_blank_line_of_a_file_with_one_column_is_a_row_without_words(
+    blank, folder, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(
+        predicting,
+        "project_tagger",
+        lambda: lambda texts: [["ADJ"] * len(words) for words in texts],
+    )
+    source = tmp_path / "a.csv"
+    source.write_text(f"words\nbad\n{blank}\nfilm\n")
+    out = called(["predict", "--run", folder, source, "--out", tmp_path / "b.jsonl"], capsys)
+    rows = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
+    assert [row["words"].strip() for row in rows] == ["bad", "", "film"], out
+    assert [bool(row["prediction"]) for row in rows] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "words,tags\nbad,ADJ\n\n\nfilm,NOUN\n\n"),
+        ("a.jsonl", '{"words": "bad", "tags": "ADJ"}\n\n\n{"words": "film", "tags": "NOUN"}\n\n'),
+    ],
+)
+def test_blank_lines_between_rows_are_counted_where_they_are_no_rows(
+    name, text, folder, tmp_path, capsys
+) -> None:
+    (tmp_path / name).write_text(text)
+    cli.main(
+        ["predict", "--run", str(folder), str(tmp_path / name), "--out", str(tmp_path / "b.csv")]
+    )
+    assert f"{name}: 2 blank lines between the rows are skipped." in capsys.readouterr().err
+    assert len(pd.read_csv(tmp_path / "b.csv")) == 2
+
+
+def test_the_accuracy_says_how_many_rows_with_a_label_have_no_words(
+    folder, tmp_path, capsys
+) -> None:
+    source = tmp_path / "a.csv"
+    label = ggsa.load(folder).classes[0]
+    rows = {"bad,ADJ": 1, ",": 2}
+    for chosen in (rows, {",": 2}):
+        lines = [f"{row},{label}" for row, count in chosen.items() for _ in range(count)]
+        source.write_text("\n".join(["words,tags,label", *lines, ",,"]))
+        cli.main(["predict", "--run", str(folder), str(source)])
+        said = capsys.readouterr().err
+        expected = (
+            "of 1 rows with a label; 2 more have no words)"
+            if len(chosen) == 2
+            else "No accuracy: 2 rows"
+        )
+        assert expected in said
 
 
 @pytest.mark.parametrize("numbered", [False, True])
@@ -464,7 +537,11 @@ def trained_on(small_corpus, folder):
     def write(name: str, pretrained: bool = False, **cell) -> None:
         corpus = {"name": name, "source": "hub", "rows": {"train": 60}}
         encoder = {"pretrained": pretrained, "layers": 2, "hidden": 128}
-        provenance = {"is_sst2": False, "corpus": corpus, "encoder": encoder, "substitutes": []}
+        provenance = {
+            "is_sst2": False, "corpus": corpus, "encoder": encoder,
+            "tagger": {"source": "mirror", "name": "a stand-in"},
+            "substitutes": ["The tagger is a stand-in, not Stanza's from the Hub."],
+        }  # fmt: skip
         artifacts.write_json(paths.provenance(), provenance)
         cell = {"arm": "hard", "mode": "hard", "seed": 13, "data_sha256": data_sha256(), **cell}
         artifacts.write_json(folder / "cell.json", cell)
@@ -489,17 +566,51 @@ def test_a_model_says_what_it_was_trained_on_and_which_words_it_does_not_know(
 
     trained_on("probe")
     found = notes()
-    assert "was trained on the probe corpus (generated sentences, not SST-2), 60 rows" in found
-    assert "Words of the input that do not occur there: 2 of 4 (50.0%)" in found
+    assert (
+        "was trained on the probe corpus (generated sentences, not SST-2), 60 rows in its train split"
+        in found
+    )
+    assert "Substitutes: The tagger is a stand-in, not Stanza's from the Hub." in found
+    unknown = "Of 4 words of the input, 2 (50.0%) have a piece that is [UNK]"
+    assert f"{unknown} and 2 (50.0%) do not occur in the model's training data." in found
     assert "its probabilities mean nothing" in found and "pretraining" not in found
     trained_on("imdb", pretrained=True)
     found = notes()
-    assert "IMDB" in found and "It may know them from pretraining." in found
+    assert "IMDB" in found and "from pretraining." in found
     assert "mean nothing" not in found
     trained_on("probe", data_sha256="of another corpus")
     found = notes()
     assert f"What {folder} was trained on is unknown" in found and "probe" not in found
-    assert "a piece that is [UNK]: 2 of 4 (50.0%)" in found
+    assert f"{unknown}." in found
+
+
+@pytest.mark.parametrize(("cutoff", "rare"), [(0, "do not occur"), (2, "occur fewer than 2 times")])
+def test_words_that_the_tagger_never_saw_are_counted_where_it_tags_the_input(
+    cutoff, rare, folder, trained_on, tmp_path, monkeypatch, capsys
+) -> None:
+    trained_on("probe")
+    monkeypatch.setattr(paths, "TAGGER", tmp_path / "tagger")
+    artifacts.write_json(paths.TAGGER / "tagger.json", {"file": "pos.pt"})
+    source = tmp_path / "a.csv"
+    source.write_text("words,tags\nBad Film zany zany,ADJ NOUN ADJ ADJ\n")
+    monkeypatch.setattr(
+        predicting,
+        "project_tagger",
+        lambda: lambda texts: [["ADJ"] * len(words) for words in texts],
+    )
+
+    def note(source: Path, vocabulary: dict) -> str:
+        torch.save({"vocab": vocabulary}, paths.TAGGER / "pos.pt")
+        predicting.predict_file(folder, source)
+        return capsys.readouterr().err.splitlines()[-1]
+
+    known = {"word": {"_unit2id": {"bad": 4, "film": 5}, "lower": True, "cutoff": cutoff}}
+    untagged = tmp_path / "b.csv"
+    untagged.write_text("words\nBad Film zany zany\n")
+    assert "tagger's training data" not in note(source, known)
+
+    assert f"2 (50.0%) {rare} in the tagger's training data" in note(untagged, known)
+    assert "tagger's training data" not in note(untagged, {"char": {}})
 
 
 # export and verify
@@ -540,6 +651,8 @@ def test_an_export_has_a_card_that_says_which_checkpoint_it_holds(
     assert card.count("| validation | 80 |") == 1
     assert "0.8125 over two seeds" in card or "0.8125 over 2 seeds" in card
     assert "this is not SST-2" in card
+    assert "Trained on 4,000 of the\n60 rows of its train split" in card
+    assert "tagged by a stand-in" in card and "- The tagger is a stand-in, not Stanza's" in card
     assert "model type is `ggsa_bert`" in card
     model = ggsa.load(folder)
     assert ggsa.predict(WORDS, exported, TAGGED) == model.predict(WORDS, TAGGED)
@@ -548,7 +661,15 @@ def test_an_export_has_a_card_that_says_which_checkpoint_it_holds(
         exec(block.replace("FOLDER", str(exported)), names)
         assert type(names["model"]) in (ggsa.Classifier, type(model.model))
     found = explaining.explain("bad film", exported, ("ADJ", "NOUN")).note
-    assert "trained on the probe corpus" in found and "[UNK]: 0 of 2 (0.0%)" in found
+    assert "trained on the probe corpus" in found and "stand-in" in found
+    assert "Of 2 words of the input, 0 (0.0%) have a piece that is [UNK]." in found
+
+
+def test_a_mode_that_every_seed_scores_the_same_has_no_interval_in_its_card() -> None:
+    row = {"mode": "hard", "split": "validation", "seeds": 3, "accuracy_mean": 1.0}
+    same = pd.DataFrame([{**row, "prediction_low": 1.0, "prediction_high": 1.0}])
+    text = exporting._over_seeds(same, "hard")
+    assert text == "1.0000 over 3 seeds, the same with every seed"
 
 
 def test_a_run_on_other_data_is_not_exported(folder, trained_on, tmp_path) -> None:

@@ -328,6 +328,26 @@ def test_after_one_run_a_clone_takes_one_experiment_after_another(
     assert "baseline)" not in printed and "soft_strength=5.0" in printed
 
 
+def test_an_ablation_of_a_stale_run_stops_before_it_trains_and_names_what_is_stale(
+    committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = clone_of(committed, tmp_path / "clone")
+    monkeypatch.chdir(clone)
+    subprocess.run(["dvc", "repro", "--quiet", "evaluate"], check=True)
+    started = []
+    monkeypatch.setattr(experiments, "_record", lambda changed, name, _: started.append(name))
+    experiments.ablate(["ADJ->NOUN"])
+    assert started == ["without-ADJ-NOUN"]
+    params = clone / "params.yaml"
+    params.write_text(params.read_text().replace("soft_strength: 5.0", "soft_strength: 4.0"))
+    with pytest.raises(UserError) as caught:
+        experiments.ablate(["VERB->NOUN"])
+    message = str(caught.value)
+    assert started == ["without-ADJ-NOUN"] and "\n" not in message
+    assert "which is stale: check, rules. Nothing was trained." in message
+    assert "Run `make repro`" in message
+
+
 def test_an_experiment_that_was_not_recorded_is_not_announced(
     committed: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

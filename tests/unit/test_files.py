@@ -11,11 +11,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ggsa.assets import corpora, rows, sentences
+from ggsa.assets import corpora, precheck, rows, sentences
 from ggsa.assets.corpora import files
 from ggsa.assets.corpus import Sentence
 from ggsa.workspace import blocks, checksums, config
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.steps import FEWEST_STEPS
 
 ROOT = Path(__file__).parents[2]
 ENDINGS = st.sampled_from(("csv", "tsv", "jsonl"))
@@ -167,7 +168,7 @@ def test_a_missing_file_is_named_with_what_lies_beside_it() -> None:
         (b"text,label\na,1\nb, no,0\n", "row 2: expected 2 fields as in the header (text, label), got 3"),
         (b'text,label\na,1\n"b,0\n', "line 3: unexpected end of data"),
         (b"text,text,label\na,b,1\n", "the column 'text' appears twice"),
-        (b"text,label\na,1\nb,0\n", "train has 0 texts of the class '0'"),
+        (b"text,label\na,1\nb,0\n", "the class '0' has too few rows to split: 1, row 2."),
     ],
 )  # fmt: skip
 def test_a_malformed_csv_is_refused_in_one_paragraph(content: bytes, said: str) -> None:
@@ -226,7 +227,81 @@ def test_a_class_that_train_lacks_is_refused_with_the_file_that_has_it() -> None
     write_csv([("Strange.", "odd")], "dev.csv")
     message = refusal(validation="corpora/dev.csv")
     assert "corpora/dev.csv: expected a class of corpora/train.csv (bad, fine, so-so)" in message
-    assert "got 'odd' (rows: 1)" in message
+    assert "got 'odd' (1, row 1)" in message
+
+
+@pytest.mark.parametrize("rest", [[], [("Yes.", "fin"), ("No.", "fin")]])
+@pytest.mark.parametrize("name", ["fin", "FINE", "fine.", "fein"])
+def test_a_misspelled_label_is_refused_with_its_rows_and_the_label_that_it_is_like(
+    name: str, rest: list
+) -> None:
+    wrong = [("Another one.", name), *((text, name) for text, _ in rest)]
+    write_csv([*ROWS, *wrong])
+    message = refusal()
+    places = ", ".join(str(len(ROWS) + n) for n in range(1, len(wrong) + 1))
+    assert f"the class '{name}' has too few rows to split: {len(wrong)}, row" in message
+    assert f" {places}. Without" in message
+    assert "If this is a misspelling of 'fine', correct it" in message
+
+
+def test_a_rare_class_that_is_like_no_other_is_not_called_a_misspelling() -> None:
+    write_csv([*ROWS, ("Another one.", "excellent")])
+    message = refusal()
+    assert "to split: 1, row 61." in message and "misspelling" not in message
+
+
+# What is checked before anything is downloaded.
+
+
+def check(epochs: int, **changed: object) -> str:
+    """What `make check` says of the files; empty where it accepts them."""
+    accepted = params(**changed)
+    recipes = {
+        name: recipe.model_copy(update={"epochs": epochs, "batch_size": 8})
+        for name, recipe in accepted.train.recipes.items()
+    }
+    train = accepted.train.model_copy(update={"recipes": recipes})
+    try:
+        precheck.check(accepted.model_copy(update={"train": train}))
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def test_the_check_refuses_a_missing_file_a_missing_column_and_a_wrong_label() -> None:
+    assert "corpora/train.csv does not exist" in check(99)
+    write_csv(heading="review,label")
+    assert "row 1: corpus.files.text: unknown column text" in check(99)
+    write_csv([*ROWS, ("Another one.", "fin")])
+    assert "misspelling of 'fine'" in check(99)
+    write_csv()
+    assert check(99) == ""
+
+
+def test_the_check_counts_the_steps_of_the_sentences_that_are_trained_on() -> None:
+    write_csv()
+    train = obtain().tables["train"]
+    sentences_trained = int((~train["leaks_selection"]).sum())
+    assert sentences_trained < len(train) < len(ROWS)
+    epochs = -(-FEWEST_STEPS // -(-sentences_trained // 8))
+    assert check(epochs) == ""
+    message = check(epochs - 1)
+    assert f"({sentences_trained} training sentences in batches of 8)" in message
+    assert f"Set it to {epochs}, or add rows." in message
+
+
+@pytest.mark.parametrize(("limit", "is_accepted"), [(None, True), (12_000, True), (60, False)])
+def test_the_check_knows_the_largest_size_of_a_corpus_that_is_downloaded(
+    limit: int | None, is_accepted: bool
+) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["corpus"]["limit"] = limit
+    try:
+        precheck.check(config.parse(content))
+    except UserError as error:
+        assert not is_accepted and "raise corpus.limit" in str(error)
+    else:
+        assert is_accepted
 
 
 def test_fewer_rows_than_the_selection_split_needs_are_refused_with_the_key() -> None:

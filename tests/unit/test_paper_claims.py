@@ -109,6 +109,12 @@ def test_a_mode_outside_the_grid_is_not_run():
     assert decided("C5", cost=only_full)["verdict"] == paper_claims.NOT_RUN
 
 
+def test_arms_that_never_differ_have_no_interval_and_decide_nothing():
+    row = decided("C4", answered=answered(0.0, 0.0, "no verdict: the arms never differ"))
+    assert row["interval"] == "hard none; soft none" and "never differ" in row["evidence"]
+    assert row["verdict"] == paper_claims.UNDECIDED
+
+
 def test_with_one_seed_no_interval_is_named():
     assert decided("C1", results=results(seeds=1))["interval"] == "none with one seed"
     open_row = decided("C4", answered=answered(np.nan, np.nan, OPEN))

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from finished_run import MODES, SEEDS, write_archive, write_run, write_study
+from finished_run import MODES, SEEDS, verdict_rows, write_archive, write_run, write_study
 from in_process import run_here
 
 from ggsa import report
-from ggsa.report import publish, readme, rendering, settings, summary, tables, wording
+from ggsa.report import page, publish, readme, rendering, settings, summary, tables, wording
 from ggsa.training import studies
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
@@ -412,6 +412,26 @@ def test_the_summary_shows_banner_table_and_path(tmp_path, monkeypatch):
     text = summary.text(params_of())
     assert text.startswith("!!!") and "minus full" in text and "0.8200" not in text
     assert text.endswith(str(Path("reports/report.html").resolve()))
+
+
+def test_arms_that_never_differ_have_a_verdict_and_no_interval_or_detectable_difference() -> None:
+    same = {"difference_points": 0.0, "low_points": 0.0, "high_points": 0.0, "smallest_points": 0.0,
+            "verdict": "no verdict: the arms never differ"}  # fmt: skip
+    rows = verdict_rows({"hard": "hard", "soft": "soft"}, (7, 13, 42))
+    shown = tables.verdict_rows(pd.DataFrame([rows[0] | same, rows[1]]))
+    assert shown["interval (pp)"].tolist() == [wording.NONE, "−1.10 to +0.70 (90%)"]
+    assert shown["detectable (pp)"].tolist() == [wording.NONE, "1.31"]
+    assert shown["verdict"].tolist() == [same["verdict"], "inconclusive"]
+
+
+def test_the_line_on_a_run_says_where_rows_of_two_splits_are_the_same() -> None:
+    rows = {"train": 243, "selection": 24, "validation": 30, "test": 27, "examples": 3}
+    about = {"is_sst2": True, "encoder": {"pretrained": False}, "substitutes": []}
+    for leaking, text in ((25, " (cut from train, which still lists them)"), (0, "")):
+        corpus = {"name": "sst2", "rows": rows, "leaking_rows": leaking}
+        line = page.run_line(config.load(), {**about, "corpus": corpus})
+        counts = f"train 243, selection 24{text}, validation 30, test 27."
+        assert line.endswith(f"Rows of every split: {counts}")
 
 
 def test_zero_has_no_minus_sign():

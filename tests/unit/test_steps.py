@@ -10,9 +10,10 @@ import yaml
 from small_corpus import write_corpus
 
 from ggsa.tagging.splits import read_words
-from ggsa.training.recipe import FEWEST_STEPS, require_steps
+from ggsa.training.recipe import require_steps
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.steps import FEWEST_STEPS
 
 ROOT = Path(__file__).parents[2]
 

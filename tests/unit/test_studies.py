@@ -1102,6 +1102,21 @@ def test_a_failing_stage_is_the_last_and_its_error_has_the_end_of_the_log(
     assert targets(dvc)[-1].endswith(fails)
 
 
+@pytest.mark.parametrize("end", ["SIGKILL", "exit 1"])
+def test_a_process_that_was_killed_is_told_from_one_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "LOGS", tmp_path / "logs")
+    command = {"SIGKILL": f"{sys.executable} -c 'import os; os.kill(os.getpid(), 9)'"}.get(end, end)
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"cell": {"cmd": command}}}))
+    subprocess.run(["dvc", "init", "--quiet", "--no-scm"], check=True)
+    with pytest.raises(UserError) as caught:
+        runner._dvc("cell", "cell")
+    says_so = "killed from outside" in str(caught.value) and "JOBS=1" in str(caught.value)
+    assert says_so == (end == "SIGKILL"), str(caught.value)
+
+
 def test_a_failing_status_is_an_error_too(dvc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "write_graph", lambda study: False)  # no file to ask about
     with pytest.raises(UserError, match=r"`dvc .*status --json studies/tiny/dvc\.yaml` failed"):

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from ggsa.assets import raw_text
 from ggsa.workspace.errors import UserError, unknown
 from ggsa.workspace.words import check_characters, is_word
@@ -33,7 +31,7 @@ class Row(NamedTuple):
 
     Attributes:
         place: File and number of the row, for messages. Rows count from 1, without the header and
-            blank lines.
+            blank lines; in a CSV or TSV file of one column, a blank line is a row.
         values: By column. Text in CSV and TSV; any JSON value in JSON lines.
     """
 
@@ -42,7 +40,7 @@ class Row(NamedTuple):
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of a file, at least one.
+    """Yield the rows of a file, at least one. Blank lines between rows are counted on the terminal.
 
     Raises:
         UserError: If the file has another ending, cannot be read, is not text, has no rows, or has
@@ -53,12 +51,17 @@ def read_rows(path: Path) -> Iterator[Row]:
     _check_text(path)
     separator = SEPARATORS.get(path.suffix.lower())
     rows = _json_lines(path) if separator is None else _separated(path, separator)
-    row = None
-    for number, values in enumerate(rows, start=1):
-        row = Row(f"{path}, row {number}", values)
-        yield row
-    if row is None:
+    number = blank = between = 0
+    for values in rows:
+        if values is None:
+            blank += 1
+            continue
+        number, between, blank = number + 1, between + blank, 0
+        yield Row(f"{path}, row {number}", values)
+    if not number:
         raise UserError(f"{path} has no rows. Add some, or name another file.")
+    if between:
+        print(f"{path}: {between:,} blank lines between the rows are skipped.", file=sys.stderr)
 
 
 def check_ending(path: Path) -> None:
@@ -102,47 +105,39 @@ def _check_text(path: Path) -> None:
         ) from error
 
 
-def _separated(path: Path, separator: str) -> Iterator[dict[str, str]]:
-    csv.field_size_limit(sys.maxsize)  # a document may be long; pandas obeys this limit
+def _separated(path: Path, separator: str) -> Iterator[dict[str, str] | None]:
+    """Yield the rows, and None for a blank line; in a file of one column that is an empty value."""
+    csv.field_size_limit(sys.maxsize)  # a document may be long
     header: list[str] = []
-    too_long: list[int] = []
-
-    def mark(fields: list[str]) -> list[str]:
-        too_long.append(len(fields))
-        return []
-
     number = 0
-    # pandas' other engine fills rows that are too short with empty fields; with a header, pandas
-    # renames columns of the same name.
-    options: dict[str, Any] = {"engine": "python", "header": None, "on_bad_lines": mark}
-    options |= {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
-    try:
-        with pd.read_csv(path, sep=separator, chunksize=CHUNK, **options) as chunks:
-            for chunk in chunks:
-                for fields in chunk.itertuples(index=False, name=None):
-                    if not header:
-                        header = _header(path, fields)
-                        continue
-                    number += 1
-                    known = [field for field in fields if isinstance(field, str)]
-                    if len(known) < len(header):
-                        raise UserError(
-                            f"{path}, row {number}: expected {len(header)} fields as in the header "
-                            f"({', '.join(header)}), got {len(known) or too_long[0]}. A field that "
-                            f"contains the separator, a quotation mark or a line end must be in "
-                            f"quotation marks."
-                        )
-                    yield dict(zip(header, fields, strict=True))
-    except pd.errors.EmptyDataError:
-        return
-    except csv.Error as error:
-        raise UserError(
-            f"{path}, line {_line_of_error(path, separator)}: {error}. Fix the quotation marks: a "
-            f"quotation mark within a quoted field is written twice."
-        ) from error
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=separator, strict=True)
+        try:
+            for fields in reader:
+                is_blank = not "".join(fields).strip() and len(fields) < 2
+                if not header:
+                    header = [] if is_blank else _header(path, fields)
+                    continue
+                if is_blank and len(header) > 1:
+                    yield None
+                    continue
+                number += 1
+                fields = fields or [""]
+                if len(fields) != len(header):
+                    raise UserError(
+                        f"{path}, row {number}: expected {len(header)} fields as in the header "
+                        f"({', '.join(header)}), got {len(fields)}. A field that contains the "
+                        f"separator, a quotation mark or a line end must be in quotation marks."
+                    )
+                yield dict(zip(header, fields, strict=True))
+        except csv.Error as error:
+            raise UserError(
+                f"{path}, line {reader.line_num}: {error}. Fix the quotation marks: a quotation "
+                f"mark within a quoted field is written twice."
+            ) from error
 
 
-def _header(path: Path, fields: tuple[str, ...]) -> list[str]:
+def _header(path: Path, fields: list[str]) -> list[str]:
     """Return the names of the columns.
 
     Raises:
@@ -157,24 +152,14 @@ def _header(path: Path, fields: tuple[str, ...]) -> list[str]:
     return header
 
 
-def _line_of_error(path: Path, separator: str) -> int:
-    """Return the line of the first malformed field, which pandas does not report."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=separator, strict=True)
-        try:
-            for _ in reader:
-                pass
-        except csv.Error:
-            pass
-        return reader.line_num
-
-
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+def _json_lines(path: Path) -> Iterator[dict[str, Any] | None]:
+    """Yield the rows, and None for a blank line."""
     # Not pandas: it turns 1 into 1.0 where another row lacks the key, and reports no row.
     number = 0
     with path.open(encoding="utf-8-sig", newline="\n") as file:
         for line in file:
             if not line.strip():
+                yield None
                 continue
             number += 1
             place, expected = f"{path}, row {number}", f"Every line must be an object: {OBJECT}."

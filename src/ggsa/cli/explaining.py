@@ -127,7 +127,8 @@ def explain(
             f"The sentence has {len(words):,} words, which are {count:,} word pieces; expected at "
             f"most {limit}, the longest text that the model reads (train.max_pieces). Shorten it."
         )
-    tags = tags_of_texts([words], None if tags is None else [tags])[0]
+    has_tags = tags is not None
+    tags = tags_of_texts([words], [tags] if has_tags else None)[0]
     aligned = align(tokenizer, [words], [tags], count)
     owners = _owners(tokenizer, words)
     sizes = cost.architecture(
@@ -139,7 +140,10 @@ def explain(
     if model:
         patterns[model.pattern.mode] = model.pattern
     if not patterns:
-        raise UserError(f"{paths.RULES} has no pattern. Run `make repro` first, or name a run.")
+        raise UserError(
+            f"{paths.RULES.resolve()} has no pattern. Run this in the project's folder, after "
+            f"`make repro`, or name a run."
+        )
     explanation = Explanation(
         tokens=(CLS, *words, SEP),
         tags=(CLS, *tags, SEP),
@@ -148,7 +152,7 @@ def explain(
     )
     if model is None:
         return explanation
-    data, total = training_data.known(model), training_data.Count()
+    data, total = training_data.known(model, has_tags), training_data.Count()
     training_data.count(model, data, [words], total)
     return replace(
         explanation,
@@ -188,7 +192,10 @@ def require_encoder() -> Path:
         UserError: If it does not exist.
     """
     if not (paths.ENCODER / "config.json").is_file():
-        raise UserError(f"{paths.ENCODER} has no encoder. Run `make repro` first, or name a run.")
+        raise UserError(
+            f"{paths.ENCODER.resolve()} has no encoder. Run this in the project's folder, after "
+            f"`make repro`, or name a run."
+        )
     return paths.ENCODER
 
 

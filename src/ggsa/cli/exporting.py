@@ -61,8 +61,9 @@ def card(model: Classifier) -> str:
     provenance = training_data.provenance_of(model.folder)
     if provenance is None:
         raise UserError(
-            f"{model.folder} was trained on other data than {paths.DATA} holds, so the model card "
-            f"cannot say on which. Run `dvc checkout`, or `make repro`."
+            f"{model.folder} was trained on other data than {paths.DATA.resolve()} holds, so the model card "
+            f"cannot say on which. Run this in the project's folder, after `dvc checkout` or "
+            f"`make repro`."
         )
     runs = read_table(paths.TABLES / "runs.csv", ("mode", "seed", "split", "accuracy"))
     own = runs[(runs["mode"] == mode) & (runs["seed"] == seed)]
@@ -79,6 +80,9 @@ def card(model: Classifier) -> str:
         corpus=wording.corpus_name(provenance),
         is_sst2=provenance["is_sst2"],
         encoder=wording.encoder_name(provenance),
+        tagger=provenance["tagger"]["name"],
+        train_rows=provenance["corpus"]["rows"]["train"],
+        substitutes=provenance["substitutes"],
         classes=model.classes,
         max_pieces=model.max_pieces,
         accuracies=[_accuracy(row) for row in own.itertuples()],
@@ -100,10 +104,11 @@ def _accuracy(row: Any) -> dict[str, str]:
 
 def _over_seeds(results: pd.DataFrame, mode: str) -> str:
     row = results[(results["mode"] == mode) & (results["split"] == "validation")].iloc[0]
-    return (
-        f"{wording.accuracy(row.accuracy_mean)} over {wording.seeds(int(row.seeds))} "
-        f"(95% interval for a new seed {wording.interval(row.prediction_low, row.prediction_high)})"
-    )
+    mean = f"{wording.accuracy(row.accuracy_mean)} over {wording.seeds(int(row.seeds))}"
+    if row.prediction_low == row.prediction_high:
+        return f"{mean}, the same with every seed"
+    interval = wording.interval(row.prediction_low, row.prediction_high)
+    return f"{mean} (95% interval for a new seed {interval})"
 
 
 def _rules(model: Classifier) -> list[tuple[str, str]]:

@@ -79,7 +79,8 @@ def predict_file(
     columns = _columns(columns, first, source)
     model = classifier.load(run)
     tagger = None if columns.tags else project_tagger()
-    data, words, score = training_data.known(model), training_data.Count(), Score(model.classes)
+    data = training_data.known(model, has_tags=tagger is None)
+    words, score = training_data.Count(), Score(model.classes)
     done = empty = 0
     with _opened(target) as file, progress_bar("predict", None, "row") as progress:
         write = _writer(file, (target or source).suffix.lower())
@@ -88,7 +89,7 @@ def predict_file(
             texts = [text for text, _ in predictions]
             training_data.count(model, data, texts, words)
             for row, (_, prediction) in zip(chunk, predictions, strict=True):
-                if columns.label and prediction and not score.problem:
+                if columns.label and not score.problem:
                     score.add(row, columns.label, prediction)
                     if score.problem and label_is_named:
                         raise UserError(score.problem)
@@ -100,7 +101,7 @@ def predict_file(
         print(f"{done:,} rows. Written: {Path(target).resolve()}", file=sys.stderr)
     if empty:
         print(f"{empty:,} of {done:,} rows have no words and no prediction.", file=sys.stderr)
-    if score.labeled or score.problem:
+    if score.labeled or score.without_words or score.problem:
         print(score.text(), file=sys.stderr)
     print(training_data.note(model, data, words), file=sys.stderr)
     return done
@@ -113,6 +114,7 @@ class Score:
     Attributes:
         classes: Names of the classes, in the order of their numbers.
         labeled: Rows with a label and a prediction.
+        without_words: Rows with a label that have no words, and so no prediction.
         correct: Those whose prediction is the label.
         numbered: Whether a label was the number of a class.
         problem: The first label that is no class; there is no accuracy then.
@@ -120,11 +122,12 @@ class Score:
 
     classes: tuple[str, ...]
     labeled: int = 0
+    without_words: int = 0
     correct: int = 0
     numbered: bool = False
     problem: str = ""
 
-    def add(self, row: Row, column: str, prediction: Prediction) -> None:
+    def add(self, row: Row, column: str, prediction: Prediction | None) -> None:
         """Count a row by the name or the number of its class; a missing label, or -1, is unknown."""
         if row.values.get(column) in (None, ""):
             return
@@ -140,6 +143,9 @@ class Score:
                 )
                 return
             label, self.numbered = self.classes[int(label)], True
+        if prediction is None:
+            self.without_words += 1
+            return
         self.labeled += 1
         self.correct += label == prediction.label
 
@@ -147,10 +153,13 @@ class Score:
         """Return the accuracy in a sentence, or why there is none."""
         if self.problem:
             return f"No accuracy. {self.problem}"
+        if not self.labeled:
+            return f"No accuracy: {self.without_words:,} rows with a label have no words."
         names = "".join(f", {number} is {name}" for number, name in enumerate(self.classes))
+        left_out = f"; {self.without_words:,} more have no words" if self.without_words else ""
         return (
             f"Accuracy: {self.correct / self.labeled:.4f} ({self.correct:,} of {self.labeled:,} "
-            f"rows with a label{names if self.numbered else ''})."
+            f"rows with a label{left_out}{names if self.numbered else ''})."
         )
 
 

@@ -1,4 +1,4 @@
-"""What a run was trained on, and which words of a text it does not know.
+"""What a run was trained on, and which words of a text it or the tagger does not know.
 
 A run's folder records a digest of its data (cell.json). Where the data of this workspace have that
 digest, they say which corpus it was and which words occur in it. An export records the corpus only.
@@ -12,6 +12,7 @@ from typing import Any
 from ggsa.assets import corpora
 from ggsa.model.classifier import Classifier
 from ggsa.report import wording
+from ggsa.tagging.texts import TaggerWords, tagger_words
 from ggsa.training.cell import CELL
 from ggsa.training.identity import data_sha256
 from ggsa.workspace import artifacts, paths
@@ -23,23 +24,34 @@ PROVENANCE = "provenance.json"
 
 @dataclass(frozen=True)
 class Known:
-    """What is known about the training data of a model.
+    """What is known about the training data of a model and of the tagger that tags its input.
 
     Attributes:
         provenance: The content of provenance.json; None if it is unknown.
         words: The different words of train, as the tokenizer normalizes them; None if unknown.
+        tagger: The words of the tagger's training; None if unknown, or if the input has tags.
     """
 
     provenance: dict[str, Any] | None
     words: frozenset[str] | None
+    tagger: TaggerWords | None
 
 
 @dataclass
 class Count:
-    """How many words of some texts there are, and how many the model does not know."""
+    """How many words of some texts there are, and how many of them are unknown.
+
+    Attributes:
+        words: All of them, repeated ones too.
+        without_piece: Those with a piece that is `[UNK]`.
+        not_trained_on: Those that do not occur in train; counted where its words are known.
+        not_tagged_before: Those that the tagger does not know; counted where its words are known.
+    """
 
     words: int = 0
-    unknown: int = 0
+    without_piece: int = 0
+    not_trained_on: int = 0
+    not_tagged_before: int = 0
 
 
 def provenance_of(folder: Path) -> dict[str, Any] | None:
@@ -54,65 +66,85 @@ def seed_of(folder: Path) -> int | None:
     return artifacts.read_json(folder / CELL)["seed"] if (folder / CELL).is_file() else None
 
 
-def known(model: Classifier) -> Known:
-    """Return what is known about the training data of a model."""
+def known(model: Classifier, has_tags: bool) -> Known:
+    """Return what is known about the training data of a model and of the tagger.
+
+    Args:
+        model: A run or an export.
+        has_tags: Whether the input has tags of its own, so that no tagger is used.
+    """
     words = None
     if _has_data_of(model.folder):
         train = read_table(paths.corpus_split("train"), CORPUS_COLUMNS)["words"]
         words = frozenset(_normalized(model, {word for row in train for word in row}).values())
-    return Known(provenance_of(model.folder), words)
+    return Known(provenance_of(model.folder), words, None if has_tags else tagger_words())
 
 
 def count(model: Classifier, data: Known, texts: Iterable[Sequence[str]], so_far: Count) -> None:
-    """Add the words of texts to a count.
-
-    A word is unknown if it does not occur in train or, where the words of train are not recorded,
-    if one of its pieces is `[UNK]`.
-    """
+    """Add the words of texts to a count."""
     words = [word for text in texts for word in text]
     if not words:
         return
     distinct = sorted(set(words))
     pieces = model.tokenizer([[word] for word in distinct], is_split_into_words=True)["input_ids"]
-    unknown = {
+    without_piece = {
         word
         for word, ids in zip(distinct, pieces, strict=True)
         if model.tokenizer.unk_token_id in ids
     }
+    so_far.words += len(words)
+    so_far.without_piece += sum(word in without_piece for word in words)
     if data.words is not None:
         normalized = _normalized(model, distinct)
-        unknown |= {word for word in distinct if normalized[word] not in data.words}
-    so_far.words += len(words)
-    so_far.unknown += sum(word in unknown for word in words)
+        so_far.not_trained_on += sum(normalized[word] not in data.words for word in words)
+    if data.tagger is not None:
+        unseen = data.tagger.unseen(distinct)
+        so_far.not_tagged_before += sum(word in unseen for word in words)
 
 
 def note(model: Classifier, data: Known, total: Count) -> str:
-    """Return what a model was trained on and how many words it does not know, in sentences."""
-    unknown = "have a piece that is [UNK]" if data.words is None else "do not occur there"
-    share = f" ({wording.percent(total.unknown / total.words)})" if total.words else ""
-    words = (
-        f"Words of the input that {unknown}: {wording.count(total.unknown)} of "
-        f"{wording.count(total.words)}{share}."
-    )
+    """Return what a model was trained on and how many words are unknown, in sentences."""
+    words = _words(data, total)
     if data.provenance is None:
         return (
-            f"What {model.folder} was trained on is unknown: {paths.DATA} holds other data, or "
-            f"none. {words}"
+            f"What {model.folder} was trained on is unknown: {paths.DATA.resolve()} holds other "
+            f"data, or none. {words}"
         )
     corpus, encoder = data.provenance["corpus"], data.provenance["encoder"]
     sentences = [
         f"{model.folder} was trained on {wording.corpus_name(data.provenance)}, "
-        f"{wording.count(corpus['rows']['train'])} rows.",
-        words,
+        f"{wording.count(corpus['rows']['train'])} rows in its train split.",
     ]
-    if encoder["pretrained"] and data.words is not None and total.unknown:
-        sentences.append("It may know them from pretraining.")
+    if data.provenance["substitutes"]:
+        sentences.append(f"Substitutes: {' '.join(data.provenance['substitutes'])}")
+    sentences.append(words)
+    if encoder["pretrained"] and total.not_trained_on:
+        sentences.append("It may know words that its data lack from pretraining.")
     if corpora.get(corpus["name"]).phenomena is not None:
         sentences.append(
             "It knows only sentences that a small grammar generates: for other text its "
             "probabilities mean nothing."
         )
     return " ".join(sentences)
+
+
+def _words(data: Known, total: Count) -> str:
+    """Return the shares of unknown words; the same for a run and for an export."""
+    shares = [("have a piece that is [UNK]", total.without_piece)]
+    if data.words is not None:
+        shares.append(("do not occur in the model's training data", total.not_trained_on))
+    if data.tagger is not None:
+        rare = "do not occur"
+        if data.tagger.fewest > 1:
+            rare = f"occur fewer than {data.tagger.fewest} times"
+        shares.append((f"{rare} in the tagger's training data", total.not_tagged_before))
+    listed = wording.listing(
+        f"{wording.count(number)}"
+        + (f" ({wording.percent(number / total.words)})" if total.words else "")
+        + f" {what}"
+        for what, number in shares
+    )
+    return f"Of {wording.count(total.words)} words of the input, {listed}."
 
 
 def _has_data_of(folder: Path) -> bool:

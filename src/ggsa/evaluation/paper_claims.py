@@ -138,9 +138,7 @@ def _comparable(answered: pd.DataFrame, setting: Setting) -> tuple[str, ...]:
         evidence = "needs full, diagonal and at least one of hard and soft in grid.modes"
         return (*head, "", "", NOT_RUN, evidence)
     ours = _each(rows, lambda row: f"{row['difference_points']:+.2f} pp")
-    interval = _each(
-        rows, lambda row: f"{row['low_points']:+.2f} to {row['high_points']:+.2f} (90%)"
-    )
+    interval = _each(rows, _interval)
     margin = rows["margin_points"].iloc[0]
     evidence = (
         f"verdicts.csv: two one-sided tests at {margin:g} pp on {rows['n'].iloc[0]} rows, Holm; "
@@ -152,6 +150,12 @@ def _comparable(answered: pd.DataFrame, setting: Setting) -> tuple[str, ...]:
     lost = rows["verdict"].str.startswith("worse by more")
     decision = SUPPORTED if kept.all() else CONTRADICTED if lost.any() else UNDECIDED
     return (*head, ours, interval, _if_sst2(decision, setting), evidence)
+
+
+def _interval(row: pd.Series) -> str:
+    if row["low_points"] == row["high_points"]:
+        return "none"  # the arms never differ
+    return f"{row['low_points']:+.2f} to {row['high_points']:+.2f} (90%)"
 
 
 def _less_work(cost: pd.DataFrame, setting: Setting) -> tuple[str, ...]:

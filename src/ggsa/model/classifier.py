@@ -233,7 +233,8 @@ def find(run: str | Path) -> Path:
         trained = sorted(path.parent.as_posix() for path in paths.RUNS.glob("*/*/config.json"))
         hint = f"Trained here: {', '.join(trained)}." if trained else "`make repro` trains some."
         raise UserError(
-            f"{run} does not exist. Expected the folder of a trained run or of an export. {hint}"
+            f"{folder.resolve()} does not exist. Expected the folder of a trained run or of an export. "
+            f"{hint}"
         )
     absent = [
         name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()

@@ -165,7 +165,7 @@ def _interval(row: dict[str, Any]) -> str:
         ends = wording.interval(
             row["share_low"], row["share_high"], lambda share: wording.percent(share, 0)
         )
-    return f"{ends}, {100 * row['level']:.0f}%"
+    return ends if ends == wording.NONE else f"{ends}, {100 * row['level']:.0f}%"
 
 
 def _speed() -> Iterator[pd.DataFrame]:

@@ -207,14 +207,16 @@ def run_line(params: Params, provenance: dict) -> str:
     modes = wording.listing(params.grid.modes)
     numbers = wording.listing(str(seed) for seed in params.grid.seeds)
     seeds = "seed" if len(params.grid.seeds) == 1 else "seeds"
+    about = provenance["corpus"]
+    cut = " (cut from train, which still lists them)" if about.get("leaking_rows") else ""
     rows = ", ".join(
-        f"{split} {wording.count(number)}"
-        for split, number in provenance["corpus"]["rows"].items()
+        f"{split} {wording.count(number)}{cut if split == 'selection' else ''}"
+        for split, number in about["rows"].items()
         if split != "examples"
     )
     return (
         f"Run: the modes {modes}, each with {seeds} {numbers}, on "
-        f"{wording.corpus_name(provenance)}; {wording.encoder_name(provenance)}. Rows: {rows}."
+        f"{wording.corpus_name(provenance)}; {wording.encoder_name(provenance)}. Rows of every split: {rows}."
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ggsa.report import style, wording
+from ggsa.workspace import artifacts
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_csv
 
@@ -27,9 +28,7 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
     try:
         table = read_csv(path, all_text=name in ALL_TEXT)
     except FileNotFoundError as error:
-        raise UserError(
-            f"{path} does not exist. An earlier stage writes it: run `dvc repro`."
-        ) from error
+        raise artifacts.missing(path) from error
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged ({error}). Delete it and run `dvc repro`.") from error
     texts = list(table) if name in ALL_TEXT else [name for name in table if name == "verdict"]
@@ -82,6 +81,12 @@ def as_html(
     return f'<div class="table">{legend}<div class="wide">{body}</div>{source}</div>'
 
 
+def _interval(row: Any) -> str:
+    """Return the interval of a verdict with its level; a dash where there is none."""
+    ends = wording.interval(row.low_points, row.high_points, wording.points)
+    return ends if ends == wording.NONE else f"{ends} ({100 * row.level:.0f}%)"
+
+
 def verdict_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Return verdicts.csv as text: every row with n, seeds, interval and detectable difference.
 
@@ -95,11 +100,7 @@ def verdict_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
             "n": verdicts["n"].map(wording.count),
             "seeds": verdicts["seeds"].astype(str),
             "difference (pp)": verdicts["difference_points"].map(wording.points),
-            "interval (pp)": [
-                f"{wording.interval(row.low_points, row.high_points, wording.points)} "
-                f"({100 * row.level:.0f}%)"
-                for row in verdicts.itertuples()
-            ],
+            "interval (pp)": [*map(_interval, verdicts.itertuples())],
             "p (Holm)": verdicts["p_holm"].map(wording.p_value),
             "p of no difference (Holm)": verdicts["p_two_sided_holm"].map(wording.p_value),
             "detectable (pp)": verdicts["smallest_points"].map(wording.size),

@@ -39,8 +39,11 @@ def points(value: float, digits: int = 2) -> str:
 
 
 def size(value: float) -> str:
-    """Return a number of percentage points without a sign; a dash for a missing value."""
-    return accuracy(value, 2)
+    """Return a detectable difference in percentage points; a dash where there is none.
+
+    It is zero where two arms never differ, which says nothing about what could be detected.
+    """
+    return NONE if value == 0 else accuracy(value, 2)
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -74,8 +77,10 @@ def quantity(value: float) -> str:
 
 
 def interval(low: float, high: float, form: Any = accuracy) -> str:
-    """Return an interval as `low to high`; a dash where there is none."""
-    return NONE if is_missing(low) or is_missing(high) else f"{form(low)} to {form(high)}"
+    """Return an interval as `low to high`; a dash where there is none, or where nothing varied."""
+    if is_missing(low) or is_missing(high) or low == high:
+        return NONE
+    return f"{form(low)} to {form(high)}"
 
 
 def listing(items: Iterable[str], last: str = "and") -> str:
@@ -227,12 +232,14 @@ def _differences(differences: pd.DataFrame) -> str:
     if differences.empty:
         return ""
     where = widest_split(differences)
-    each = listing(
-        f"{row.arm} differs by {points(row.difference_points)} percentage points"
-        f" (95% interval {interval(row.low_points, row.high_points, points)})"
-        for row in differences[differences["split"] == where].itertuples()
-    )
+    each = listing(map(_difference, differences[differences["split"] == where].itertuples()))
     return f"Compared with {differences['reference'].iloc[0]} attention on {split(where)}, {each}."
+
+
+def _difference(row: Any) -> str:
+    ends = interval(row.low_points, row.high_points, points)
+    spread = "" if ends == NONE else f" (95% interval {ends})"
+    return f"{row.arm} differs by {points(row.difference_points)} percentage points{spread}"
 
 
 def _answers(verdicts: pd.DataFrame) -> str:

@@ -281,7 +281,8 @@ def fill_store(
                 bar.update(sum(len(sentence) for sentence in chunk))
                 done += len(chunk)
                 note_kept(
-                    f"Of {total:,} sentences that had no tags yet, {done:,} are tagged and kept."
+                    f"Of {total:,} different sentences of all splits that had no tags yet, {done:,} "
+                    f"are tagged and kept."
                 )
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -199,17 +199,19 @@ def run(text: str, name: str = "") -> None:
 def ablate(only: list[str]) -> None:
     """Run one experiment per rule, each without that rule; skip those that exist already.
 
-    They run one after the other, not through DVC's queue: its worker keeps running after Ctrl-C and
-    reports no failure.
+    They run one after the other. DVC's queue would run several, but its worker keeps running after
+    Ctrl-C and reports no failure; and two experiments that are started without it may take each
+    other's changes, because DVC keeps those of one folder in one place.
 
     Raises:
-        UserError: See `ablations` and `run`.
+        UserError: See `ablations` and `run`; also if the workspace's run is stale, because nothing
+            could be compared with it and every experiment would train the whole grid.
     """
     params = config.load()
     planned = [(name_of(changed), changed) for changed in ablations(params.rules, only)]
     for _, changed in planned:
         require_carried(changed, config.load(overrides=changed))
-    commit = require_ready()
+    commit = require_ready(with_baseline=True)
     existing = _existing(commit)
     for number, (name, changed) in enumerate(planned, start=1):
         exists = name in existing
@@ -219,8 +221,11 @@ def ablate(only: list[str]) -> None:
             _record(changed, name, commit)
 
 
-def require_ready() -> str:
+def require_ready(with_baseline: bool = False) -> str:
     """Return the commit from which an experiment starts, if one can run and be recorded there.
+
+    Args:
+        with_baseline: Whether a stale run is an error, instead of a message.
 
     Raises:
         UserError: If the clone is shallow, or this workspace lacks a finished run.
@@ -259,6 +264,8 @@ def require_ready() -> str:
             f"here lacks outputs that dvc.lock names: {', '.join(absent[:2])}{more}. Run "
             f"`make repro` once, then the same command again."
         )
+    if status and with_baseline:
+        raise UserError(_stale(sorted(status)))
     if status:
         print(textwrap.fill(_without_baseline(sorted(status)), TABLE_WIDTH), file=sys.stderr)
     return commit
@@ -344,6 +351,20 @@ def _legend(stale: Sequence[str]) -> str:
     else:
         text += f" {_without_baseline(stale)}"
     return textwrap.fill(text, TABLE_WIDTH)
+
+
+def _stale(stages: Sequence[str]) -> str:
+    """Return which stages of the workspace are stale, and what to do before an ablation."""
+    cells = [name for name in stages if name.startswith("train@")]
+    others = [name for name in stages if name not in cells]
+    listed = [*others, *([f"{len(cells)} cells of train"] if cells else [])]
+    return (
+        f"An ablation compares each experiment with the run in this workspace, which is stale: "
+        f"{', '.join(listed)}. Nothing was trained. Expected an up-to-date run, from which an "
+        f"experiment retrains only the modes that its rule changes. Run `make repro`, which trains "
+        f"only what changed, as many cells at a time as there are cores; then the same command "
+        f"again."
+    )
 
 
 def _without_baseline(stale: Sequence[str]) -> str:

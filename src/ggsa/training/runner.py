@@ -6,6 +6,7 @@ these from its last checkpoint.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -36,6 +37,8 @@ from ggsa.workspace.tables import read_csv
 LOGS = paths.CACHE / "studies"
 RUNNING = LOGS / "running"  # what holds the lock, for the message to what waits
 LOCK = LOGS / "lock"
+KILLED = re.compile(r"exited with (-9|137)\b")
+"""What DVC says of a stage whose process, or whose shell's, ended by SIGKILL."""
 Stages = dict[tuple[str, int], str]
 """From arm and seed to the stage that makes the cell, as `dvc repro` takes it."""
 
@@ -334,7 +337,20 @@ def _dvc(log: str, target: str, single: bool = True, force: bool = False) -> Non
         code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
     if code:
         last = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        raise UserError(f"{target} failed; {path} ends with:\n  " + "\n  ".join(last[-6:]))
+        raise UserError(
+            f"{target} failed; {path} ends with:\n  " + "\n  ".join(last[-6:]) + _killed(last)
+        )
+
+
+def _killed(lines: Sequence[str]) -> str:
+    """Return what to do if a log says that its process was killed; else nothing."""
+    if not any(KILLED.search(line) for line in lines):
+        return ""
+    return (
+        "\nThe process was killed from outside (signal 9), most often because memory ran out. Run "
+        "the same command with JOBS=1, so that one cell is trained at a time, or lower the "
+        "recipe's batch_size in params.yaml. Training continues from the last evaluation."
+    )
 
 
 @contextmanager

@@ -168,4 +168,7 @@ def read_json(path: Path) -> Any:
 
 def missing(path: Path) -> UserError:
     """Return the error for a missing file that a stage writes."""
-    return UserError(f"{path} does not exist. An earlier stage writes it: run `dvc repro`.")
+    return UserError(
+        f"{Path(path).resolve()} does not exist. An earlier stage writes it: run `dvc repro` in the "
+        f"project's folder."
+    )

@@ -143,7 +143,7 @@ def read_yaml(path: Path, remedy: str) -> Any:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist. {remedy}") from error
+        raise UserError(f"{path.resolve()} does not exist. {remedy}") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
     except UnicodeDecodeError as error:

@@ -44,6 +44,8 @@ class Registration:
         about: From provenance.json to what the report says that a run was on.
         phrases: Whether rows of train are phrases of each other, as in SST-2. The selection split
             is then cut from train by whole sentences instead of by rows.
+        is_local: Whether `read` needs nothing but files of this folder, so that `make check` reads
+            it too.
         recipe: The training recipe that `auto` chooses; None: the encoder decides.
         gold_tags: From `corpus.seed` to the tags of every sentence, where the corpus has any.
         phenomena: From `corpus.seed` to the phenomena that every sentence shows, where they are
@@ -54,6 +56,7 @@ class Registration:
     read: Callable[[Params], Read]
     about: Callable[[Mapping[str, Any]], str]
     phrases: bool = False
+    is_local: bool = False
     recipe: str | None = None
     gold_tags: Callable[[int], Mapping[Words, Sequence[str]]] | None = None
     phenomena: Callable[[int], Mapping[Words, Sequence[str]]] | None = None

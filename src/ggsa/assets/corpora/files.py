@@ -16,10 +16,12 @@ from ggsa.assets.corpora import Read, Registration
 from ggsa.assets.corpus import Corpus, Sentence, selection_size
 from ggsa.workspace import blocks, checksums
 from ggsa.workspace.config import Params
-from ggsa.workspace.errors import UserError
+from ggsa.workspace.errors import UserError, closest
 from ggsa.workspace.progress import track
 
 HELD_OUT = ("validation", "test")
+LISTED_ROWS = 5
+"""Rows of a class that a message lists."""
 
 Labeled = tuple[tuple[str, ...], str]  # words, name of the class
 
@@ -54,7 +56,7 @@ def read(params: Params) -> Read:
             f"or test; they are left out of train."
         )
     selection = selection_size(options.selection_sentences, len(train))
-    require_enough(train, classes, selection, files["train"])
+    require_enough(train, named["train"], classes, selection, files["train"])
     description = {
         "source": "files",
         "name": "files",
@@ -76,7 +78,7 @@ def _about(provenance: Mapping[str, Any]) -> str:
     return f"the user’s own files {', '.join(others)} and {last}"
 
 
-CORPUS = Registration(label="your own files", read=read, about=_about)
+CORPUS = Registration(label="your own files", read=read, about=_about, is_local=True)
 
 
 def labeled(path: Path, files: blocks.Files) -> list[Labeled]:
@@ -121,8 +123,9 @@ def class_names(
         if absent:
             raise UserError(
                 f"{files[split]}: expected a class of {files['train']} "
-                f"({', '.join(sorted(train))}), got {rows.quoted(absent[0])} (rows: "
-                f"{classes[absent[0]]:,}). Correct the label, or add such rows to train."
+                f"({', '.join(sorted(train))}), got {rows.quoted(absent[0])} "
+                f"({_places(named[split], absent[0])}). Correct the label, or add such rows to "
+                f"train."
             )
     numeric = all(name.removeprefix("-").isdecimal() for name in train)
     return tuple(sorted(train, key=(lambda name: (int(name), name)) if numeric else None))
@@ -154,20 +157,47 @@ def without(sentences: Sequence[Sentence], others: Iterable[Sentence]) -> list[S
 
 
 def require_enough(
-    train: Sequence[Sentence], classes: Sequence[str], selection: int, path: Path
+    train: Sequence[Sentence],
+    named: Sequence[Labeled],
+    classes: Sequence[str],
+    selection: int,
+    path: Path,
 ) -> None:
     """Check that rows of every class remain when the selection split is cut from train.
 
+    Args:
+        train: The rows without those of validation and test.
+        named: Every row of the file, for the message.
+        classes: Names of the classes, by label.
+        selection: Size of the selection split.
+        path: The file.
+
     Raises:
-        UserError: If a class would have no row to train on.
+        UserError: If a class would have no row to train on; names its rows, and the class that its
+            name is most like.
     """
     share = -(-selection // len(classes))
     count = Counter({row.words: row.label for row in train}.values())
     for label, name in enumerate(classes):
         if count[label] <= share:
-            raise UserError(
-                f"{path}: a selection split of {selection} (corpus.selection_sentences) takes "
-                f"{share} different texts of each class. Without validation and test, train has "
-                f"{count[label]:,} texts of the class {rows.quoted(name)}. Set "
-                f"corpus.selection_sentences to a lower number, or add rows."
+            like = closest(name, [other for other in classes if other != name])
+            misspelled = (
+                f"If this is a misspelling of {rows.quoted(like)}, correct it; otherwise add rows"
+                if like
+                else "Add rows"
             )
+            raise UserError(
+                f"{path}: the class {rows.quoted(name)} has too few rows to split: "
+                f"{_places(named, name)}. Without validation and test, train has "
+                f"{count[label]:,} different texts of it, and a selection split of {selection} "
+                f"(corpus.selection_sentences) takes {share} different texts of each class: "
+                f"expected at least {share + 1}. {misspelled}, or set corpus.selection_sentences "
+                f"to a lower number."
+            )
+
+
+def _places(named: Sequence[Labeled], name: str) -> str:
+    """Return how many rows of a file have a class, and the first of them."""
+    places = [number for number, (_, label) in enumerate(named, start=1) if label == name]
+    listed = ", ".join(map(str, places[:LISTED_ROWS])) + (", ..." if places[LISTED_ROWS:] else "")
+    return f"{len(places):,}, row{'s' * (len(places) > 1)} {listed}"
