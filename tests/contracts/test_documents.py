@@ -29,6 +29,7 @@ ELSEWHERE = {
     r"make test$": ".ci/run::make test",
     r"make publish$": "tests/unit/test_report.py::test_publishing_copies_the_run",
     r"make publish-studies$": "tests/unit/test_report.py::test_studies_are_published_around",
+    r"make pdf$": "tests/browser/test_pdf.py::test_a_page_of_any_length",
     r"(make|ggsa) verify$": "tests/unit/test_verification.py::test_an_untouched_copy_passes",
     r"ggsa verify --predictions \w+\.csv$": "tests/unit/test_scored_predictions.py::test_a_file_of_predictions_is_scored",
     r"make campaign$": "tests/unit/test_campaign.py::test_only_a_clear_refusal",
