@@ -489,7 +489,7 @@ def test_a_model_says_what_it_was_trained_on_and_which_words_it_does_not_know(
 
     trained_on("probe")
     found = notes()
-    assert "was trained on the probe corpus (generated sentences, not SST-2), 60 rows" in found
+    assert "was trained on the probe corpus (generated sentences), 60 rows" in found
     assert "Words of the input that do not occur there: 2 of 4 (50.0%)" in found
     assert "its probabilities mean nothing" in found and "pretraining" not in found
     trained_on("imdb", pretrained=True)

@@ -20,14 +20,27 @@ from ggsa.report import claims, tables, wording
 from ggsa.training import studies
 from ggsa.workspace import artifacts
 from ggsa.workspace.config import Params
+from ggsa.workspace.provenance import is_replication
 from ggsa.workspace.tables import read_csv
+from ggsa.workspace.vocabulary import DID_NOT_LEARN
 
 WEB = Path(__file__).with_name("web")
 STYLES = ("page.css", "explorer.css", "print.css")
 SCRIPTS = ("page.js", "explorer.js")
 DEVIATIONS = Path("DEVIATIONS.md")
+TITLE = "Grammatically guided sparse attention"
 HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
+ABOUT_PAPER = ("is_sst2", "is_paper_checkpoint")
+"""Entries of provenance.json that only the report of a replication shows."""
 TABLES = ("results", "runs", "cells", "differences", "verdicts", "cost", "claims")
+
+
+PAPER_VERDICTS = (
+    "Verdicts on the paper’s accuracies. Reproduced: the paper’s checkpoint and data, our mean "
+    "within 1.0 pp and the published value inside our interval for a new seed. Compatible: our "
+    "mean inside the published value’s Wilson interval. Not reproduced: outside it. Not "
+    "comparable: the data are not SST-2."
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,7 @@ def build(
         abstract(read, provenance), claims.run_claims(folder), settings="", figure="", studies=""
     )
     content = Markup("\n".join(with_anchors(name, text) for name, text in sections.items()))
+    replication = is_replication(provenance)
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -82,11 +96,15 @@ def build(
         styles=in_line(*STYLES),
         theme=in_line("theme.js"),
         scripts=in_line(*SCRIPTS),
+        replication=replication,
+        title=f"{TITLE}: a replication" if replication else TITLE,
         banner=banner(params, provenance),
         alarm=wording.alarm(provenance),
         run=run_line(params, provenance),
-        rows=verdict_rows(read["results"]),
-        rows_note=rows_note(read["results"]),
+        rows=verdict_rows(read["results"])
+        if replication
+        else own_rows(read["results"], read["differences"]),
+        rows_note=rows_note(read["results"]) if replication else own_rows_note(read["results"]),
         abstract=first.abstract,
         settings=Markup(first.settings),
         figure=Markup(first.figure),
@@ -146,7 +164,8 @@ def banner(params: Params, provenance: dict) -> list[str]:
     if params.rules.source != "paper":
         changed.append("rules derived from the corpus statistics")
     if changed:
-        sentences.append(f"The hard table is not the paper’s: {wording.listing(changed)}.")
+        hard = "is not the paper’s" if is_replication(provenance) else "was changed"
+        sentences.append(f"The hard table {hard}: {wording.listing(changed)}.")
     return sentences
 
 
@@ -210,10 +229,49 @@ def rows_note(results: pd.DataFrame) -> str:
     ).strip()
 
 
+def own_rows(results: pd.DataFrame, differences: pd.DataFrame) -> list[dict[str, str]]:
+    """Return the lines of the first table where there is no paper: every mode beside full."""
+    rows = results[results["split"] == "validation"]
+    against = differences[differences["split"] == "validation"].set_index("arm")
+    against = against.reindex(rows["mode"])
+    return [
+        {
+            "mode": row.mode,
+            "accuracy": with_spread(row.accuracy_mean, row.accuracy_sd),
+            "minus full (pp)": wording.points(other.difference_points),
+            "95% interval": wording.interval(other.low_points, other.high_points, wording.points),
+            "allowed pairs": wording.percent(row.density),
+        }
+        for row, other in zip(rows.itertuples(), against.itertuples(), strict=True)
+    ]
+
+
+def own_rows_note(results: pd.DataFrame) -> str:
+    """Return what the columns of that table mean, and which modes did not learn."""
+    rows = results[results["split"] == "validation"]
+    seeds = int(rows["seeds"].iloc[0])
+    spread = "" if seeds == 1 else ": mean ± standard deviation"
+    failed = rows.loc[rows["verdict"] == DID_NOT_LEARN, "mode"]
+    did_not_learn = (
+        f"{wording.listing(failed)} {DID_NOT_LEARN}: not shown to do better than always answering "
+        f"with the most frequent class."
+    )
+    return " ".join(
+        [
+            f"Accuracy on {wording.count(rows['n'].iloc[0])} validation sentences, "
+            f"{wording.seeds(seeds)}{spread}.",
+            *([did_not_learn] if len(failed) else []),
+            *filter(None, [wording.few_seeds(seeds)]),
+        ]
+    )
+
+
 def abstract(read: Mapping[str, pd.DataFrame], provenance: dict) -> list[str]:
-    """Return the abstract as sentences: what was measured, then the verdicts on the paper."""
+    """Return the abstract as sentences: what was measured, then any verdicts on the paper."""
     sources = ("results", "differences", "verdicts", "cost")
     measured = wording.abstract(*(read[name] for name in sources), provenance)
+    if not is_replication(provenance):
+        return measured
     return [*measured, wording.claim_verdicts(read["results"], read["claims"])]
 
 
@@ -256,14 +314,11 @@ def methods(params: Params, provenance: dict, recipe_name: str) -> list[str]:
         f"no verdict; fewer than five: headroom and equivalence only. No verdict either on a mode "
         f"that did not learn: its correct answers of all seeds have a lower Wilson 95% bound that "
         f"does not exceed the share of the most frequent class.",
-        "Verdicts on the paper’s accuracies. Reproduced: the paper’s checkpoint and data, our mean "
-        "within 1.0 pp and the published value inside our interval for a new seed. Compatible: our "
-        "mean inside the published value’s Wilson interval. Not reproduced: outside it. Not "
-        "comparable: the data are not SST-2.",
+        PAPER_VERDICTS if is_replication(provenance) else "",
         "Density is the number of allowed pairs over all pairs of word pieces, special tokens "
         "included, padding excluded. Cost is theoretical: counted, not timed.",
     ]
-    return [*lines, *filter(None, [wording.few_seeds(len(params.grid.seeds))])]
+    return [*filter(None, [*lines, wording.few_seeds(len(params.grid.seeds))])]
 
 
 def _checkpoint(params: Params, provenance: dict, phrases: bool) -> str:
@@ -339,7 +394,9 @@ def deviations() -> str:
 
 def provenance_table(provenance: dict) -> str:
     """Return the provenance of every asset, one row per item, as HTML."""
-    rows = pd.DataFrame(list(_flattened(provenance)), columns=["item", "value"])
+    hidden = () if is_replication(provenance) else ABOUT_PAPER
+    items = [row for row in _flattened(provenance) if not row[0].endswith(hidden)]
+    rows = pd.DataFrame(items, columns=["item", "value"])
     return tables.as_html(rows, "provenance-table", text=("item", "value"))
 
 
