@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src
 literal = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro verify test campaign lint check study publish publish-studies bench experiment ablate compare graph clean-runs
+.PHONY: help setup repro verify test campaign lint check study publish publish-studies pdf bench experiment ablate compare graph clean-runs
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -67,6 +67,9 @@ publish: check ## publish the latest run and every finished study in reports/pub
 
 publish-studies: setup ## publish every finished study around the run that is published already
 	@$(RUN) python3 -m ggsa.report.publish --keep-run
+
+pdf: setup ## print the published page to reports/report.pdf; needs Chromium
+	@$(RUN) python3 -m ggsa.report.pdf
 
 graph: setup ## draw the stages
 	@$(RUN) dvc dag --collapse-foreach-matrix report

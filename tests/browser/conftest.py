@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from ggsa.report.pdf import BROWSERS
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +15,9 @@ def browser():
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="Playwright is not installed: `make setup` installs it"
     )
-    program = next(filter(None, map(shutil.which, NAMES)), None)
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
-        pytest.skip(f"no Chromium on PATH ({', '.join(NAMES)}): `apt-get install chromium`")
+        pytest.skip(f"no Chromium on PATH ({', '.join(BROWSERS)}): `apt-get install chromium`")
     with playwright.sync_playwright() as driver:
         started = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield started

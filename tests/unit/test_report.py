@@ -21,6 +21,7 @@ from ggsa.training import studies
 from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import PREDICTION_COLUMNS, write_table
+from ggsa.workspace.vocabulary import DID_NOT_LEARN
 
 ROOT = Path(__file__).parents[2]
 PIECE_COLUMNS = ("query_piece", "key_piece")
@@ -113,23 +114,69 @@ def test_without_substitutes_there_is_no_banner():
     assert wording.banner({"is_sst2": True, "substitutes": [], "corpus": {"name": "sst2"}}) == []
 
 
-def test_one_mode_and_one_seed_on_another_corpus_make_a_report_that_says_so(tmp_path, monkeypatch):
-    monkeypatch.chdir(workspace(tmp_path, is_sst2=False, modes=("full",), seeds=(13,)))
+ABOUT_THE_PAPER = ("sst-2", "sst2", "paper", "arxiv", "0.8200", "0.8165", "film")
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch) -> Path:
+    """A workspace whose run is on a user's own file; notebooks run in-process."""
+    monkeypatch.chdir(workspace(tmp_path, is_sst2=False))
     monkeypatch.setattr(rendering, "execute", run_here)
+    provenance = artifacts.read_json(paths.provenance())
+    provenance["corpus"] |= {
+        "name": "files", "source": "files", "files": {"train": {"name": "mine.csv"}}
+    }  # fmt: skip
+    provenance["substitutes"] = []
+    artifacts.write_json(paths.provenance(), provenance)
+    return tmp_path
+
+
+def visible(page: str) -> str:
+    """Return what a reader of a page sees, and what a screen reader reads, in lower case."""
+    page = re.sub(r"<(script|style)\b.*?</\1>|base64,[^\"]+", "", page, flags=re.DOTALL)
+    alternatives = re.findall(r'(?:alt|title|aria-label|data-label)="([^"]*)"', page)
+    return " ".join([re.sub(r"<[^>]+>", " ", page), *alternatives]).lower()
+
+
+@pytest.mark.usefixtures("own")
+def test_a_run_on_ones_own_corpus_says_nothing_about_the_paper_or_its_corpus():
+    report.render(params_of())
+    page = visible(paths.REPORT.read_text(encoding="utf-8"))
+    text = summary.text(params_of()).lower()
+    for word in ABOUT_THE_PAPER:
+        assert word not in page, page[page.index(word) - 80 :][:160]
+        assert word not in text, text
+    for shown in (page, text):
+        assert "the user’s own file mine.csv" in " ".join(shown.split())
+        assert "minus full" in shown and "± " in shown
+
+
+@pytest.mark.usefixtures("own")
+def test_one_mode_and_one_seed_on_ones_own_corpus_make_a_report(tmp_path):
     for name in ("differences", "mcnemar", "verdicts"):
-        columns = pd.read_csv(rendered_tables() / f"{name}.csv").columns
+        columns = pd.read_csv(paths.TABLES / f"{name}.csv").columns
         write_table(paths.TABLES / f"{name}.csv", pd.DataFrame(columns=columns))
+    results = pd.read_csv(paths.TABLES / "results.csv").query("mode == 'full'")
+    results = results.assign(seeds=1, verdict=DID_NOT_LEARN)
+    write_table(paths.TABLES / "results.csv", results)
     report.render(params_of(modes=("full",), seeds=(13,)))
-    page = paths.REPORT.read_text(encoding="utf-8")
-    assert page.index("This run is not on SST-2") < page.index("<h1>")
-    assert 'class="chip not-comparable"' in page
-    assert "nan" not in re.sub(r"base64,[^\"]+", "", page).lower().split()
+    page = visible(paths.REPORT.read_text(encoding="utf-8"))
+    assert f"full {DID_NOT_LEARN}" in page and "no verdict is stated" in page
+    assert "nan" not in page.split()
 
 
-def rendered_tables() -> Path:
-    folder = Path("columns")
-    write_run(folder)
-    return folder / paths.TABLES
+def test_changed_rules_and_an_altered_sst2_are_named_before_the_title(own):
+    params = params_of()
+    rules = params.rules.model_copy(update={"drop": ("ADJ->NOUN",)})
+    params = params.model_copy(update={"rules": rules})
+    assert summary.text(params).splitlines()[1:3] == [
+        "THE RULES WERE CHANGED",
+        "The hard table was changed: ADJ->NOUN dropped.",
+    ]
+    provenance = artifacts.read_json(paths.provenance())
+    provenance["corpus"]["name"] = "sst2"
+    artifacts.write_json(paths.provenance(), provenance)
+    assert "THIS RUN IS NOT ON SST-2" in summary.text(params)
 
 
 def test_a_failing_notebook_is_a_user_error_and_its_partial_output_is_kept(tmp_path, monkeypatch):

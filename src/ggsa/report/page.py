@@ -20,20 +20,30 @@ from ggsa.report import claims, tables, wording
 from ggsa.training import studies
 from ggsa.workspace import artifacts
 from ggsa.workspace.config import Params
+from ggsa.workspace.provenance import is_replication
 from ggsa.workspace.tables import read_csv
+from ggsa.workspace.vocabulary import DID_NOT_LEARN
 
 WEB = Path(__file__).with_name("web")
 STYLES = ("page.css", "explorer.css", "print.css")
 SCRIPTS = ("page.js", "explorer.js")
 DEVIATIONS = Path("DEVIATIONS.md")
 HEADING = re.compile(r'<h([23]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
+ABOUT_PAPER = ("is_sst2", "is_paper_checkpoint")
+"""Entries of provenance.json that only the report of a replication shows."""
 TABLES = ("results", "runs", "cells", "differences", "verdicts", "cost", "claims")
 
 
-TITLE = "Grammatically guided sparse attention: a replication"
+TITLE = "Grammatically guided sparse attention"
 ABOUT = Markup(
     "Paper: S. Pratyush, <i>Grammatically-Guided Sparse Attention for Efficient and Interpretable "
     "Transformers</i>, arXiv 2605.24518. "
+)
+PAPER_VERDICTS = (
+    "Verdicts on the paper’s accuracies. Reproduced: the paper’s checkpoint and data, our mean "
+    "within 1.0 pp and the published value inside our interval for a new seed. Compatible: our "
+    "mean inside the published value’s Wilson interval. Not reproduced: outside it. Not "
+    "comparable: the data are not SST-2."
 )
 
 
@@ -44,10 +54,12 @@ class Published:
     Attributes:
         claims: The table of claims.
         studies: What was run of every study, as HTML.
+        is_appendix: Whether the findings are in an article beside it.
     """
 
     claims: pd.DataFrame
     studies: str
+    is_appendix: bool
 
 
 def build(
@@ -72,10 +84,11 @@ def build(
     provenance = artifacts.read_json(provenance_file)
     read = {name: tables.read(folder, name) for name in TABLES}
     table = published.claims if published else claims.run_claims(folder)
+    is_appendix = published is not None and published.is_appendix
     page = _template("page.html.j2").render(
-        **_shell(f"{TITLE}, appendix" if published else TITLE),
-        **_first(params, read["results"], provenance),
-        abstract=[] if published else abstract(read, provenance),
+        **_shell(provenance, ", appendix" if is_appendix else ""),
+        **_first(params, read, provenance),
+        abstract=[] if is_appendix else abstract(read, provenance),
         claims=Markup(claims.as_html(table)),
         content=_content(sections),
         methods=methods(params, provenance, read["cells"]["recipe"].iloc[0]),
@@ -105,11 +118,12 @@ def article(
         answer: Its paragraphs; see `ggsa.report.answer`.
     """
     provenance = artifacts.read_json(provenance_file)
-    first = _first(params, tables.read(folder, "results"), provenance)
+    read = {name: tables.read(folder, name) for name in ("results", "differences")}
+    first = _first(params, read, provenance)
     if provenance["is_sst2"]:  # substitutes are then named in a line, and in the limits
         first |= {"banner": [], "run": f"Here: {wording.corpus_name(provenance)}."}
     return _template("article.html.j2").render(
-        **_shell(TITLE),
+        **_shell(provenance),
         **first,
         substitutes=provenance["substitutes"],
         answer=answer,
@@ -128,25 +142,32 @@ def _template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def _shell(title: str) -> dict[str, Any]:
+def _shell(provenance: dict, kind: str = "") -> dict[str, Any]:
     """Return what every page has: title, styles and scripts."""
+    replication = is_replication(provenance)
     return {
-        "title": title,
-        "about": ABOUT,
+        "title": f"{TITLE}: a replication{kind}" if replication else f"{TITLE}{kind}",
+        "about": ABOUT if replication else "",
+        "replication": replication,
         "styles": in_line(*STYLES),
         "theme": in_line("theme.js"),
         "scripts": in_line(*SCRIPTS),
     }
 
 
-def _first(params: Params, results: pd.DataFrame, provenance: dict) -> dict[str, Any]:
-    """Return what the first screen says of the run."""
+def _first(params: Params, read: Mapping[str, pd.DataFrame], provenance: dict) -> dict[str, Any]:
+    """Return what the first screen says of the run: beside the paper, or on a corpus of one's own."""
+    results = read["results"]
+    if is_replication(provenance):
+        rows, note = verdict_rows(results), rows_note(results)
+    else:
+        rows, note = own_rows(results, read["differences"]), own_rows_note(results)
     return {
         "banner": banner(params, provenance),
         "alarm": wording.alarm(provenance),
         "run": run_line(params, provenance),
-        "rows": verdict_rows(results),
-        "rows_note": rows_note(results),
+        "rows": rows,
+        "rows_note": note,
     }
 
 
@@ -198,7 +219,8 @@ def banner(params: Params, provenance: dict) -> list[str]:
     if params.rules.source != "paper":
         changed.append("rules derived from the corpus statistics")
     if changed:
-        sentences.append(f"The hard table is not the paper’s: {wording.listing(changed)}.")
+        hard = "is not the paper’s" if is_replication(provenance) else "was changed"
+        sentences.append(f"The hard table {hard}: {wording.listing(changed)}.")
     return sentences
 
 
@@ -264,10 +286,49 @@ def rows_note(results: pd.DataFrame) -> str:
     ).strip()
 
 
+def own_rows(results: pd.DataFrame, differences: pd.DataFrame) -> list[dict[str, str]]:
+    """Return the lines of the first table where there is no paper: every mode beside full."""
+    rows = results[results["split"] == "validation"]
+    against = differences[differences["split"] == "validation"].set_index("arm")
+    against = against.reindex(rows["mode"])
+    return [
+        {
+            "mode": row.mode,
+            "accuracy": with_spread(row.accuracy_mean, row.accuracy_sd),
+            "minus full (pp)": wording.points(other.difference_points),
+            "95% interval": wording.interval(other.low_points, other.high_points, wording.points),
+            "allowed pairs": wording.percent(row.density),
+        }
+        for row, other in zip(rows.itertuples(), against.itertuples(), strict=True)
+    ]
+
+
+def own_rows_note(results: pd.DataFrame) -> str:
+    """Return what the columns of that table mean, and which modes did not learn."""
+    rows = results[results["split"] == "validation"]
+    seeds = int(rows["seeds"].iloc[0])
+    spread = "" if seeds == 1 else ": mean ± standard deviation"
+    failed = rows.loc[rows["verdict"] == DID_NOT_LEARN, "mode"]
+    did_not_learn = (
+        f"{wording.listing(failed)} {DID_NOT_LEARN}: not shown to do better than always answering "
+        f"with the most frequent class."
+    )
+    return " ".join(
+        [
+            f"Accuracy on {wording.count(rows['n'].iloc[0])} validation sentences, "
+            f"{wording.seeds(seeds)}{spread}.",
+            *([did_not_learn] if len(failed) else []),
+            *filter(None, [wording.few_seeds(seeds)]),
+        ]
+    )
+
+
 def abstract(read: Mapping[str, pd.DataFrame], provenance: dict) -> list[str]:
-    """Return the abstract as sentences: what was measured, then the verdicts on the paper."""
+    """Return the abstract as sentences: what was measured, then any verdicts on the paper."""
     sources = ("results", "differences", "verdicts", "cost")
     measured = wording.abstract(*(read[name] for name in sources), provenance)
+    if not is_replication(provenance):
+        return measured
     return [*measured, wording.claim_verdicts(read["results"], read["claims"])]
 
 
@@ -310,14 +371,11 @@ def methods(params: Params, provenance: dict, recipe_name: str) -> list[str]:
         f"no verdict; fewer than five: headroom and equivalence only. No verdict either on a mode "
         f"that did not learn: its correct answers of all seeds have a lower Wilson 95% bound that "
         f"does not exceed the share of the most frequent class.",
-        "Verdicts on the paper’s accuracies. Reproduced: the paper’s checkpoint and data, our mean "
-        "within 1.0 pp and the published value inside our interval for a new seed. Compatible: our "
-        "mean inside the published value’s Wilson interval. Not reproduced: outside it. Not "
-        "comparable: the data are not SST-2.",
+        PAPER_VERDICTS if is_replication(provenance) else "",
         "Density is the number of allowed pairs over all pairs of word pieces, special tokens "
         "included, padding excluded. Cost is theoretical: counted, not timed.",
     ]
-    return [*lines, *filter(None, [wording.few_seeds(len(params.grid.seeds))])]
+    return [*filter(None, [*lines, wording.few_seeds(len(params.grid.seeds))])]
 
 
 def _checkpoint(params: Params, provenance: dict, phrases: bool) -> str:
@@ -393,7 +451,9 @@ def deviations() -> str:
 
 def provenance_table(provenance: dict) -> str:
     """Return the provenance of every asset, one row per item, as HTML."""
-    rows = pd.DataFrame(list(_flattened(provenance)), columns=["item", "value"])
+    hidden = () if is_replication(provenance) else ABOUT_PAPER
+    items = [row for row in _flattened(provenance) if not row[0].endswith(hidden)]
+    rows = pd.DataFrame(items, columns=["item", "value"])
     return tables.as_html(rows, "provenance-table", text=("item", "value"))
 
 

@@ -107,6 +107,7 @@ def published_pages(params: config.Params, folder: Path = paths.PUBLISHED) -> di
     appendix = page.Published(
         claims=claims.published_claims(run.tables),
         studies=page.studies_table(rendering.published_studies()),
+        is_appendix=bool(said),
     )
     whole = rendering.render_page(params, run, chapters, appendix)
     if not said:

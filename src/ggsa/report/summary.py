@@ -18,7 +18,7 @@ from ggsa.report import page, tables, wording
 from ggsa.workspace import artifacts, config, paths, terminal
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import duration
-from ggsa.workspace.vocabulary import DID_NOT_LEARN
+from ggsa.workspace.provenance import is_replication
 
 WIDTH = 78
 STAGES = ("check", "download", "tag", "rules", "train", "evaluate", "report")
@@ -52,7 +52,7 @@ def text(params: config.Params, since: float | None = None) -> str:
         wrapped = [textwrap.fill(sentence, WIDTH) for sentence in (headline, *sentences)]
         parts.append("\n".join([rule, *wrapped, rule]))
     parts.append(textwrap.fill(page.run_line(params, provenance), WIDTH))
-    if provenance["is_sst2"]:
+    if is_replication(provenance):
         parts.append(beside_the_paper(results))
         parts.append(textwrap.fill(page.rows_note(results).replace("; see Methods", ""), WIDTH))
         parts.append(claims_text(tables.read(paths.TABLES, "claims")))
@@ -81,36 +81,8 @@ def beside_the_paper(results: pd.DataFrame) -> str:
 
 def beside_full(results: pd.DataFrame, differences: pd.DataFrame) -> str:
     """Return the table for a corpus that the paper does not report: every mode beside full."""
-    validation = results[results["split"] == "validation"]
-    against = differences[differences["split"] == "validation"].set_index("arm")
-    against = against.reindex(validation["mode"])
-    shown = pd.DataFrame(
-        {
-            "mode": list(validation["mode"]),
-            "accuracy": [
-                *map(page.with_spread, validation["accuracy_mean"], validation["accuracy_sd"])
-            ],
-            "minus full (pp)": [*map(wording.points, against["difference_points"])],
-            "95% interval": [
-                wording.interval(low, high, wording.points)
-                for low, high in zip(against["low_points"], against["high_points"], strict=True)
-            ],
-            "allowed pairs": [*map(wording.percent, validation["density"])],
-        }
-    )
-    first = validation.iloc[0]
-    about = (
-        f"Accuracy on {wording.count(first['n'])} validation sentences, "
-        f"{wording.seeds(int(first['seeds']))}."
-    )
-    failed = validation.loc[validation["verdict"] == DID_NOT_LEARN, "mode"]
-    if len(failed):
-        about += (
-            f" {wording.listing(failed)} {DID_NOT_LEARN}: not shown to do better than always "
-            f"answering with the most frequent class."
-        )
-    about = textwrap.fill(about, WIDTH)
-    return f"{tabulate(shown, headers='keys', showindex=False, disable_numparse=True)}\n\n{about}"
+    rows = tabulate(page.own_rows(results, differences), headers="keys", disable_numparse=True)
+    return f"{rows}\n\n{textwrap.fill(page.own_rows_note(results), WIDTH)}"
 
 
 def claims_text(claims: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ggsa.assets import corpora
+from ggsa.workspace.provenance import is_replication
 from ggsa.workspace.vocabulary import DID_NOT_LEARN
 
 MINUS = "\N{MINUS SIGN}"
@@ -157,25 +158,29 @@ def encoder_name(provenance: dict) -> str:
     if not about["pretrained"]:
         return "an encoder of bert-tiny’s kind trained from scratch (random initial weights)"
     name = f"the pretrained checkpoint {about['checkpoint']}"
-    return name if about["is_paper_checkpoint"] else f"{name} (not the paper’s)"
+    of_paper = about["is_paper_checkpoint"] or not is_replication(provenance)
+    return name if of_paper else f"{name} (not the paper’s)"
 
 
 def alarm(provenance: dict) -> str:
     """Return the headline of the banner."""
-    if not provenance["is_sst2"]:
+    if is_altered(provenance):
         return "This run is not on SST-2"
-    return "Substitutes were used" if provenance["substitutes"] else "Not the paper’s rules"
+    if provenance["substitutes"]:
+        return "Substitutes were used"
+    return "Not the paper’s rules" if is_replication(provenance) else "The rules were changed"
 
 
 def banner(provenance: dict) -> list[str]:
     """Return the sentences of the banner, most important first; none if nothing was replaced."""
-    sentences = []
-    if not provenance["is_sst2"]:
-        sentences.append(
-            f"The numbers were measured on {corpus_name(provenance)}; no verdict on the paper’s "
-            f"accuracies follows from them."
-        )
-    return sentences + list(provenance["substitutes"])
+    altered = is_altered(provenance)
+    measured = [f"The numbers were measured on {corpus_name(provenance)}."] if altered else []
+    return [*measured, *provenance["substitutes"]]
+
+
+def is_altered(provenance: dict) -> bool:
+    """Return whether the corpus was to be SST-2 and has other rows."""
+    return provenance["corpus"]["name"] == "sst2" and not is_replication(provenance)
 
 
 def abstract(
@@ -185,13 +190,12 @@ def abstract(
     cost: pd.DataFrame,
     provenance: dict,
 ) -> list[str]:
-    """Return the abstract, two to five sentences filled in from the tables."""
+    """Return the abstract, up to four sentences filled in from the tables."""
     sentences = (
         _accuracies(results, provenance),
         _differences(differences),
         _answers(verdicts),
         _costs(cost),
-        "" if provenance["is_sst2"] else "None of this is comparable with the published figures.",
     )
     return [sentence for sentence in sentences if sentence]
 

@@ -18,6 +18,14 @@ def read_provenance() -> dict[str, Any]:
     return artifacts.read_json(paths.provenance())
 
 
+def is_replication(provenance: Mapping[str, Any]) -> bool:
+    """Return whether a run is on the paper's corpus, so that its report is about the paper.
+
+    The report of any other run neither names the paper nor shows its numbers.
+    """
+    return provenance["is_sst2"]
+
+
 def class_names(provenance: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the classes in label order."""
     return tuple(provenance["corpus"].get("classes", SENTIMENT))

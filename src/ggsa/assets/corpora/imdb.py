@@ -51,7 +51,7 @@ def read(params: Params) -> Read:
 CORPUS = Registration(
     label="IMDB",
     read=read,
-    about=lambda _: "IMDB’s film reviews (rows not verified by a checksum; not SST-2)",
+    about=lambda _: "IMDB’s film reviews (rows not verified by a checksum)",
 )
 
 

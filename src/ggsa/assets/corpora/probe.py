@@ -44,7 +44,7 @@ def phenomena(seed: int) -> dict[Words, Sequence[str]]:
 CORPUS = Registration(
     label="the probe corpus",
     read=read,
-    about=lambda _: "the probe corpus (generated sentences, not SST-2)",
+    about=lambda _: "the probe corpus (generated sentences)",
     recipe="probe",
     gold_tags=gold_tags,
     phenomena=phenomena,

@@ -4,8 +4,8 @@ import argparse
 import sys
 
 from ggsa.report import verification
-from ggsa.report.verification.rederived import listing
-from ggsa.workspace import paths, terminal
+from ggsa.report.verification.rederived import listing, require_published
+from ggsa.workspace import terminal
 from ggsa.workspace.errors import UserError
 
 RESTORE = (
@@ -20,10 +20,7 @@ def check() -> None:
     Raises:
         UserError: If nothing is published here.
     """
-    if not (paths.PUBLISHED / "params.yaml").is_file():
-        raise UserError(
-            f"{paths.PUBLISHED} holds no published run. Run from the root of the repository."
-        )
+    require_published()
     checks = verification.verify()
     for group in checks:
         print(group, *listing(group.differences), sep="\n")

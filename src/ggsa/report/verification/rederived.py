@@ -98,6 +98,18 @@ def listing(differences: Iterable[Difference]) -> list[str]:
     return lines
 
 
+def require_published() -> None:
+    """Check that a run is published here.
+
+    Raises:
+        UserError: If there is none.
+    """
+    if not PARAMS.is_file():
+        raise UserError(
+            f"{paths.PUBLISHED} holds no published run. Run from the root of the repository."
+        )
+
+
 # Core.
 
 
