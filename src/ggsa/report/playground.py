@@ -131,9 +131,13 @@ def lexicon(examples: list[dict[str, Any]]) -> dict[str, str]:
 
 def words(sentence: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the words of an example sentence with their tags, without [CLS] and [SEP]."""
-    heads = [tag for piece, tag in zip(sentence["pieces"], sentence["tags"], strict=True)
-             if not piece.startswith("##")]  # fmt: skip
-    return list(zip(sentence["text"].split(), heads[1:-1], strict=True))
+    joined: list[tuple[str, str]] = []
+    for piece, tag in zip(sentence["pieces"], sentence["tags"], strict=True):
+        if piece.startswith("##") and joined:
+            joined[-1] = (joined[-1][0] + piece.removeprefix("##"), joined[-1][1])
+        elif tag in UNIVERSAL_TAGS:
+            joined.append((piece, tag))
+    return joined
 
 
 def form(shown: dict[str, Any]) -> str:

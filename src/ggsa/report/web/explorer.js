@@ -28,7 +28,6 @@ const instrument = {
 
   copies(button, text) {
     const label = button.textContent;
-    button.setAttribute("aria-live", "polite");
     button.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(text());
@@ -94,8 +93,8 @@ const instrument = {
     part("matrix").replaceChildren(head(state.sentence), body(state.sentence, state.views[0]));
     const named = ["mode", "layer", "head"].map((name) => control(name).selectedOptions[0].text);
     part("caption").textContent = `“${state.sentence.text}” Mode ${named.join(", ")}, seed ` +
-      `${data.seed}. Rows are queries, columns are keys; a number is the percentage of the row’s ` +
-      "attention, rounded. Hatched: blocked.";
+      `${data.seed}. Rows are queries, columns are keys. A shade, and in percent the number where ` +
+      "there is space for one, is a share of the row’s attention. Hatched: blocked.";
     select(state.chosen);
   }
 
@@ -176,7 +175,7 @@ const instrument = {
   // Show the view in the address, as far as there is one.
   function restore() {
     const given = instrument.settings();
-    if (![...SELECTS, "query"].some((name) => name in given)) return false;
+    if (![...SELECTS, "query"].some((name) => name in given)) return;
     for (const name of SELECTS) {
       const value = shifted(given[name] ?? "", -1);
       if ([...control(name).options].some((option) => option.value === value)) {
@@ -188,11 +187,10 @@ const instrument = {
     if (Number.isInteger(query) && query >= 1 && query <= pieces.length) state.chosen = query - 1;
     build();
     root.scrollIntoView();
-    return true;
   }
 
-  // Without a view in the address, open on the word that the page is about; or else on the first
-  // piece of a word that may not attend to everything.
+  // Open on the word that the page is about; or else on the first piece of a word that may not
+  // attend to everything.
   function open() {
     const { pieces, tags } = data.sentences[control("sentence").value];
     const { rows, allowed } = viewOf(control("mode").value);
@@ -248,5 +246,6 @@ const instrument = {
   });
   addEventListener("hashchange", restore);
   part("body").hidden = false;
-  if (!restore()) open();
+  open();
+  restore();
 })();

@@ -227,7 +227,7 @@ addEventListener("DOMContentLoaded", () => {
 
   function restore() {
     const given = instrument.settings();
-    if (!("rules" in given || "text" in given || "example" in given)) return false;
+    if (!("rules" in given || "text" in given || "example" in given)) return;
     const self = given.self !== "off";
     const table = paperWith(self);
     for (const [, sign, from, to] of (given.rules ?? "").matchAll(/([-+])([A-Z]+)>([A-Z]+)/g)) {
@@ -249,7 +249,6 @@ addEventListener("DOMContentLoaded", () => {
     }
     draw();
     root.scrollIntoView();
-    return true;
   }
 
   const cellOf = ({ target }) => {
@@ -302,5 +301,6 @@ addEventListener("DOMContentLoaded", () => {
   buildGrid();
   readText();
   part("body").hidden = false;
-  if (!restore()) draw();
+  draw();
+  restore();
 });
