@@ -145,7 +145,7 @@ def write_run(root: Path, is_sst2: bool = True, modes: tuple = MODES, seeds: tup
     write("tag_pairs", [
         {"query_tag": q, "key_tag": k, "count": n, "share": n / 2e5,
          "pmi_adjacent": random.normal() if n else None, "pmi_near": random.normal() if n else None,
-         "allowed_hard": allowed(q, k)}
+         "allowed_hard": allowed(q, k), "count_validation": n // 20}
         for q, k in itertools.product(TAGS, TAGS) for n in [int(random.integers(0, 4000))]
     ], statistics)  # fmt: skip
     write("rules", [

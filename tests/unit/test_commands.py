@@ -246,7 +246,7 @@ def test_the_page_shows_the_models_attention_in_the_explorer_and_is_as_wide_as_t
     assert "<h1>bad $ x $ &lt; films</h1>" in page
     # Nothing is wider than the screen: pictures shrink, and a matrix that does not fit is left out.
     assert ".panels img { max-width: 100%" in page and "<figure" not in page
-    assert re.search(r"@media \(max-width: [\d.]+rem\) { \.explorer \.wide", page)
+    assert re.search(r"@media \(max-width: [\d.]+rem\) { \.explorer \.every", page)
     long = picture.page(explaining.explain("bad " * 14, folder, ["ADJ"] * 14))
     assert float(re.search(r"max-width: ([\d.]+)rem\) { \.explorer", long).group(1)) > 40
 

@@ -34,14 +34,24 @@ def test_a_sentence_has_its_pieces_with_tags_and_reads_as_words(table):
     assert first["text"] == "the acting is not bad ."
 
 
-def test_the_page_opens_with_hard_the_last_layer_and_the_mean_of_heads(table):
-    chosen = re.findall(r'<option value="(\w+)" selected', explorer.form(explorer.data(table)))
-    assert chosen == ["0", "hard", "1", "mean"]
+def selected(form: str) -> list[str]:
+    return re.findall(r'<option value="(\w+)" selected', form)
+
+
+def test_the_page_opens_with_hard_beside_full_the_last_layer_and_the_mean_of_heads(table):
+    assert selected(explorer.form(explorer.data(table))) == ["0", "hard", "full", "1", "mean"]
+
+
+def test_the_page_opens_on_the_first_sentence_with_the_word_that_it_is_about(table):
+    without = table.replace({"key_piece": {explorer.WORD: "so"}, "query_piece": {"not": "so"}})
+    both = pd.concat([without[without["sentence"] == 0], table[table["sentence"] == 1]])
+    assert selected(explorer.form(explorer.data(both)))[0] == "1"
+    assert selected(explorer.form(explorer.data(without)))[0] == "0"
 
 
 def test_a_run_without_hard_opens_with_its_first_mode(table):
     form = explorer.form(explorer.data(table[table["mode"] != "hard"]))
-    assert '<option value="full" selected' in form
+    assert selected(form)[1] == "full"
 
 
 def test_the_data_cannot_end_their_script(table):

@@ -1,13 +1,14 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from ggsa.patterns import rule_statistics, rules, tag_pairs, tag_tables
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, read_pattern, write_pattern
-from ggsa.workspace import config
+from ggsa.workspace import config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
 
@@ -119,6 +120,33 @@ def test_neighbors_equal_a_loop_over_all_pairs_of_words() -> None:
                     if 0 < abs(i - j) <= reach:
                         expected[INDEX[a], INDEX[b]] += 1
         assert np.array_equal(tag_pairs.neighbors(tags, reach), expected)
+
+
+def test_piece_pairs_equal_a_loop_over_all_pairs_of_pieces() -> None:
+    tags, counts = sentences(12)
+    expected = np.zeros((len(TAGS), len(TAGS)), int)
+    for row in tags:
+        for query in (CLS, *row, SEP):
+            for key in (CLS, *row, SEP):
+                expected[INDEX[query], INDEX[key]] += 1
+    assert np.array_equal(tag_pairs.piece_pairs(counts), expected)
+
+
+def test_the_pairs_of_validation_that_the_stage_counts_give_its_density(
+    small_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "RULES", small_corpus / "rules")
+    rule_statistics.write_rules(params())
+    pairs, frequencies, densities = (
+        pd.read_csv(small_corpus / f"rules/statistics/{name}.csv")
+        for name in ("tag_pairs", "tag_frequencies", "density")
+    )
+    row = densities.query("mode == 'hard' and split == 'validation'").iloc[0]
+    pieces = frequencies[frequencies["split"] == "validation"].set_index("tag")["count"]
+    between_words = pairs.loc[pairs["allowed_hard"], "count_validation"].sum()
+    # [CLS] attends to all pieces of its sentence, and [SEP] to itself.
+    assert between_words + pieces.sum() + pieces[SEP] == row["allowed_pairs"]
+    assert pairs["count_validation"].sum() == row["pairs"] - 4 * pieces.sum() + 4 * pieces[CLS]
 
 
 def test_mutual_information_is_zero_for_independent_tags() -> None:

@@ -1,6 +1,7 @@
 """The stage `rules`: one pattern per mode, and what the rules do on the corpus."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from ggsa.patterns import rules
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, write_pattern
+from ggsa.patterns.tag_pairs import piece_pairs
 from ggsa.patterns.tag_tables import INDEX, blocked_outside
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Params
@@ -42,7 +44,10 @@ def write_rules(params: Params) -> dict[str, list[str]]:
     statistics = paths.RULES / "statistics"
     for name, content in {
         "tag_frequencies": tag_frequencies(data.counts),
-        "tag_pairs": pairs.assign(allowed_hard=allowed_column(pairs, hard)),
+        "tag_pairs": pairs.assign(
+            allowed_hard=as_column(hard, pairs),
+            count_validation=as_column(piece_pairs(data.counts["validation"]), pairs),
+        ),
         "rules": table,
         "density": densities(patterns, data.counts),
         "density_by_length": densities_by_length(patterns, data.counts),
@@ -161,10 +166,10 @@ def notices(table: pd.DataFrame, hard: np.ndarray) -> dict[str, list[str]]:
     }
 
 
-def allowed_column(pairs: pd.DataFrame, hard: np.ndarray) -> list[bool]:
-    """Return, for every row of a table of tag pairs, whether the hard table allows the pair."""
+def as_column(table: np.ndarray, pairs: pd.DataFrame) -> list[Any]:
+    """Return the value of a table `[tag, tag]` for every row of a table of tag pairs."""
     return [
-        bool(hard[INDEX[query], INDEX[key]])
+        table[INDEX[query], INDEX[key]]
         for query, key in zip(pairs["query_tag"], pairs["key_tag"], strict=True)
     ]
 

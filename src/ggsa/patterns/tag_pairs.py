@@ -29,7 +29,7 @@ def tag_pairs(tags: Sequence[Sequence[str]], counts: np.ndarray) -> pd.DataFrame
         of all ordered pairs, special tokens included. `pmi_adjacent`, `pmi_near`: in bits, of two
         words at distance 1, or 1 to 5, in either order; empty if the pair never occurs.
     """
-    together = np.einsum("sq,sk->qk", counts, counts)
+    together = piece_pairs(counts)
     total = (counts.sum(axis=1) ** 2).sum()
     information = {
         "pmi_adjacent": pointwise_mutual_information(neighbors(tags, 1)),
@@ -48,6 +48,15 @@ def tag_pairs(tags: Sequence[Sequence[str]], counts: np.ndarray) -> pd.DataFrame
             for key in UNIVERSAL_TAGS
         ]
     )
+
+
+def piece_pairs(counts: np.ndarray) -> np.ndarray:
+    """Return how many ordered pairs of pieces in one sentence have two tags, int64 `[tag, tag]`.
+
+    Args:
+        counts: Pieces per tag, `[sentence, tag]`.
+    """
+    return np.einsum("sq,sk->qk", counts, counts)
 
 
 def neighbors(tags: Sequence[Sequence[str]], reach: int) -> np.ndarray:

@@ -14,7 +14,11 @@ import pandas as pd
 from ggsa.report import style
 
 UNIT = 10_000  # weights are written as integers, in units of 1/UNIT
-FIRST = {"mode": "hard"}  # selected when the page opens, if it exists
+MODE, COMPARED, WORD = "hard", "full", "not"
+"""What the explorer opens on, as far as it exists: the two modes, and the query.
+
+Of the hard table's rules, none is about particles, so that *not* attends only to itself.
+"""
 LIFT = 0.5  # how far a mode's color moves toward white on a dark background
 
 Options = list[tuple[str, str]]
@@ -32,7 +36,8 @@ def data(table: pd.DataFrame) -> dict[str, Any]:
         table: One row per mode, sentence, layer, head, query and key.
 
     Returns:
-        `sentences`: text, pieces and tags of each. `modes`: name and colors of each.
+        `word`: the query on which the page opens. `sentences`: text, pieces and tags of each.
+        `modes`: name and colors of each.
         `allowed[mode][sentence]`: one string of 0 and 1 per query. `weights[mode][sentence]
         [layer][head]`: the matrix row by row, in units of 1/`unit`.
     """
@@ -41,6 +46,7 @@ def data(table: pd.DataFrame) -> dict[str, Any]:
     by_sentence = [rows for _, rows in table.groupby("sentence")]
     return {
         "unit": UNIT,
+        "word": WORD,
         "seed": int(table["seed"].iloc[0]),
         "layers": int(table["layer"].max()) + 1,
         "heads": int(table["head"].max()) + 1,
@@ -96,44 +102,58 @@ def colors(mode: str) -> dict[str, str]:
 
 def form(shown: dict[str, Any]) -> str:
     """Return the controls, the elements that the script fills, and the data."""
-    modes = [mode["name"] for mode in shown["modes"]]
-    choices = {
-        "sentence": [(str(i), one["text"]) for i, one in enumerate(shown["sentences"])],
-        "mode": [(mode, mode) for mode in modes],
-        "layer": _counted(shown["layers"], "layer"),
-        "head": [("mean", "mean of heads"), *_counted(shown["heads"], "head")],
-    }
-    selects = "".join(_select(name, options) for name, options in choices.items())
-    written = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return (
         '<section class="explorer" id="explorer" aria-label="Attention explorer">'
         "<noscript><p>The explorer needs JavaScript. The figures below show the same weights in "
         "the last layer, averaged over heads.</p></noscript>"
-        f'<div data-part="body" hidden><div class="controls">{selects}</div>'
-        '<p class="note hint" id="explorer-hint">Choose the query, a word piece: point at it, '
-        "click it, or move along the row with the arrow keys. Struck out in a dashed frame: "
-        "blocked. Bar and number: its share of the attention.</p>"
+        f'<div data-part="body" hidden><div class="controls">{_selects(shown)}</div>'
+        '<p class="note hint" id="explorer-hint">Choose the query, the piece that attends: point '
+        "at it, click it, or move with the arrow keys.</p>"
+        '<p class="legend" data-part="legend"></p>'
         '<div class="pieces" role="radiogroup" aria-label="The query" '
         'aria-describedby="explorer-hint" data-part="pieces"></div>'
         '<p class="said" role="status" aria-live="polite" data-part="said"></p>'
+        '<details class="every"><summary>Every weight</summary>'
         '<div class="wide"><table class="matrix" data-part="matrix"></table></div>'
-        '<p class="caption" data-part="caption"></p></div>'
-        f'<script type="application/json" id="explorer-data">{written}</script></section>'
+        '<p class="caption" data-part="caption"></p></details></div>'
+        f"{json_script('explorer-data', shown)}</section>"
     )
+
+
+def json_script(name: str, content: Any) -> str:
+    """Return data for a script of the page, in an element of this id that they cannot end."""
+    written = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    written = written.replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{written}</script>'
+
+
+def _selects(shown: dict[str, Any]) -> str:
+    """Return one control for every choice, with the view on which the explorer opens."""
+    modes = [(mode["name"], mode["name"]) for mode in shown["modes"]]
+    sentences = [(str(i), one["text"]) for i, one in enumerate(shown["sentences"])]
+    opened = [i for i, one in enumerate(shown["sentences"]) if WORD in one["pieces"]]
+    layers, heads = (_counted(shown[f"{name}s"], name) for name in ("layer", "head"))
+    selects = [
+        select("sentence", "sentence", sentences, str(opened[0]) if opened else "0"),
+        select("mode", "mode", modes, MODE),
+        select("with", "compare with", [("none", "none"), *modes], COMPARED),
+        select("layer", "layer", layers, layers[-1][0]),
+        select("head", "head", [("mean", "mean of heads"), *heads], "mean"),
+        '<button type="button" class="copy" data-part="copy">Copy link</button>',
+    ]
+    return "".join(selects)
 
 
 def _counted(number: int, name: str) -> Options:
     return [(str(i), f"{name} {i + 1}") for i in range(number)]
 
 
-def _select(name: str, options: Options) -> str:
-    chosen = options[-1][0] if name == "layer" else options[0][0]
-    if FIRST.get(name) in dict(options):
-        chosen = FIRST[name]
+def select(name: str, label: str, options: Options, chosen: str) -> str:
+    """Return a labeled control; without the chosen option, the first one is selected."""
     entries = "".join(
         f'<option value="{html.escape(value)}"{" selected" if value == chosen else ""}>'
         f"{html.escape(text)}</option>"
         for value, text in options
     )
     control = f'<select name="{name}">{entries}</select>'
-    return f'<label class="{name}"><span>{name}</span> {control}</label>'
+    return f'<label class="{name}"><span>{label}</span> {control}</label>'
