@@ -178,6 +178,7 @@ def article_chapter(run: Run, figure_dpi: int) -> Chapter:
     """Return the notebook of the article."""
     given = {
         "tables": str(run.tables),
+        "statistics": str(run.statistics),
         "studies": str(paths.RESULTS),
         "benchmark": str(paths.BENCHMARK),
         "figures": str(run.figures),
