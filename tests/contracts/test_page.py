@@ -1,10 +1,13 @@
 """The published page: every figure has a caption, every link a target."""
 
+import base64
+import io
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ggsa.patterns.modes import MODES
@@ -54,6 +57,13 @@ def test_every_figure_has_an_anchor_an_alternative_text_and_a_caption(html):
         assert len(re.search(r'<svg role="img" aria-label="([^"]*)"', figure).group(1)) > 15
         caption = re.search(r"<figcaption>(.*?)</figcaption>", figure, flags=re.DOTALL)
         assert len(caption.group(1).split()) >= 8, caption.group(1)
+
+
+def test_every_figure_offers_the_numbers_that_it_shows(html):
+    for figure in re.findall(r"<figure\b.*?</figure>", html, flags=re.DOTALL):
+        (data,) = re.findall(r'download="[\w-]+\.csv" href="data:text/csv;base64,([^"]+)"', figure)
+        table = pd.read_csv(io.BytesIO(base64.b64decode(data)))
+        assert len(table) > 1 and table.select_dtypes("number").shape[1] > 0
 
 
 def test_every_image_is_in_a_figure(html):

@@ -9,7 +9,7 @@ from finished_run import write_answers, write_archive, write_run, write_study
 from matplotlib import pyplot as plt
 
 from ggsa.patterns.modes import MODES
-from ggsa.report import answer, claims, style, wording
+from ggsa.report import answer, claims, style
 from ggsa.training import studies
 from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
@@ -110,20 +110,6 @@ def test_another_corpus_or_an_unpublished_study_has_no_answer(everything: Path) 
     assert answer.paragraphs(everything, {"is_sst2": False}) == []
     shutil.rmtree(studies.results("adapted", "sst2"))
     assert answer.paragraphs(everything, SST2) == []
-
-
-def test_a_mode_that_did_not_learn_is_named_in_the_abstract(
-    run: Path,
-) -> None:
-    results = pd.read_csv(run / "results.csv", keep_default_na=False, na_values="")
-    results["verdict"] = results["verdict"].fillna("")
-    validation = results["split"] == "validation"
-    results.loc[validation & results["mode"].isin(["hard", "diagonal"]), "verdict"] = (
-        "did not learn"
-    )
-    claims_table = pd.DataFrame({"statement": [], "verdict": []}, dtype=str)
-    said = wording.claim_verdicts(results, claims_table)
-    assert "compatible for full and soft and hard and diagonal did not learn." in said
 
 
 def test_the_claims_of_a_run_are_four_rows_with_n_and_seeds(run: Path) -> None:

@@ -1,6 +1,5 @@
 """The report on a small invented run: same bytes twice, nothing loaded, failures kept."""
 
-import json
 import os
 import re
 import shutil
@@ -485,33 +484,3 @@ def test_zero_has_no_minus_sign():
     assert wording.points(-0.001) == "0.00"
     assert wording.points(-0.34) == "−0.34"
     assert wording.points(float("nan")) == wording.NONE
-
-
-def test_the_abstract_names_every_verdict_once():
-    results = pd.DataFrame(
-        {"mode": ["full", "hard", "soft", "full"], "split": ["validation"] * 3 + ["test"],
-         "verdict": ["reproduced", "not reproduced", "reproduced", ""]}
-    )  # fmt: skip
-    claims = pd.DataFrame(
-        {"statement": ["accuracy, full", "attention is easier to interpret", "work is lower"],
-         "verdict": ["reproduced", "not measured", "partly supported"]}
-    )  # fmt: skip
-    assert wording.claim_verdicts(results, claims) == (
-        "By the rules fixed before any result, the published accuracy is reproduced for full and soft and "
-        "not reproduced for hard, that attention is easier to interpret is not measured and that "
-        "work is lower is partly supported."
-    )
-    assert wording.claim_verdicts(results.assign(verdict=""), claims.assign(verdict="")) == ""
-
-
-def test_the_abstract_takes_the_verdict_words_from_the_table(tmp_path):
-    write_run(tmp_path)
-    read = {name: pd.read_csv(tmp_path / paths.TABLES / f"{name}.csv")
-            for name in ("results", "differences", "verdicts", "cost")}  # fmt: skip
-    provenance = json.loads((tmp_path / paths.provenance()).read_text())
-    text = " ".join(wording.abstract(*read.values(), provenance))
-    assert "hard keeps full's accuracy Equivalent within 1.5 pp." in text
-    assert "soft keeps full's accuracy Inconclusive." in text
-    read["verdicts"]["verdict"] = "inconclusive: no headroom"
-    text = " ".join(wording.abstract(*read.values(), provenance))
-    assert "equivalent" not in text and text.count("Inconclusive: no headroom.") == 2

@@ -88,7 +88,7 @@ def build(
     page = _template("page.html.j2").render(
         **_shell(provenance, ", appendix" if is_appendix else ""),
         **_first(params, read, provenance),
-        abstract=[] if is_appendix else abstract(read, provenance),
+        is_appendix=is_appendix,
         claims=Markup(claims.as_html(table)),
         content=_content(sections),
         methods=methods(params, provenance, read["cells"]["recipe"].iloc[0]),
@@ -321,15 +321,6 @@ def own_rows_note(results: pd.DataFrame) -> str:
             *filter(None, [wording.few_seeds(seeds)]),
         ]
     )
-
-
-def abstract(read: Mapping[str, pd.DataFrame], provenance: dict) -> list[str]:
-    """Return the abstract as sentences: what was measured, then any verdicts on the paper."""
-    sources = ("results", "differences", "verdicts", "cost")
-    measured = wording.abstract(*(read[name] for name in sources), provenance)
-    if not is_replication(provenance):
-        return measured
-    return [*measured, wording.claim_verdicts(read["results"], read["claims"])]
 
 
 def methods(params: Params, provenance: dict, recipe_name: str) -> list[str]:

@@ -130,7 +130,7 @@ def publish(
     folder: str | Path,
     caption: str,
     alternative: str,
-    drawn: pd.DataFrame | None = None,
+    drawn: pd.DataFrame,
     narrow: Figure | None = None,
 ) -> str:
     """Save a figure as `<folder>/<name>.png` and return it as HTML with its caption.
@@ -156,10 +156,9 @@ def publish(
         drawings["drawing narrow-only"] = _svg(narrow, f"{name}-narrow", alternative)
         plt.close(narrow)
     shown = "".join(f'<div class="{kind}">{svg}</div>' for kind, svg in drawings.items())
-    data = "" if drawn is None else f"{_download(drawn, name)}, "
     return (
         f'<figure id="figure-{name}">{shown}'
-        f'<figcaption>{caption} <span class="source">{data}{SOURCE}</span></figcaption></figure>'
+        f'<figcaption>{caption} <span class="source">{_download(drawn, name)}, {SOURCE}</span></figcaption></figure>'
     )
 
 

@@ -11,7 +11,6 @@ import pandas as pd
 
 from ggsa.assets import corpora
 from ggsa.workspace.provenance import is_replication
-from ggsa.workspace.vocabulary import DID_NOT_LEARN
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
@@ -181,96 +180,3 @@ def banner(provenance: dict) -> list[str]:
 def is_altered(provenance: dict) -> bool:
     """Return whether the corpus was to be SST-2 and has other rows."""
     return provenance["corpus"]["name"] == "sst2" and not is_replication(provenance)
-
-
-def abstract(
-    results: pd.DataFrame,
-    differences: pd.DataFrame,
-    verdicts: pd.DataFrame,
-    cost: pd.DataFrame,
-    provenance: dict,
-) -> list[str]:
-    """Return the abstract, up to four sentences filled in from the tables."""
-    sentences = (
-        _accuracies(results, provenance),
-        _differences(differences),
-        _answers(verdicts),
-        _costs(cost),
-    )
-    return [sentence for sentence in sentences if sentence]
-
-
-def claim_verdicts(results: pd.DataFrame, claims: pd.DataFrame) -> str:
-    """Return every verdict on the paper in one sentence: on its accuracies, then on its claims."""
-    judged = results[(results["split"] == "validation") & (results["verdict"] != "")]
-    failed = judged[judged["verdict"] == DID_NOT_LEARN]
-    judged = judged.drop(failed.index)
-    accuracies = listing(
-        f"{verdict} for {listing(rows['mode'])}"
-        for verdict, rows in judged.groupby("verdict", sort=False)
-    )
-    others = claims[~claims["statement"].str.startswith("accuracy") & (claims["verdict"] != "")]
-    parts = [f"the published accuracy is {accuracies}"] if accuracies else []
-    parts += [f"{listing(failed['mode'])} {DID_NOT_LEARN}"] if len(failed) else []
-    parts += [f"that {row.statement} is {row.verdict}" for row in others.itertuples()]
-    return f"By the rules fixed before any result, {listing(parts)}." if parts else ""
-
-
-def _accuracies(results: pd.DataFrame, provenance: dict) -> str:
-    rows = results[results["split"] == "validation"]
-    first = rows.iloc[0]
-    spread = "" if first["seeds"] == 1 else " ± SD"
-    reached = listing(
-        f"{accuracy(row.accuracy_mean)}"
-        f"{'' if is_missing(row.accuracy_sd) else f' ± {accuracy(row.accuracy_sd)}'} ({row.mode})"
-        for row in rows.itertuples()
-    )
-    return (
-        f"On {count(first['n'])} validation sentences of {corpus_name(provenance)}, "
-        f"{encoder_name(provenance)} reached an accuracy of {reached} "
-        f"(mean{spread} over {seeds(int(first['seeds']))})."
-    )
-
-
-def _differences(differences: pd.DataFrame) -> str:
-    if differences.empty:
-        return ""
-    where = widest_split(differences)
-    each = listing(map(_difference, differences[differences["split"] == where].itertuples()))
-    return f"Compared with {differences['reference'].iloc[0]} attention on {split(where)}, {each}."
-
-
-def _difference(row: Any) -> str:
-    ends = interval(row.low_points, row.high_points, points)
-    spread = "" if ends == NONE else f" (95% interval {ends})"
-    return f"{row.arm} differs by {points(row.difference_points)} percentage points{spread}"
-
-
-def _answers(verdicts: pd.DataFrame) -> str:
-    if verdicts.empty:
-        return ""
-    each = " ".join(
-        f"{row.question} {row.verdict[0].upper()}{row.verdict[1:]}."
-        for row in verdicts.itertuples()
-    )
-    return f"The questions declared beforehand: {each}"
-
-
-def _costs(cost: pd.DataFrame) -> str:
-    rows = cost[cost["split"] == "validation"]
-    if rows.empty:
-        return ""
-    saves = rows[rows["saving_attention"] > 0]
-    share, length = rows["attention_share"].iloc[0], rows["pieces_mean"].iloc[0]
-    where = (
-        f"at {length:.1f} word pieces a sentence, where attention is {percent(share)} of the "
-        f"model’s FLOPs"
-    )
-    if saves.empty:
-        return f"No mode blocks any pair, so none saves theoretical work, {where}."
-    parts = listing(
-        f"{row.mode} skips {percent(row.saving_attention)} of the attention work, "
-        f"{percent(row.saving_model)} of the whole model’s"
-        for row in saves.itertuples()
-    )
-    return f"In theory, {parts}, {where}; dense attention with a mask saves no time."
