@@ -435,9 +435,8 @@ def deviations() -> str:
     body = markdown2html_mistune(text).replace(
         '<a class="anchor-link"', '<a hidden class="anchor-link"'
     )
-    return body.replace("<table>", '<div class="wide"><table class="data">').replace(
-        "</table>", "</table></div>"
-    )
+    opening = '<div class="table"><div class="wide"><table class="data">'
+    return body.replace("<table>", opening).replace("</table>", "</table></div></div>")
 
 
 def provenance_table(provenance: dict) -> str:
@@ -458,7 +457,8 @@ def runs_table(runs: pd.DataFrame) -> str:
         "runs-table",
         "Every run; intervals are Wilson’s.",
         forms,
-        text=("mode", "split"),
+        text=("arm", "mode", "split"),
+        main=("seed", "split", "accuracy"),
     )
 
 

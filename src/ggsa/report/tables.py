@@ -41,6 +41,7 @@ def as_html(
     caption: str = "",
     forms: Mapping[str, Form] | None = None,
     text: tuple[str, ...] = (),
+    main: tuple[str, ...] = (),
 ) -> str:
     """Return a table as HTML; `web/page.js` lets a reader sort, filter and save it.
 
@@ -54,6 +55,7 @@ def as_html(
         caption: What the table shows, with units; may contain HTML.
         forms: How the values of a column are formatted.
         text: Left-aligned columns; others are right-aligned.
+        main: Columns that stay where the screen is too narrow for all.
     """
     if table.empty:
         return ""
@@ -72,13 +74,17 @@ def as_html(
     body = styler.to_html()
     body = body[body.index("<table") :].rstrip()
     for number, column in enumerate(table):
-        kind = "text" if column in text else "number"
+        kind = ("text" if column in text else "number") + (" main" if column in main else "")
         body = body.replace(
             f'class="col_heading level0 col{number}"', f'class="{kind}" scope="col"', 1
         )
     legend = f'<p class="caption">{caption}</p>' if caption else ""
     source = f'<p class="source">{style.SOURCE}</p>'
     return f'<div class="table">{legend}<div class="wide">{body}</div>{source}</div>'
+
+
+ASKED = ("question", "comparison", "difference (pp)", "verdict")
+"""Columns of declared questions that stay where the screen is narrow."""
 
 
 def _interval(row: Any) -> str:

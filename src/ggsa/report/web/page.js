@@ -116,6 +116,10 @@
     frame.before(tools);
     source?.prepend(button("CSV", () => save(table, table.id.replace(/^T_/, ""))), ", ");
 
+    // Others go first, from right to left; the first column names the row.
+    const main = headings.map((heading, column) => !column || heading.classList.contains("main"));
+    const order = headings.map((_, column) => column).reverse()
+      .sort((a, b) => main[a] - main[b]).filter((column) => column);
     const hide = (column, hidden) => {
       for (const row of table.rows) row.cells[column].classList.toggle("extra", hidden);
     };
@@ -124,9 +128,8 @@
       table.classList.remove("cards");
       headings.forEach((_, column) => hide(column, false));
       let hidden = 0;
-      // From the last but one to the left: the first column names the row, the last has its verdict.
-      for (let column = headings.length - 2; column > 0 && overflows(); column--) {
-        if (headings.length - hidden <= FEWEST) break;
+      for (const column of order) {
+        if (!overflows() || headings.length - hidden <= FEWEST) break;
         hide(column, true);
         hidden++;
       }
