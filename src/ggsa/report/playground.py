@@ -27,7 +27,7 @@ COUNTS = {"validation": "count_validation", "train": "count"}
 """Every split whose density is shown, with the column of `tag_pairs.csv` that counts its pairs."""
 
 MOST_WORDS = 20
-TEXT = "the jokes do not work , and nobody cares"
+TEXT = "the jokes do not work , and nobody likes them"
 
 CLOSED_CLASSES = {
     "ADP": "about above across against along among around as at behind below beneath beside "
