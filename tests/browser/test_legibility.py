@@ -7,7 +7,7 @@ pytestmark = pytest.mark.browser
 BLOCKS = """() => {
   const kinds = "header > *, nav, main h2, main h3, main h4, main p, main ul, main .table, " +
     "main figure, .explorer, .deviations .wide";
-  const found = [...document.querySelectorAll(kinds)].filter((e) => e.getClientRects().length);
+  const found = [...document.querySelectorAll(kinds)].filter((e) => e.checkVisibility());
   const outer = found.filter((e) => !found.some((other) => other !== e && other.contains(e)));
   return outer.map((e) => { const { left, top, right, bottom } = e.getBoundingClientRect();
     return [e.tagName + " " + e.textContent.slice(0, 40), left, top + scrollY, right, bottom + scrollY]; });

@@ -54,7 +54,7 @@ def test_every_figure_has_an_anchor_an_alternative_text_and_a_caption(html):
     assert figures
     for figure in figures:
         assert re.search(r'<figure id="figure-[\w-]+">', figure)
-        assert len(re.search(r'<svg role="img" aria-label="([^"]*)"', figure).group(1)) > 15
+        assert len(re.search(r'<svg aria-label="([^"]*)" role="img"', figure).group(1)) > 15
         caption = re.search(r"<figcaption>(.*?)</figcaption>", figure, flags=re.DOTALL)
         assert len(caption.group(1).split()) >= 8, caption.group(1)
 

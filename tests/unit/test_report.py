@@ -283,7 +283,7 @@ def test_publishing_copies_the_run_without_text_and_writes_the_readme():
     text = readme.README.read_text(encoding="utf-8")
     assert text.startswith("# Title\n") and text.endswith("\n\nRest.\n")
     assert "compatible" in readme.block_of(text, "results")
-    assert "equivalent within 1.5 pp" in readme.block_of(text, "verdicts")
+    assert "| C5 " in readme.block_of(text, "claims")
 
 
 def test_publishing_twice_gives_identical_bytes(published):
@@ -435,7 +435,7 @@ def test_a_run_of_another_grid_is_not_published(tmp_path, monkeypatch):
 def test_a_readme_without_marks_is_refused_before_anything_is_published(tmp_path, monkeypatch):
     monkeypatch.chdir(workspace(tmp_path))
     readme.README.write_text("# Title\n")
-    with pytest.raises(UserError, match="results:begin"):
+    with pytest.raises(UserError, match="answer:begin"):
         publish.publish(params_of())
     assert not paths.PUBLISHED.exists()
 

@@ -184,11 +184,12 @@ def in_line(*names: str) -> Markup:
 
 def with_anchors(name: str, section: str) -> str:
     """Return a chapter with an anchor on every heading: its name, or its name and the heading."""
+    first = re.search(r"<h2>.*?</h2>", section, flags=re.DOTALL)
 
     def anchored(heading: re.Match[str]) -> str:
         level, title = heading.groups()
         slug = re.sub(r"[^a-z0-9]+", "-", re.sub(r"<[^>]+>", "", title).lower()).strip("-")
-        anchor = name if level == "2" else f"{name}-{slug}"
+        anchor = name if first and heading.start() == first.start() else f"{name}-{slug}"
         return f'<h{level} id="{anchor}">{title}</h{level}>'
 
     return re.sub(r"<h([23])>(.*?)</h\1>", anchored, section, flags=re.DOTALL)
