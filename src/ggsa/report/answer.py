@@ -145,10 +145,10 @@ def _kept(rows: Mapping[Asked, Any]) -> Paragraph:
     return Paragraph(
         "Where attention matters, the hard mask loses most of it.",
         f"With a pretrained encoder ({ENCODER}), attention between words is worth {_points(gate)}. "
-        f"Hard loses {_points(hard)} and keeps {_share(hard)} of that worth; soft keeps "
+        f"Hard loses {_points(hard)} and keeps {_share(hard)} of that benefit; soft keeps "
         f"{_share(soft)}, and an equally sparse window {_share(window)}. If the encoder is first "
-        f"adapted to its mask, without labels, hard gains {_points(gain)}, and keeps "
-        f"{_share(adapted)} of what attention is then worth.",
+        f"adapted to its mask, without labels, hard gains {_points(gain)}, but attention is then worth less, and "
+        f"the share that hard keeps is {_share(adapted)}.",
     )
 
 
@@ -159,10 +159,10 @@ def _grammar(rows: Mapping[Asked, Any]) -> Paragraph:
     )
     neighbors = rows[Asked(PRETRAINED, "difference", "hard_neighbors", "window_matched")]
     return Paragraph(
-        "Grammar beats chance, but not nearness.",
+        "Grammar may beat chance, but not nearness.",
         f"With the same encoder, and as many allowed pairs, hard beats the pairs that it blocks by "
         f"{_points(complement)} and random pairs by {_points(random)}; on 1,000 sentences that no "
-        f"pilot saw, these leads are {_fresh(complement)} and {_fresh(random)}. Its lead of "
+        f"pilot saw, these leads are only {_fresh(complement)} and {_fresh(random)}. Its lead of "
         f"{_points(shuffled)} over the same table with shuffled tags is not significant, and a "
         f"window of neighboring words beats it by {_points(window)}. Nor does it help to give hard "
         f"each word’s neighbors: it is then behind an equally sparse window by {_points(neighbors)}, "
@@ -183,7 +183,7 @@ def _saved(core: Path, times: Path) -> Paragraph:
         f"{row['pieces_mean']:.0f} word pieces a sentence that is {wording.percent(row['saving_model'])} "
         f"of all work of bert-tiny and {wording.percent(larger)} of that of {ENCODER}, and a dense "
         f"mask saves no time. At {wording.count(longest['length'])} word pieces, where blocked pairs "
-        f"are never computed, a training step of a small BERT takes "
+        f"are never computed, a training step of a small BERT on a CPU takes "
         f"{wording.percent(1 - longest['ratio'], 0)} less time than with full attention.",
     )
 
