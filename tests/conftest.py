@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from in_process import run_here
 from xdist.scheduler import LoadScopeScheduling
 
@@ -85,15 +86,27 @@ def published_workspace(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pages(published_workspace: Path) -> dict[str, Path]:
-    """Article and appendix as today's code renders them, without starting kernels."""
+def pages(
+    published_workspace: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> dict[str, Path]:
+    """Article and appendix as today's code renders them, without starting kernels.
+
+    The first worker that asks renders them, for all.
+    """
     from ggsa.report import publish, rendering
     from ggsa.workspace import config
 
-    with contextlib.chdir(published_workspace), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rendering, "execute", run_here)
-        rendered = publish.published_pages(config.load(Path("run/params.yaml")), Path("run"))
-    for name, text in rendered.items():
-        (published_workspace / name).write_text(text, encoding="utf-8")
-    names = {"article": publish.ARTICLE, "appendix": publish.APPENDIX}
-    return {kind: published_workspace / name for kind, name in names.items()}
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "pages"
+    paths = {"article": folder / publish.ARTICLE, "appendix": folder / publish.APPENDIX}
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            with contextlib.chdir(published_workspace), pytest.MonkeyPatch.context() as patch:
+                patch.setattr(rendering, "execute", run_here)
+                rendered = publish.published_pages(
+                    config.load(Path("run/params.yaml")), Path("run")
+                )
+            folder.mkdir()
+            for name, text in rendered.items():
+                (folder / name).write_text(text, encoding="utf-8")
+    return paths

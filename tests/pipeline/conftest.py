@@ -31,7 +31,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         assets__source="embedded",
         corpus__limit=600,
-        grid__modes=["full", "hard", "soft"],
+        grid__modes=["full", "hard"],
         grid__seeds=[13, 42],
         evaluate__bootstrap_samples=200,
         report__figure_dpi=60,

@@ -1,13 +1,14 @@
 """Every command and every example of README and docs that takes seconds, in a finished run."""
 
 import csv
-import os
+import shlex
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from documents import EXECUTED, PAGES, all_commands, blocks
+from preloaded import Preloaded
 from workspace import environment
 
 pytestmark = pytest.mark.pipeline
@@ -29,23 +30,32 @@ def sentences(clone: Path) -> Path:
     return clone / "sentences.csv"
 
 
-def typed(folder: Path, command: str) -> str:
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+    server = Preloaded(tmp_path_factory.mktemp("preloaded"), environment())
+    yield server
+    server.close()
+
+
+def typed(python: Preloaded, folder: Path, command: str) -> str:
     """What a line that a reader types prints; the environment is this interpreter's."""
-    command = command.replace("make ", "make -o .venv/bin/.ready ", 1)
-    done = subprocess.run(
-        command, shell=True, cwd=folder, env=environment() | {"PYTHONPATH": "src"},
-        capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
+    if command.startswith("ggsa "):
+        done = python.run(folder, *shlex.split(command), path=[folder / "src"])
+    else:
+        done = subprocess.run(
+            command.replace("make ", "make -o .venv/bin/.ready ", 1), shell=True, cwd=folder,
+            env=environment() | {"PYTHONPATH": "src"}, capture_output=True, text=True, timeout=600,
+        )  # fmt: skip
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"[-6000:]
     return done.stdout + done.stderr
 
 
 def test_every_documented_command_does_what_its_page_says(
-    clone: Path, experiment: str, sentences: Path
+    clone: Path, experiment: str, sentences: Path, python: Preloaded
 ) -> None:
     chosen = [command for command in all_commands() if EXECUTED.match(command)]
     chosen.remove("make experiment SET='rules.drop=[\"VERB->NOUN\"]'")  # `experiment` ran it
-    printed = {command: typed(clone, command) for command in chosen}
+    printed = {command: typed(python, clone, command) for command in chosen}
     said = {name: text for command, text in printed.items() for name in [command.split()[1]]}
     assert "DET->NOUN" in said["rules"]
     assert "model FLOPs saved" in said["cost"]
@@ -57,26 +67,18 @@ def test_every_documented_command_does_what_its_page_says(
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_documented_example_runs_in_a_fresh_interpreter(
-    name: str, clone: Path, sentences: Path
+def test_every_documented_example_runs_as_it_is_printed(
+    name: str, clone: Path, sentences: Path, python: Preloaded
 ) -> None:
-    surroundings = environment() | {"PYTHONPATH": os.fspath(clone / "src")}
-    done = subprocess.run(
-        [sys.executable, "-c", EXAMPLES[name]], cwd=clone, env=surroundings, capture_output=True,
-        text=True,
-    )  # fmt: skip
+    done = python.run(clone, "-c", EXAMPLES[name], path=[clone / "src"])
     assert done.returncode == 0, done.stderr[-3000:]
     assert ("print(" in EXAMPLES[name]) == bool(done.stdout)
 
 
-def test_an_export_runs_as_its_card_says(clone: Path, tmp_path: Path) -> None:
+def test_an_export_runs_as_its_card_says(clone: Path, tmp_path: Path, python: Preloaded) -> None:
     folder = tmp_path / "exported"
-    typed(clone, f"ggsa export runs/core/soft-13 {folder}")
+    typed(python, clone, f"ggsa export runs/core/hard-13 {folder}")
     program = "\n".join(blocks(folder / "README.md", "python")).replace("FOLDER", str(folder))
-    surroundings = environment() | {"PYTHONPATH": os.fspath(clone / "src")}
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=surroundings, capture_output=True,
-        text=True,
-    )  # fmt: skip
+    done = python.run(tmp_path, "-c", program, path=[clone / "src"])
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Prediction(label=" in done.stdout and "grad_fn" in done.stdout

@@ -145,8 +145,8 @@ def test_an_interrupted_study_leaves_every_folder_as_it_was_or_finished(
     edit(clone, evaluate__bootstrap_samples=300)
     moments = random.Random(11)
     before, states = state(clone / RESULTS), []
-    for _ in range(4):
-        interrupted(clone, moments.uniform(1, 30))
+    for _ in range(2):
+        interrupted(clone, moments.uniform(5, 30))
         states.append(state(clone / RESULTS))
     make(clone, "study", "NAME=small", "JOBS=2")
     after = state(clone / RESULTS)

@@ -22,7 +22,7 @@ def test_one_command_ends_in_a_report_that_names_its_substitutes(clone: Path) ->
     assert "probe" in page
     metrics = json.loads((clone / "reports/metrics.json").read_text())
     assert metrics["corpus"].startswith("probe")
-    verdicts = {metrics[mode]["verdict"] for mode in ("full", "hard", "soft")}
+    verdicts = {metrics[mode]["verdict"] for mode in ("full", "hard")}
     assert verdicts <= {"not comparable", "did not learn"}
     assert metrics["hard"]["density"] < 0.6 < metrics["full"]["density"] == 1
     assert not (clone / "reports/published").exists()  # no stage needs it
@@ -30,11 +30,11 @@ def test_one_command_ends_in_a_report_that_names_its_substitutes(clone: Path) ->
 
 def test_the_cells_are_trained_two_at_a_time_and_their_seconds_are_noted(clone: Path) -> None:
     log = (clone / "repro.log").read_text()
-    assert "core: 6 cells to train, 2 at a time." in log
+    assert "core: 4 cells to train, 2 at a time." in log
     assert not re.search(r"Running stage 'train@", log)  # left nothing to `dvc repro`
     seconds = pd.read_csv(clone / "runs/core-seconds.csv")
     cells = {path.name for path in (clone / "runs/core").iterdir()}
-    assert len(cells) == 6 and set(seconds["cell"]) == cells
+    assert len(cells) == 4 and set(seconds["cell"]) == cells
 
 
 def test_a_second_run_does_nothing(clone: Path) -> None:
@@ -53,7 +53,7 @@ def test_dropping_a_rule_retrains_only_the_modes_that_it_changes(
     clone: Path, experiment: str
 ) -> None:
     trained = set(re.findall(r"Running stage 'train@(\w+)-\d+'", experiment))
-    assert trained == {"hard", "soft"}
+    assert trained == {"hard"}
     assert "Running stage 'tag'" not in experiment
     assert yaml.safe_load((clone / "params.yaml").read_text())["rules"]["drop"] == []
 
@@ -76,7 +76,7 @@ def test_every_plot_has_a_curve_or_a_matrix_for_every_mode(clone: Path) -> None:
         drawn = plot["content"]
         assert drawn["title"]["text"] and "<DVC" not in json.dumps(drawn)
         series = "field" if name == "confusion" else "mode"
-        assert {point[series] for point in drawn["data"]["values"]} == {"full", "hard", "soft"}
+        assert {point[series] for point in drawn["data"]["values"]} == {"full", "hard"}
         assert not any("words" in point for point in drawn["data"]["values"])
 
 
@@ -125,25 +125,25 @@ def test_a_killed_training_ends_with_the_same_bytes(clone: Path) -> None:
 
 
 def test_an_interrupted_training_says_what_is_kept_and_resumes_from_there(clone: Path) -> None:
-    expected = bytes_of(clone / "runs/core/soft-42")
-    command = [sys.executable, "-m", "stages.train", "--mode", "soft", "--seed", "42"]
+    expected = bytes_of(clone / "runs/core/hard-42")
+    command = [sys.executable, "-m", "stages.train", "--mode", "hard", "--seed", "42"]
     surroundings = environment() | {"PYTHONPATH": "src"}
     process = subprocess.Popen(
         command, cwd=clone, env=surroundings, stderr=subprocess.PIPE, text=True,
         preexec_fn=takes_interrupts,
     )  # fmt: skip
-    await_file(process, clone / ".cache/checkpoints/core", "soft-42-*.pt")
+    await_file(process, clone / ".cache/checkpoints/core", "hard-42-*.pt")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode != 0 and "Traceback" not in said
     # The note follows the checkpoint: an interrupt between the two names the checkpoint before.
-    kept = r"Interrupted\. The cell soft-42 (is saved up to step \d+ of 300|has no checkpoint yet)"
+    kept = r"Interrupted\. The cell hard-42 (is saved up to step \d+ of 300|has no checkpoint yet)"
     assert re.search(kept, said), said
     again = subprocess.run(
         command, cwd=clone, env=surroundings, capture_output=True, text=True, check=True
     )
-    assert re.search(r"soft-42.*: resuming from step", again.stderr)
-    assert bytes_of(clone / "runs/core/soft-42") == expected
+    assert re.search(r"hard-42.*: resuming from step", again.stderr)
+    assert bytes_of(clone / "runs/core/hard-42") == expected
 
 
 def test_a_killed_tagging_resumes_and_gives_the_same_tags(clone: Path) -> None:

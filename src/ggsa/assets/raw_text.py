@@ -5,11 +5,10 @@ download. It separates only the last full stop of a text, so it is given one sen
 Punkt finds the sentences, with the abbreviations below instead of a trained model.
 """
 
+import functools
 import importlib.metadata
 import re
-
-from nltk.tokenize import NLTKWordTokenizer
-from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+from typing import Any
 
 ABBREVIATIONS = frozenset(
     [
@@ -50,22 +49,25 @@ _BREAK = re.compile(r"</?(br|p|hr)\b[^<>]{0,20}>", re.IGNORECASE)
 _GLUED = re.compile(r"(?<=[a-z)\"'])([.!?]+)(?=[A-Z])")  # "awful.The": no space between sentences
 
 
-def _punkt() -> PunktSentenceTokenizer:
+@functools.cache
+def _tokenizers() -> tuple[Any, Any]:
+    """Return what finds sentences, and what finds words; NLTK takes a second to import."""
+    from nltk.tokenize import NLTKWordTokenizer
+    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+
     parameters = PunktParameters()
     parameters.abbrev_types = set(ABBREVIATIONS)
-    return PunktSentenceTokenizer(parameters)
-
-
-_SENTENCES, _WORDS = _punkt(), NLTKWordTokenizer()
+    return PunktSentenceTokenizer(parameters), NLTKWordTokenizer()
 
 
 def words_of(text: str) -> tuple[str, ...]:
     """Return the words and punctuation marks of a raw text, without markup, in their own case."""
+    sentences, words = _tokenizers()
     plain = _GLUED.sub(r"\1 ", _MARKUP.sub("", _BREAK.sub(" \n ", text)))
     return tuple(
         word
-        for sentence in _SENTENCES.tokenize(plain)
-        for word in _WORDS.tokenize(sentence)
+        for sentence in sentences.tokenize(plain)
+        for word in words.tokenize(sentence)
         if word.strip()
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ggsa.assets.raw_text import words_of
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
@@ -167,11 +168,10 @@ def _loaded(folder: Path, batch_size: int, changed: int) -> Any:
 
 
 def _split(text: str) -> Words:
-    try:  # imported here, because only the extra installs NLTK
-        from ggsa.assets.raw_text import words_of
-    except ModuleNotFoundError as error:
+    try:
+        return tuple(filter(is_word, words_of(text)))
+    except ModuleNotFoundError as error:  # only the extra installs NLTK
         raise _needs_extra(error, "Strings are split into words by NLTK") from error
-    return tuple(filter(is_word, words_of(text)))
 
 
 def _needs_extra(error: ModuleNotFoundError, purpose: str) -> UserError:
