@@ -156,7 +156,10 @@ def _one_machine(
         if other == expected:
             continue
         keys = [key for key in expected | other if other.get(key) != expected.get(key)]
-        values = ", ".join(f"{key} {expected.get(key)} and {other.get(key)}" for key in keys)
+        absent = "not recorded"
+        values = ", ".join(
+            f"{key} {expected.get(key, absent)} and {other.get(key, absent)}" for key in keys
+        )
         again = (
             f"`dvc repro -f train@{arm}-{seed}`"
             if study.name == CORE

@@ -264,8 +264,11 @@ def _optimize(
     total_steps = epoch_steps * recipe.epochs
     schedule = optimization.schedule_for(optimizer, total_steps, recipe)
     torch.manual_seed(seed)
-    state = distributed.from_first(lambda: resume.read(checkpoint))
-    progress = Progress(**(resume.restore(state, model, optimizer, schedule) or {}))
+    progress = Progress(
+        **resume.restore(
+            distributed.from_first(lambda: resume.read(checkpoint)), model, optimizer, schedule
+        )
+    )
     rank, world_size = distributed.rank(), distributed.world_size()
     parallel = distributed.parallel(model)
     distributed.draw_apart(seed, progress.step)

@@ -62,17 +62,17 @@ def restore(
     model: PreTrainedModel,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
     """Restore model, optimizer and random state from a checkpoint; return its progress.
 
     Args:
-        state: See `read`; None restores nothing.
+        state: See `read`; None restores nothing, and there is no progress.
         model: On its device.
         optimizer: Of the model.
         schedule: Of the optimizer.
     """
     if state is None:
-        return None
+        return {}
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])
