@@ -46,7 +46,7 @@ def processes() -> Iterator[None]:
     store = dist.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=own, world_size=size, timeout=LONGEST_WAIT)
-    # Nobody goes on, and perhaps fails, while another still connects. A barrier would start CUDA.
+    # No process may fail while another still connects. A barrier would start CUDA.
     dist.all_reduce(torch.zeros(1))
     try:
         yield
@@ -145,7 +145,7 @@ def mean(value: Tensor) -> Tensor:
 
 
 def draw_apart(seed: int, step: int) -> None:
-    """Give every process but the first random numbers of its own, which follow from seed and step.
+    """Give every process but the first its own random numbers, which follow from seed and step.
 
     The first keeps its generator, whose state is in the checkpoint.
     """
