@@ -2,7 +2,7 @@
 
 import argparse
 
-from ggsa.training import study_cells
+from ggsa.training import distributed, study_cells
 from stages import run
 
 
@@ -14,7 +14,8 @@ def main() -> None:
     parser.add_argument("--arm", required=True, help="an arm of the study's params.yaml")
     parser.add_argument("--seed", required=True, type=int)
     arguments = parser.parse_args()
-    study_cells.train_cell(arguments.study, arguments.corpus, arguments.arm, arguments.seed)
+    with distributed.processes():
+        study_cells.train_cell(arguments.study, arguments.corpus, arguments.arm, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 
+from ggsa.training import distributed
 from ggsa.training.cell import train_core_cell
 from ggsa.workspace import config
 from stages import run
@@ -13,7 +14,8 @@ def main() -> None:
     parser.add_argument("--mode", required=True, help="full, hard, soft, ...")
     parser.add_argument("--seed", required=True, type=int)
     arguments = parser.parse_args()
-    train_core_cell(config.load(), arguments.mode, arguments.seed)
+    with distributed.processes():
+        train_core_cell(config.load(), arguments.mode, arguments.seed)
 
 
 if __name__ == "__main__":

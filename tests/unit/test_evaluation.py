@@ -342,6 +342,13 @@ def test_cells_of_different_machines_are_not_compared_and_the_difference_is_name
 
 
 @pytest.mark.usefixtures("workspace")
+def test_cells_of_one_process_and_of_two_are_not_compared():
+    write_cell("soft", 3, machine={**MACHINE, "world_size": 2})
+    with pytest.raises(UserError, match=r"full-3 and soft-3 .*\(world_size not recorded and 2\)"):
+        read()
+
+
+@pytest.mark.usefixtures("workspace")
 def test_every_seed_may_have_its_own_machine():
     theirs = {**MACHINE, "cpu_model": "other"}
     for mode in MODES:

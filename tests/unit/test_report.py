@@ -447,6 +447,8 @@ def test_the_machines_of_a_study_are_named_with_their_seeds():
     second = {**first, "device": "Some GPU"}
     cells = [{"seed": seed, "machine": first} for seed in (2, 1, 2)]
     named = "Maker family 6 model 7, PyTorch 2.0, threads: 1"
+    shared = [{"seed": 3, "machine": {**second, "world_size": 4}}]
+    assert "Some GPU, PyTorch 2.0, threads: 1, processes: 4." in wording.machines(shared)
     assert wording.machines([]) == ""
     assert wording.machines(cells) == f"One machine trained all cells: {named}."
     assert wording.machines([*cells, {"seed": 3, "machine": second}]) == (

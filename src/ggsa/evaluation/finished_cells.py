@@ -155,8 +155,11 @@ def _one_machine(
     for arm, other in rest:
         if other == expected:
             continue
-        keys = [key for key in expected if other.get(key) != expected[key]]
-        values = ", ".join(f"{key} {expected[key]} and {other.get(key)}" for key in keys)
+        keys = [key for key in expected | other if other.get(key) != expected.get(key)]
+        absent = "not recorded"
+        values = ", ".join(
+            f"{key} {expected.get(key, absent)} and {other.get(key, absent)}" for key in keys
+        )
         again = (
             f"`dvc repro -f train@{arm}-{seed}`"
             if study.name == CORE

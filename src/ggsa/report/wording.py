@@ -112,6 +112,7 @@ def machines(cells: Iterable[dict[str, Any]]) -> str:
         ]
         name = about["device"] if about["device"] != "cpu" else " ".join(cpu)
         name += f", PyTorch {about['torch']}, threads: {about['threads']}"
+        name += f", processes: {about['world_size']}" if "world_size" in about else ""
         seeds_of.setdefault(name, set()).add(cell["seed"])
     if not seeds_of:
         return ""

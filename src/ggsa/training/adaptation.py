@@ -171,7 +171,7 @@ def _train(
     optimizer = optimization.optimizer_for(student, recipe)
     schedule = optimization.schedule_for(optimizer, len(order), recipe)
     torch.manual_seed(seed)
-    resumed = resume.load(checkpoint, student, optimizer, schedule)
+    resumed = resume.restore(resume.read(checkpoint), student, optimizer, schedule)
     progress = resumed or {"step": 0, "history": []}
     bar = progress_bar(f"adapt {name}", len(order), "step", progress["step"])
     losses: list[Tensor] = []

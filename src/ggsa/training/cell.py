@@ -8,7 +8,7 @@ from ggsa.patterns.density import density
 from ggsa.patterns.pattern import Pattern, read_pattern
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
 from ggsa.tagging.splits import tagged_splits
-from ggsa.training import loop
+from ggsa.training import distributed, loop
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.tables import write_table
@@ -27,6 +27,8 @@ def train_core_cell(params: Params, mode: str, seed: int) -> None:
     started = time.monotonic()
     pattern, name = read_pattern(paths.rule_table(mode)), f"{mode}-{seed}"
     cell = loop.train(params, pattern, seed, name, paths.CORE)
+    if not distributed.is_first():
+        return
     folder = paths.cell(paths.CORE, mode, seed)
     save_weights(folder, cell, params)
     write_cell(folder, mode, pattern, cell, params)

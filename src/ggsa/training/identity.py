@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ggsa.patterns.pattern import Pattern, pattern_as_json
+from ggsa.training import distributed
 from ggsa.training.machine import machine
 from ggsa.training.recipe import recipe_for
 from ggsa.workspace import paths
@@ -58,7 +59,7 @@ def identity(
         "pattern_sha256": digest(pattern_as_json(pattern)),
         "data_sha256": data_sha256(),
         "seed": seed,
-        "machine": machine(device),
+        "machine": machine(device, distributed.world_size()),
     }
 
 

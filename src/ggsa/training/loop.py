@@ -22,7 +22,7 @@ from ggsa.model.attention import Mask, require_open_rows
 from ggsa.patterns.pattern import Pattern
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
 from ggsa.tagging.splits import Split, read_split, trained_rows
-from ggsa.training import optimization, resume
+from ggsa.training import distributed, optimization, resume
 from ggsa.training.identity import digest, identity
 from ggsa.training.recipe import recipe_for
 from ggsa.training.vocabulary_subset import VocabularySubset
@@ -95,6 +95,8 @@ def train(
 ) -> Cell:
     """Return a trained cell; an interrupted training resumes from its checkpoint.
 
+    Every process of `ggsa.training.distributed.processes` returns it; the first writes it.
+
     Args:
         params: How to train.
         pattern: Which tokens may attend to which.
@@ -132,6 +134,7 @@ def train(
     splits = {name: subset.renumber_split(split) for name, split in splits.items()}
     whole_table = subset.shrink(model)
     decides = identity(params, pattern, seed, device, start.adaptation if start else None)
+    distributed.require_equal(decides)
     checkpoint = paths.CHECKPOINTS / study / f"{name}-{digest(decides)[:16]}.pt"
     mask_piece = int(subset.renumber(np.array([tokenizer.mask_token_id]))[0])
     progress = _optimize(model, mask, splits, params, recipe, seed, checkpoint, name, mask_piece)
@@ -165,9 +168,10 @@ def train(
 
 def prepare(params: Params) -> torch.device:
     """Set threads and determinism, and return the device."""
-    device = optimization.device_for(params)
-    # Without it, cuBLAS refuses to be deterministic (PyTorch's notes on reproducibility).
+    # Without it, cuBLAS refuses to be deterministic (PyTorch's notes on reproducibility). It reads
+    # it once, so nothing may start CUDA before.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    device = optimization.device_for(params)
     torch.use_deterministic_algorithms(True)
     threads = params.train.threads
     if threads == "auto":  # PyTorch knows no quota of a container, and joblib does
@@ -260,17 +264,25 @@ def _optimize(
     total_steps = epoch_steps * recipe.epochs
     schedule = optimization.schedule_for(optimizer, total_steps, recipe)
     torch.manual_seed(seed)
-    progress = Progress(**(resume.load(checkpoint, model, optimizer, schedule) or {}))
+    progress = Progress(
+        **resume.restore(
+            distributed.from_first(lambda: resume.read(checkpoint)), model, optimizer, schedule
+        )
+    )
+    rank, world_size = distributed.rank(), distributed.world_size()
+    parallel = distributed.parallel(model)
+    distributed.draw_apart(seed, progress.step)
     require_open_rows(_shortest_bias(train, mask))
-    bar = progress_bar(f"train {name}", total_steps, "step", progress.step)
+    bar = progress_bar(f"train {name}", total_steps, "step", progress.step, hidden=rank > 0)
     note_kept(_saved(name, progress.step, total_steps))
     for epoch in range(progress.step // epoch_steps, recipe.epochs):
         order = batches.training_order(lengths, recipe.batch_size, seed, epoch)
         for rows in order[progress.step - epoch * epoch_steps :]:
-            batch = batches.collate(train.sentences, train.labels, rows)
+            own, weight = distributed.share(rows, rank, world_size)
+            batch = batches.collate(train.sentences, train.labels, own)
             if params.train.token_masking:
                 batch = batches.with_masked_tokens(batch, params.train.token_masking, mask_piece)
-            loss = train_step(model, mask, optimizer, batch, params, recipe)
+            loss = train_step(parallel, mask, optimizer, batch, params, recipe, weight)
             schedule.step()
             progress.step += 1
             progress.losses.append(loss)
@@ -282,7 +294,9 @@ def _optimize(
                     f"loss {last['loss']:.3f}, selection {last['selection_accuracy']:.4f}"
                 )
                 if progress.step < total_steps:
-                    resume.save(checkpoint, model, optimizer, schedule, vars(progress))
+                    if rank == 0:
+                        resume.save(checkpoint, model, optimizer, schedule, vars(progress))
+                    distributed.draw_apart(seed, progress.step)
                     note_kept(_saved(name, progress.step, total_steps))
     bar.close()
     return progress
@@ -294,17 +308,28 @@ def _saved(name: str, step: int, total: int) -> str:
 
 
 def train_step(
-    model: PreTrainedModel,
+    model: torch.nn.Module,
     mask: Mask,
     optimizer: torch.optim.Optimizer,
     batch: batches.Batch,
     params: Params,
     recipe: Recipe,
+    weight: float = 1.0,
 ) -> Tensor:
-    """Change the weights by one batch and return its loss, on the device: nothing waits for it."""
+    """Change the weights by one batch and return its loss, on the device: nothing waits for it.
+
+    Args:
+        model: As `ggsa.training.distributed.parallel` returns it.
+        mask: The pattern.
+        optimizer: Of the model.
+        batch: On any device.
+        params: How to train.
+        recipe: Holds the norm at which gradients are clipped.
+        weight: Of the loss; see `ggsa.training.distributed.share`.
+    """
     model.train()
     logits = classifier.batch_logits(model, mask, batch, half(params)).float()
-    loss = cross_entropy(logits, batch.labels.to(mask.device))
+    loss = cross_entropy(logits, batch.labels.to(mask.device)) * weight
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
     optimizer.step()
@@ -322,7 +347,7 @@ def _evaluate(
     name: str,
 ) -> None:
     """Add the mean loss and the accuracy to the history; under `best`, keep the best weights."""
-    loss = float(torch.stack(progress.losses).mean())
+    loss = float(distributed.mean(torch.stack(progress.losses).mean()))
     if not np.isfinite(loss):
         raise UserError(
             f"{name}: the loss is {loss} at step {progress.step}. Lower "

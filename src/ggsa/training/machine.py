@@ -20,10 +20,14 @@ FIELDS = {
 """Key of the result -> field of /proc/cpuinfo; empty where the system does not say."""
 
 
-def machine(device: torch.device) -> dict[str, Any]:
+def machine(device: torch.device, world_size: int = 1) -> dict[str, Any]:
     """Return what decides the last bits of a result: CPU, threads, PyTorch and device.
 
     Call it after the number of threads is set.
+
+    Args:
+        device: That computes it.
+        world_size: Number of processes that share the work; recorded if there are several.
     """
     listed = _first_processor()
     cpu = {key: listed.get(field, "") for key, field in FIELDS.items()}
@@ -35,6 +39,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "device": _device_name(device),
+        **({"world_size": world_size} if world_size > 1 else {}),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
+from ggsa.training import distributed
 from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
@@ -14,7 +15,8 @@ def device_for(params: Params) -> torch.device:
     """Return the device to train on: the one that `train.device` names, or the best available.
 
     Raises:
-        UserError: If the device is unavailable, or the precision needs another one.
+        UserError: If the device is unavailable, the precision needs another one, or there are more
+            processes than GPUs.
     """
     available = {
         "cuda": torch.cuda.is_available(),
@@ -34,7 +36,7 @@ def device_for(params: Params) -> torch.device:
             "train.precision is bfloat16, which needs a GPU, and the device is cpu. Choose auto or "
             "float32."
         )
-    return torch.device(name)
+    return distributed.own_device(name)
 
 
 def optimizer_for(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:

@@ -30,22 +30,14 @@ def save(
         torch.save(state, temporary)
 
 
-def load(
-    path: Path,
-    model: PreTrainedModel,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> dict[str, Any] | None:
-    """Restore model, optimizer and random state from a checkpoint; return its progress.
+def read(path: Path) -> dict[str, Any] | None:
+    """Return a checkpoint, its tensors on the CPU; None if there is none.
 
     Checkpoints of the same training with other settings are deleted. A damaged one costs time,
     nothing else.
 
     Args:
         path: `<name>-<16 digits>.pt`; the digits follow from what decides the training.
-        model: On its device.
-        optimizer: Of the model.
-        schedule: Of the optimizer.
     """
     name = path.stem.rsplit("-", 1)[0]
     for stale in path.parent.glob(f"{name}-{'?' * 16}.pt"):
@@ -54,18 +46,37 @@ def load(
     if not path.exists():
         return None
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # depends on how the file is damaged
         print(
             f"{path} is damaged ({error}); restarting this training from scratch.", file=sys.stderr
         )
         path.unlink()
         return None
+    print(f"{path.stem}: resuming from step {state['progress']['step']}.", file=sys.stderr)
+    return state
+
+
+def restore(
+    state: dict[str, Any] | None,
+    model: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> dict[str, Any]:
+    """Restore model, optimizer and random state from a checkpoint; return its progress.
+
+    Args:
+        state: See `read`; None restores nothing, and there is no progress.
+        model: On its device.
+        optimizer: Of the model.
+        schedule: Of the optimizer.
+    """
+    if state is None:
+        return {}
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])
     torch.set_rng_state(state["random"])
     if state["cuda_random"]:
         torch.cuda.set_rng_state_all(state["cuda_random"])
-    print(f"{path.stem}: resuming from step {state['progress']['step']}.", file=sys.stderr)
     return state["progress"]

@@ -20,7 +20,7 @@ from ggsa.model.attention_weights import mean_attention_by_tag_pair
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern, pattern_as_json, pattern_from_json
 from ggsa.tagging.splits import read_split
-from ggsa.training import adaptation, loop, studies
+from ggsa.training import adaptation, distributed, loop, studies
 from ggsa.training.adaptation import Adapted
 from ggsa.training.cell import CELL, FILES, note_seconds, save_weights, write_cell
 from ggsa.training.identity import data_sha256, digest, identity, settings
@@ -170,26 +170,32 @@ def train_cell(name: str, corpus: str, arm: str, seed: int) -> None:
     planned = _read_plan(study, corpus, arm, seed, params)
     folder = studies.cell_folder(name, corpus, arm, seed)
     if study.arms[arm].weights_of:
-        _evaluate(study, corpus, arm, seed, params, planned, folder)
+        distributed.from_first(lambda: _evaluate(study, corpus, arm, seed, params, planned, folder))
         return
     pattern = _pattern(study, corpus, arm, seed, params, planned)
     device = loop.prepare(params)
     keeps_weights = arm in study.sources(corpus)
     decides = identity(params, pattern, seed, device, adaptation_of(study, arm))
-    equal = equal_cell(decides, folder, with_weights=keeps_weights)
+    equal = distributed.from_first(lambda: equal_cell(decides, folder, keeps_weights))
     if equal:
+        if not distributed.is_first():
+            return
         if keeps_weights:
             target = studies.weights_folder(name, corpus, arm, seed)
             shutil.copytree(_weights_of(equal), target, dirs_exist_ok=True)
         _take_up(equal, folder, arm)
         return
     wanted = decides["settings"].get("adaptation")
-    start = _adapted(study, corpus, arm, wanted) if wanted else None
+    start = None
+    if wanted:
+        start = distributed.from_first(lambda: _adapted(study, corpus, arm, wanted))
     started = time.monotonic()
     cell = loop.train(
         params, pattern, seed, f"{arm}-{seed}", f"{name}-{corpus}",
         loop.Start(start.folder, wanted) if start else None,
     )  # fmt: skip
+    if not distributed.is_first():
+        return
     if start:
         cell = dataclasses.replace(cell, summary={**cell.summary, **start.distances})
     if keeps_weights:

@@ -39,7 +39,9 @@ class LogLines(tqdm):
         super().set_postfix_str(s, refresh=False)
 
 
-def progress_bar(name: str, total: int | None, unit: str, done: int = 0) -> tqdm:
+def progress_bar(
+    name: str, total: int | None, unit: str, done: int = 0, hidden: bool = False
+) -> tqdm:
     """Return a progress bar, which prints lines where standard error is not a terminal.
 
     Args:
@@ -47,6 +49,7 @@ def progress_bar(name: str, total: int | None, unit: str, done: int = 0) -> tqdm
         total: Number of units, or None if unknown.
         unit: Name of a unit, in the singular.
         done: Units finished by an earlier run.
+        hidden: Print nothing.
     """
     options: dict[str, Any] = {
         "total": total,
@@ -55,6 +58,7 @@ def progress_bar(name: str, total: int | None, unit: str, done: int = 0) -> tqdm
         "unit": unit,
         "unit_scale": (total or 0) >= 100_000,
         "file": sys.stderr,
+        "disable": hidden,
     }
     if sys.stderr.isatty():
         bar = tqdm(**options, mininterval=0.5, dynamic_ncols=True)
