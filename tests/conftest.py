@@ -3,11 +3,13 @@
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from in_process import run_here
+from preloaded import Preloaded
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +54,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+    """What runs programs at once, with no mirror and no Hub in reach."""
+    environment = os.environ | {"GGSA_MIRROR": "/nonexistent", "HF_HUB_OFFLINE": "1"}
+    environment.pop("TRANSFORMERS_VERBOSITY", None)
+    server = Preloaded(tmp_path_factory.mktemp("preloaded"), environment)
+    yield server
+    server.close()
 
 
 @pytest.fixture

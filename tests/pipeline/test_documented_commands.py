@@ -3,7 +3,6 @@
 import csv
 import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,13 +27,6 @@ def sentences(clone: Path) -> Path:
         rows = csv.writer(file)
         rows.writerows([["id", "sentence"], [1, "A warm, generous film."], [2, "It is dull."]])
     return clone / "sentences.csv"
-
-
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
-    server = Preloaded(tmp_path_factory.mktemp("preloaded"), environment())
-    yield server
-    server.close()
 
 
 def typed(python: Preloaded, folder: Path, command: str) -> str:

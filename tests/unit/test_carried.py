@@ -1,13 +1,13 @@
 """A saved model keeps its pattern, and cannot be loaded without it unnoticed."""
 
 import json
-import os
 import pickle
 import subprocess
 import sys
 
 import pytest
 import torch
+from preloaded import Preloaded
 from small_models import FULL, TAGGED, WORDS, run, table
 from test_attached_inputs import BERT, DISTIL, MODERN, new
 from transformers import (
@@ -36,12 +36,10 @@ def logits(model, inputs):
         return model.eval()(**inputs).logits
 
 
-def without_ggsa(code: str, folder) -> subprocess.CompletedProcess:
-    """What a fresh interpreter does that never imports this package."""
+def without_ggsa(python: Preloaded, code: str, folder) -> subprocess.CompletedProcess:
+    """What a process does that never imports this package."""
     program = f"folder = {str(folder)!r}\n{code}\nimport sys\nassert 'ggsa' not in sys.modules"
-    environment = {k: v for k, v in os.environ.items() if k != "TRANSFORMERS_VERBOSITY"}
-    command = [sys.executable, "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return python.run(folder, "-c", program)
 
 
 @pytest.mark.parametrize("kind", CLASSIFIERS)
@@ -73,9 +71,10 @@ def test_other_auto_classes_return_the_model_attached_too(tmp_path) -> None:
     assert not information["error_msgs"]
 
 
-def test_without_this_package_no_class_loads_a_run_unnoticed(tmp_path) -> None:
+def test_without_this_package_no_class_loads_a_run_unnoticed(tmp_path, python) -> None:
     folder = run(tmp_path / "run")
     auto = without_ggsa(
+        python,
         "from transformers import AutoModelForSequenceClassification as Auto\n"
         "Auto.from_pretrained(folder)",
         folder,
@@ -83,6 +82,7 @@ def test_without_this_package_no_class_loads_a_run_unnoticed(tmp_path) -> None:
     assert auto.returncode != 0
     assert "model type `ggsa_bert`" in auto.stderr
     stock = without_ggsa(
+        python,
         "from transformers import AutoTokenizer, BertForSequenceClassification as Stock\n"
         "AutoTokenizer.from_pretrained(folder)('not bad')\n"
         "Stock.from_pretrained(folder)",
@@ -92,18 +92,20 @@ def test_without_this_package_no_class_loads_a_run_unnoticed(tmp_path) -> None:
     assert "using a model of type `ggsa_bert`" in stock.stderr
 
 
-def test_importing_attach_registers_the_model_types_and_importing_the_package_stays_light(
-    tmp_path,
-) -> None:
+def test_importing_the_package_stays_light() -> None:
+    program = "import sys, ggsa\nassert not {'torch', 'transformers'} & {*sys.modules}"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_importing_attach_registers_the_model_types(tmp_path, python) -> None:
     folder = run(tmp_path / "run")
     code = (
-        "import sys, ggsa\nassert not {'torch', 'transformers'} & {*sys.modules}\n"
-        "from ggsa import attach\n"
+        "import ggsa\nfrom ggsa import attach\n"
         "from transformers import AutoModelForSequenceClassification as Auto\n"
         f"assert hasattr(Auto.from_pretrained({str(folder)!r}).base_model, '_ggsa')"
     )
     for program, works in ((code, True), (code.replace("from ggsa import attach\n", ""), False)):
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        done = python.run(tmp_path, "-c", program)
         assert (done.returncode == 0) == works, done.stderr
     assert "model type `ggsa_bert`" in done.stderr
 

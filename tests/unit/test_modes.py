@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 from finished_run import write_study
+from preloaded import Preloaded
 
 from ggsa.patterns import modes
 from ggsa.patterns.modes import MODES, PatternData, pattern_for
@@ -146,7 +146,9 @@ def test_each_documented_extension_is_one_short_file() -> None:
         assert len(FILES[path].strip().splitlines()) <= 20
 
 
-def test_the_documented_mode_corpus_and_study_work_as_they_are_printed(extended: Path) -> None:
+def test_the_documented_mode_corpus_and_study_work_as_they_are_printed(
+    extended: Path, python: Preloaded
+) -> None:
     code = """
 from ggsa.patterns.modes import MODES, PatternData, pattern_for
 from ggsa.workspace import config
@@ -164,10 +166,7 @@ assert all(study.params(arm) for arm in study.arms)
 print(study.params("nouns-masking").train.token_masking, len(study.cells("probe")))
 print(graph.graph(study))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=extended, capture_output=True, text=True,
-        env={"PYTHONPATH": "src", "PATH": ""}, check=False,
-    )  # fmt: skip
+    done = python.run(extended, "-c", code, path=[extended / "src"])
     assert done.returncode == 0, done.stderr
     assert "nouns (19, 19)" in done.stdout
     assert "toy ['rain', 'sun']" in done.stdout

@@ -1,12 +1,11 @@
 """A training of too few steps is an error, before anything is trained."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from preloaded import Preloaded
 from small_corpus import write_corpus
 
 from ggsa.tagging.splits import read_words
@@ -65,23 +64,20 @@ def test_a_limited_corpus_is_named_as_the_reason() -> None:
         require_steps(config.parse(content(2)))
 
 
-def stage(*arguments: str) -> str:
+def stage(python: Preloaded, *arguments: str) -> str:
     """What a stage prints that must fail."""
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], capture_output=True, text=True, check=False,
-        env={"PATH": "", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
-    )  # fmt: skip
+    done = python.run(Path.cwd(), *arguments, path=[ROOT / "src", ROOT])
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     return done.stderr
 
 
-def test_the_stage_rules_refuses_and_writes_nothing() -> None:
+def test_the_stage_rules_refuses_and_writes_nothing(python: Preloaded) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(content(2)))
-    assert "Expected at least 300" in stage("stages.rules")
+    assert "Expected at least 300" in stage(python, "stages.rules")
     assert not paths.RULES.exists()
 
 
-def test_the_plan_of_a_study_refuses_the_arm_and_writes_nothing() -> None:
+def test_the_plan_of_a_study_refuses_the_arm_and_writes_nothing(python: Preloaded) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(content(1000)))
     declared = {
         "title": "Short", "question": "Is it?", "reference": "full",
@@ -89,7 +85,7 @@ def test_the_plan_of_a_study_refuses_the_arm_and_writes_nothing() -> None:
         "corpora": {"toy": {"base": None, "seeds": [1]}},
     }  # fmt: skip
     artifacts.write_text(paths.STUDIES / "short/params.yaml", yaml.safe_dump(declared))
-    printed = stage("stages.plan", "--study", "short", "--corpus", "toy")
+    printed = stage(python, "stages.plan", "--study", "short", "--corpus", "toy")
     assert "studies/short/params.yaml, arm brief: train.recipes.from_scratch.epochs is 2" in printed
     assert not paths.RESULTS.exists()
 
