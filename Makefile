@@ -31,7 +31,7 @@ repro: check ## run the pipeline, as many cells at a time as there are cores, th
 	  && $(RUN) dvc repro && $(RUN) python3 -m ggsa.report.summary --since $$since
 
 verify: setup ## re-derive every published number from the published predictions; trains nothing
-	@$(RUN) python3 -m ggsa.report.verification
+	@$(RUN) python3 -m ggsa verify
 
 test: setup ## run every test that needs no network, on all cores, up to four
 	$(RUN) OMP_NUM_THREADS=1 python3 -m pytest -m "not network" -n auto --maxprocesses 4

@@ -20,6 +20,6 @@ __getattr__, __dir__, __all__ = exports(
         "load": "model.classifier",
         "predict": "model.classifier",
         "read_pattern": "patterns.pattern",
-        "verify": "report.verification",
+        "verify": "cli.verification",
     },
 )

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ggsa import cli
-from ggsa.report.verification import predictions, rederived
+from ggsa.cli.verification import predictions, rederived
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import read_table, write_table

@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +12,11 @@ from finished_run import PATTERN, sentence_marks, write_cell
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from ggsa import cli
+from ggsa.cli import verification
+from ggsa.cli.verification import recorded, rederived
 from ggsa.evaluation import comparisons, core, finished_cells
-from ggsa.report import publish, readme, verification
-from ggsa.report.verification import __main__ as command
-from ggsa.report.verification import recorded, rederived
+from ggsa.report import publish, readme
 from ggsa.training import studies
 from ggsa.workspace import artifacts, checksums, config, paths
 from ggsa.workspace.tables import write_table
@@ -165,9 +165,8 @@ def change(path, row, column, value):
     table.to_csv(path, index=False, lineterminator="\n")
 
 
-def test_an_untouched_copy_passes_and_says_how_much_was_checked(fresh, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["verify"])
-    command.main()
+def test_an_untouched_copy_passes_and_says_how_much_was_checked(fresh, capsys):
+    cli.main(["verify"])
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines] == [
         "cells of core",
@@ -196,11 +195,10 @@ def test_the_parameters_of_the_next_run_decide_nothing(fresh, wrong):
     assert differences() == []
 
 
-def test_a_difference_ends_in_exit_code_1(fresh, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["verify"])
+def test_a_difference_ends_in_exit_code_1(fresh, capsys):
     (paths.PUBLISHED / "report.html").write_text("<p>another</p>\n")
     with pytest.raises(SystemExit) as stopped:
-        command.main()
+        cli.main(["verify"])
     assert str(stopped.value.code).startswith("\n1 difference found.")
     assert "report.html: differs from" in capsys.readouterr().out
 

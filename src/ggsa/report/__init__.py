@@ -2,4 +2,4 @@
 
 from ggsa._lazy import exports
 
-__getattr__, __dir__, __all__ = exports(__name__, {"render": "rendering", "verify": "verification"})
+__getattr__, __dir__, __all__ = exports(__name__, {"render": "rendering"})

@@ -1,7 +1,7 @@
 """Whether everything published follows from the published predictions; nothing is trained.
 
-`python -m ggsa.report.verification`, called by `make verify`. It needs only what Git keeps, neither
-`data/` nor `runs/`, and writes nothing. Each group of checks is one line:
+`ggsa verify`, called by `make verify`. It needs only what Git keeps, neither `data/` nor
+`runs/`, and writes nothing. Each group of checks is one line:
 
 - *re-derived* (`rederived`): the tables and metrics of core, and the tables of every study with
   cells, are computed again from the published cells by the functions that wrote them; the README
@@ -10,8 +10,8 @@
   format: archived studies, and the benchmark.
 """
 
-from ggsa.report.verification import recorded, rederived
-from ggsa.report.verification.rederived import Check
+from ggsa.cli.verification import recorded, rederived
+from ggsa.cli.verification.rederived import Check
 
 
 def verify() -> list[Check]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from ggsa.assets import rows
+from ggsa.cli.verification import rederived
 from ggsa.evaluation.statistics import wilson
 from ggsa.report import tables, wording
-from ggsa.report.verification import rederived
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.provenance import class_names

@@ -8,8 +8,8 @@ manifest lists is a difference too.
 import hashlib
 from pathlib import Path
 
+from ggsa.cli.verification.rederived import Check, Difference, check, extra, missing
 from ggsa.report import publish
-from ggsa.report.verification.rederived import Check, Difference, check, extra, missing
 from ggsa.workspace import checksums, paths
 
 BENCHMARK_MANIFEST = paths.BENCHMARK / paths.MANIFEST.name
