@@ -12,7 +12,7 @@ from ggsa.patterns.rules import hard_table
 from ggsa.patterns.tag_pairs import tag_pairs
 from ggsa.patterns.tag_tables import INDEX, blocked_outside
 from ggsa.report import playground
-from ggsa.report.page import in_line
+from ggsa.report.templates import in_line
 from ggsa.training import experiments
 from ggsa.workspace import config
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS

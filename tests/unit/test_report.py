@@ -302,7 +302,12 @@ def test_studies_are_published_around_the_published_run_without_a_run(published)
 @pytest.mark.usefixtures("published")
 def test_the_published_page_has_the_measured_times_and_a_chapter_for_each_study():
     page = (paths.PUBLISHED / "report.html").read_text(encoding="utf-8")
-    for anchor in ("times-in-seconds", "study-controls-probe", "study-long-imdb", "studies"):
+    for anchor in (
+        "times-in-seconds",
+        "study-controls-probe",
+        "study-long-imdb",
+        "record-what-was-run",
+    ):
         assert f'id="{anchor}"' in page
     anchors = re.findall(r'\bid="([^"]+)"', page)
     assert len(anchors) == len(set(anchors))

@@ -21,7 +21,7 @@ from matplotlib.patches import Rectangle
 
 from ggsa.cli.explaining import Explanation, ModeView, prediction_text, text
 from ggsa.report import explorer, style
-from ggsa.report.page import in_line
+from ggsa.report.templates import in_line
 from ggsa.workspace import artifacts
 from ggsa.workspace.errors import UserError
 

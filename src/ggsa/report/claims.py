@@ -25,7 +25,6 @@ COLUMNS = (
 QUESTIONS = (("pretrained", "sst2"), ("adapted", "sst2"))
 """The studies whose questions are rows, with the corpus."""
 LABEL = re.compile(r"([A-Z]\d): (.*)")
-LONG = ("long", "imdb")
 
 
 def run_claims(folder: Path) -> pd.DataFrame:
@@ -169,13 +168,22 @@ def _interval(row: dict[str, Any]) -> str:
     return ends if ends == wording.NONE else f"{ends}, {100 * row['level']:.0f}%"
 
 
+def times_file() -> Path:
+    """Return the file of times on long documents, which the archived study `long` measured."""
+    return studies.results("long", "imdb") / "times.csv"
+
+
+def longest_step() -> pd.Series:
+    """Return the row of `times_file` on training steps under hard with the longest documents."""
+    steps = read_csv(times_file()).query("what == 'training step' and mode == 'hard'")
+    return steps.loc[steps["length"].idxmax()]
+
+
 def _speed() -> Iterator[pd.DataFrame]:
-    """Yield the time of a training step under the hard mask on the longest documents timed."""
-    file = studies.results(*LONG) / "times.csv"
-    if not file.is_file():
+    """Yield the time of that step; nothing if it is not published."""
+    if not times_file().is_file():
         return
-    times = read_csv(file).query("what == 'training step' and mode == 'hard'")
-    row = times.loc[times["length"].idxmax()]
+    row = longest_step()
     yield _table(
         [
             {

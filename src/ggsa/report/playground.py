@@ -5,11 +5,9 @@ Returns HTML with those counts as JSON; `web/playground.js` computes densities f
 without a network. Without JavaScript a sentence replaces it.
 """
 
-import html
 import itertools
 import random
 from collections import Counter, defaultdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +16,8 @@ import pandas as pd
 from ggsa.assets.probe.sentences import sentences as probe_sentences
 from ggsa.patterns import paper
 from ggsa.patterns.tag_tables import INDEX
-from ggsa.report import explorer
+from ggsa.report import explorer, templates
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
-
-WEB = Path(__file__).with_name("web")
 
 COUNTS = {"validation": "count_validation", "train": "count"}
 """Every split whose density is shown, with the column of `tag_pairs.csv` that counts its pairs."""
@@ -63,6 +59,11 @@ def markup(
         examples: `attention_examples.csv`, for the pieces and tags of the example sentences.
     """
     return form(data(pairs, frequencies, cost, examples))
+
+
+def form(shown: dict[str, Any]) -> str:
+    """Return the controls, the elements that the script fills, the data, style and script."""
+    return templates.render("playground.html.j2", shown=shown, colors=explorer.colors("hard"))
 
 
 def data(
@@ -138,54 +139,3 @@ def words(sentence: dict[str, Any]) -> list[tuple[str, str]]:
         elif tag in UNIVERSAL_TAGS:
             joined.append((piece, tag))
     return joined
-
-
-def form(shown: dict[str, Any]) -> str:
-    """Return the controls, the elements that the script fills, the data, style and script."""
-    colors = explorer.colors("hard")
-    options = [(str(i), one["text"]) for i, one in enumerate(shown["sentences"])]
-    chosen = explorer.select("example", "sentence", [*options, ("own", "your own")], "0")
-    quick = "".join(
-        f'<button type="button" data-rules="{name}">{label}</button>'
-        for name, label in (("paper", "The paper’s rules"), ("none", "None"), ("all", "All"))
-    )
-    return (
-        f"<style>\n{_read('playground.css')}</style>"
-        '<section class="explorer playground" id="playground" aria-label="Rule playground" '
-        f'style="--light: {colors["light"]}; --dark: {colors["dark"]}">'
-        "<noscript><p>The playground needs JavaScript. The chapter on rules lists every rule with "
-        "what it keeps.</p></noscript>"
-        '<div data-part="body" hidden><div class="controls">'
-        f'{quick}<label class="check"><input type="checkbox" data-part="self"> '
-        "<span>own tag (<code>rules.self</code>)</span></label>"
-        '<button type="button" data-part="copy">Copy link</button></div>'
-        '<p class="note hint" id="playground-hint">Switch a rule on or off, by a click or with '
-        "arrow keys and space bar, and see which pairs of pieces the mask keeps.</p>"
-        '<div class="board"><div class="rules"><table class="grid" data-part="grid" '
-        'aria-describedby="playground-hint"></table>'
-        '<p class="note">Rows are queries, columns are keys. Filled: allowed. + and −: changed from '
-        "the paper’s rules. [CLS] attends to everything, and every piece to itself.</p></div>"
-        '<div class="effects"><p class="said" role="status" aria-live="polite" data-part="said"></p>'
-        '<table class="densities"><thead><tr><th scope="col">density of</th>'
-        '<th scope="col">these rules</th><th scope="col">paper’s</th></tr></thead>'
-        '<tbody data-part="densities"></tbody></table>'
-        '<p class="note" data-part="cost"></p>'
-        f'<div class="controls">{chosen}</div>'
-        '<div data-part="own" hidden><label>your sentence '
-        f'<input type="text" data-part="text" autocomplete="off" spellcheck="false" '
-        f'value="{html.escape(shown["text"])}"></label>'
-        '<p class="note">There is no tagger in the browser: tags come from a list of words, so '
-        "correct them here; a dashed frame is a guess. Each word is one piece, and the first "
-        f"{shown['most_words']} words count.</p>"
-        '<div class="words" data-part="words"></div></div>'
-        '<table class="kept" data-part="kept"></table></div>'
-        '<div class="settings"><p>In <code>params.yaml</code>, or as one command:</p>'
-        '<pre tabindex="0" aria-label="Lines of params.yaml" data-part="yaml"></pre>'
-        '<pre tabindex="0" aria-label="Command" data-part="command"></pre></div></div></div>'
-        f"{explorer.json_script('playground-data', shown)}"
-        f"<script>\n{_read('playground.js')}</script></section>"
-    )
-
-
-def _read(name: str) -> str:
-    return (WEB / name).read_text(encoding="utf-8")

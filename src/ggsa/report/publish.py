@@ -101,18 +101,16 @@ def published_pages(params: config.Params, folder: Path = paths.PUBLISHED) -> di
         provenance=folder / "provenance.json",
         figures=folder / "figures",
     )
-    provenance = artifacts.read_json(run.provenance)
-    said = answer.paragraphs(run.tables, provenance)
-    chapters = rendering.published_chapters(run, params.report.figure_dpi)
-    appendix = page.Published(
-        claims=claims.published_claims(run.tables),
-        studies=page.studies_table(rendering.published_studies()),
-        is_appendix=bool(said),
-    )
-    whole = rendering.render_page(params, run, chapters, appendix)
+    dots, seconds = params.report.figure_dpi, params.report.timeout_seconds
+    said = answer.paragraphs(run.tables, artifacts.read_json(run.provenance))
+    chapters = rendering.sections(rendering.published_chapters(run, dots), seconds)
+    asked = claims.published_claims(run.tables)
+    files = (params, run.tables, run.provenance)
+    whole = page.build(*files, chapters, asked, is_appendix=bool(said))
     if not said:
         return {ARTICLE: whole}
-    return {ARTICLE: rendering.render_article(params, run, said), APPENDIX: whole}
+    chapter = rendering.sections([rendering.article_chapter(run, dots)], seconds)
+    return {ARTICLE: page.article(*files, chapter, said), APPENDIX: whole}
 
 
 def hashed_files() -> list[Path]:

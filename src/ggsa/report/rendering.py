@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 from traitlets.config import Config
 
-from ggsa.report import page, style
+from ggsa.report import claims, page, style
 from ggsa.training import studies
 from ggsa.workspace import paths
 from ggsa.workspace.artifacts import write_text
@@ -60,13 +60,7 @@ class Run:
 
     def parameters(self, figure_dpi: int) -> dict[str, Any]:
         """Return the parameters that a notebook on this run takes."""
-        return {
-            "tables": str(self.tables),
-            "statistics": str(self.statistics),
-            "provenance": str(self.provenance),
-            "figures": str(self.figures),
-            "figure_dpi": figure_dpi,
-        }
+        return {name: str(path) for name, path in asdict(self).items()} | {"figure_dpi": figure_dpi}
 
 
 @dataclass(frozen=True)
@@ -95,9 +89,14 @@ def render(params: Params) -> None:
     """
     for old in paths.FIGURES.glob("*.png"):
         old.unlink()
-    statistics = paths.RULES / "statistics"
-    run = Run(paths.TABLES, statistics, paths.provenance(), paths.FIGURES)
-    write_text(paths.REPORT, render_page(params, run, core_chapters(run, params.report.figure_dpi)))
+    run = Run(paths.TABLES, paths.RULES / "statistics", paths.provenance(), paths.FIGURES)
+    chapters = [
+        *core_chapters(run, params.report.figure_dpi),
+        record(run, params.report.figure_dpi),
+    ]
+    text = sections(chapters, params.report.timeout_seconds)
+    asked = claims.run_claims(run.tables)
+    write_text(paths.REPORT, page.build(params, run.tables, run.provenance, text, asked))
 
 
 def core_chapters(run: Run, figure_dpi: int) -> list[Chapter]:
@@ -128,7 +127,7 @@ def published_chapters(run: Run, figure_dpi: int) -> list[Chapter]:
         given = {"study": study, "corpus": corpus, "folder": str(folder), **shared}
         command = f"make study NAME={study}"
         chapters.append(Chapter(f"study-{study}-{corpus}", "study", given, command))
-    return chapters
+    return [*chapters, record(run, figure_dpi, published_studies())]
 
 
 def published_studies() -> list[tuple[str, str]]:
@@ -141,62 +140,36 @@ def published_studies() -> list[tuple[str, str]]:
     ]
 
 
-def render_page(
-    params: Params,
-    run: Run,
-    chapters: Sequence[Chapter],
-    published: page.Published | None = None,
-) -> str:
-    """Return the page of a run, and write the figures of its notebooks.
-
-    Args:
-        params: The parameters of the run.
-        run: Where its files are.
-        chapters: The notebooks, in the order of the page.
-        published: What the published page has; None for the page of this run alone.
-    """
-    run.figures.mkdir(parents=True, exist_ok=True)
-    sections = _sections(chapters, params.report.timeout_seconds)
-    return page.build(params, run.tables, run.provenance, sections, published)
-
-
-def render_article(params: Params, run: Run, answer: Sequence[Any]) -> str:
-    """Return the article on everything published, and write the figures of its notebook.
-
-    Args:
-        params: The parameters of the published run.
-        run: Where its files are.
-        answer: Its paragraphs; see `ggsa.report.answer`.
-    """
-    run.figures.mkdir(parents=True, exist_ok=True)
-    chapter = article_chapter(run, params.report.figure_dpi)
-    sections = _sections([chapter], params.report.timeout_seconds)
-    return page.article(params, run.tables, run.provenance, sections, answer)
+def record(run: Run, figure_dpi: int, published: Sequence[tuple[str, str]] = ()) -> Chapter:
+    """Return the chapter on what was run and where it came from, the last of every page."""
+    given = {**run.parameters(figure_dpi), "published": [list(study) for study in published]}
+    return Chapter("record", "record", given)
 
 
 def article_chapter(run: Run, figure_dpi: int) -> Chapter:
     """Return the notebook of the article."""
-    given = {
-        "tables": str(run.tables),
-        "statistics": str(run.statistics),
-        "studies": str(paths.RESULTS),
-        "benchmark": str(paths.BENCHMARK),
-        "figures": str(run.figures),
-        "figure_dpi": figure_dpi,
-    }
+    given = {"studies": str(paths.RESULTS), "benchmark": str(paths.BENCHMARK)}
+    given |= run.parameters(figure_dpi)
     return Chapter("article", "article", given, "make publish-studies")
 
 
-def _sections(chapters: Sequence[Chapter], timeout_seconds: int) -> dict[str, str]:
-    """Return the HTML of every chapter, in which each figure and table names its source."""
-    sections = {}
+def sections(chapters: Sequence[Chapter], timeout_seconds: int) -> dict[str, str]:
+    """Return the HTML of every chapter, in which each figure and table names its source.
+
+    Their figures are also written as files.
+
+    Args:
+        chapters: In the order of the page.
+        timeout_seconds: How long any one cell of a notebook may take.
+    """
+    texts = {}
     for chapter in track(chapters, len(chapters), "render", "notebook"):
         path = paths.NOTEBOOKS / f"{chapter.notebook}.ipynb"
         notebook = execute(path, chapter.parameters, timeout_seconds)
         text = as_fragment(stripped(notebook, chapter.name))
         source = f"<code>{path.as_posix()}</code>, <code>{chapter.command}</code>"
-        sections[chapter.name] = text.replace(style.SOURCE, source)
-    return sections
+        texts[chapter.name] = text.replace(style.SOURCE, source)
+    return texts
 
 
 def execute(

@@ -69,8 +69,7 @@ def _tables(setting: Setting) -> Path:
 def _row(setting: Setting, folder: Path) -> list[str]:
     """Return the row of a setting; a dash where its study asks no such question."""
     arms, differences = (
-        table[table["split"] == wording.widest_split(table)].set_index("arm")
-        for table in (tables.read(folder, "arms"), tables.read(folder, "differences"))
+        tables.widest(folder, name).set_index("arm") for name in ("arms", "differences")
     )
     asked = tables.read(folder, "verdicts").set_index(["kind", "arm"])
     full, diagonal, hard, window = (
@@ -79,7 +78,7 @@ def _row(setting: Setting, folder: Path) -> list[str]:
     # A share has the 95% interval of its difference, a question of equivalence that of 90%.
     loss = asked.loc[("share", hard)] if ("share", hard) in asked.index else differences.loc[hard]
     shares = (
-        _share(asked.loc[("share", arm)]) if ("share", arm) in asked.index else wording.NONE
+        wording.share(asked.loc[("share", arm)]) if ("share", arm) in asked.index else wording.NONE
         for arm in (hard, window)
     )
     means = (arms["accuracy_mean"].get(arm) for arm in (full, diagonal))
@@ -95,13 +94,6 @@ def _row(setting: Setting, folder: Path) -> list[str]:
 def _difference(row: pd.Series) -> str:
     spread = wording.interval(row["low_points"], row["high_points"], wording.points)
     return f"{wording.points(row['difference_points'])} ({spread})"
-
-
-def _share(row: pd.Series) -> str:
-    if wording.is_missing(row["share_low"]):
-        return row["verdict"]
-    spread = wording.interval(row["share_low"], row["share_high"], lambda x: wording.percent(x, 0))
-    return f"{wording.percent(row['share'], 0)} ({spread})"
 
 
 def as_html(core: Path) -> str:

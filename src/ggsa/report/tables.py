@@ -35,6 +35,12 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
     return table.assign(**{column: table[column].fillna("").astype(str) for column in texts})
 
 
+def widest(folder: str | Path, name: str) -> pd.DataFrame:
+    """Return the rows of a table on the split with the most sentences."""
+    table = read(folder, name)
+    return table[table["split"] == wording.widest_split(table)]
+
+
 def as_html(
     table: pd.DataFrame,
     name: str,

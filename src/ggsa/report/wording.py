@@ -83,6 +83,14 @@ def interval(low: float, high: float, form: Any = accuracy) -> str:
     return f"{form(low)} to {form(high)}"
 
 
+def share(row: Any) -> str:
+    """Return a share of headroom with its interval, of a row of verdicts; its verdict without one."""
+    if is_missing(row["share_low"]):
+        return row["verdict"]
+    ends = interval(row["share_low"], row["share_high"], lambda value: percent(value, 0))
+    return f"{percent(row['share'], 0)} ({ends})"
+
+
 def listing(items: Iterable[str], last: str = "and") -> str:
     """Return items joined as in a sentence: a, b and c."""
     items = list(items)
