@@ -106,11 +106,20 @@ def test_a_table_and_a_figure_are_saved_as_csv(opened):
         assert "pretrained encoder" in saved.value.path().read_text()
 
 
-def test_text_of_figures_in_the_article_is_legible_on_a_phone(opened):
-    height = """() => Math.min(...[...document.querySelectorAll("figure .narrow-only svg")].map(
-      (svg) => 9 * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width))"""
-    with opened(width=400) as page:  # the smallest text is drawn at 8.5 points
-        assert page.evaluate(height) >= 11
+@pytest.mark.parametrize("kind", ["article", "appendix"])
+def test_text_of_figures_is_legible_on_a_phone(opened, kind):
+    smallest = """() => {
+      document.querySelectorAll("main details").forEach((one) => { one.open = true; });
+      return [...document.querySelectorAll("figure svg")].filter((e) => e.checkVisibility())
+        .map((svg) => { const { width, right } = svg.getBoundingClientRect();
+          const sizes = [...svg.querySelectorAll("text")]
+            .map((text) => parseFloat(getComputedStyle(text).fontSize));
+          return [Math.min(...sizes) * width / svg.viewBox.baseVal.width, right]; });
+    }"""
+    with opened(kind, width=400) as page:
+        drawings = page.evaluate(smallest)
+        assert len(drawings) == page.locator("figure").count()
+        assert all(11 <= size < 99 and right <= 400 for size, right in drawings)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

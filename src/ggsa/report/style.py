@@ -10,6 +10,7 @@ import base64
 import html
 import io
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from ggsa.patterns.modes import MODES
 from ggsa.workspace.artifacts import atomic_write
 
-WIDTH_INCHES = 7.0
+WIDTH_INCHES, NARROW_INCHES = 7.0, 4.1
+NARROW_CHARACTERS, SMALLEST_POINTS = 34, 9.2
+"""Of a line, and of type, in a drawing for a narrow screen."""
 INK, MUTED, GRID = "#1c1c1c", "#5c5c5c", "#dcdcdc"
 # Not colors of any mode: published values and margins; splits, sources, architectures.
 REFERENCE = "#7d7d7d"
@@ -144,30 +148,64 @@ def publish(
         caption: HTML, with units.
         alternative: Plain text for readers who cannot see the figure: what kind of figure it is.
         drawn: The numbers that the figure shows; the page offers them as CSV.
-        narrow: The same for a narrow screen, where text of the figure would be too small; without
-            it, the figure scrolls in its box there.
+        narrow: The same for a narrow screen; without it, `narrowed` makes it of the figure.
     """
     with atomic_write(Path(folder) / f"{name}.png") as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
-    drawings = {"drawing": _svg(figure, name, alternative)}
+    wide = _svg(figure, name, alternative)
+    narrow = narrowed(figure) if narrow is None else narrow
+    for text in narrow.findobj(Text):
+        text.set_fontsize(max(text.get_fontsize(), SMALLEST_POINTS))
+    small = _svg(narrow, f"{name}-narrow", alternative, "none")
     plt.close(figure)
-    if narrow is not None:
-        drawings = {"drawing wide-only": drawings["drawing"]}
-        drawings["drawing narrow-only"] = _svg(narrow, f"{name}-narrow", alternative)
-        plt.close(narrow)
-    shown = "".join(f'<div class="{kind}">{svg}</div>' for kind, svg in drawings.items())
+    plt.close(narrow)
+    source = f'<span class="source">{_download(drawn, name)}, {SOURCE}</span>'
     return (
-        f'<figure id="figure-{name}">{shown}'
-        f'<figcaption>{caption} <span class="source">{_download(drawn, name)}, {SOURCE}</span></figcaption></figure>'
+        f'<figure id="figure-{name}"><div class="drawing wide-only">{wide}</div>'
+        f'<div class="drawing narrow-only">{small}</div>'
+        f"<figcaption>{caption} {source}</figcaption></figure>"
     )
 
 
-def _svg(figure: Figure, name: str, alternative: str) -> str:
-    """Return a figure as SVG in the colors of the page, with ids that no other figure has."""
+def narrowed(figure: Figure) -> Figure:
+    """Return a figure laid out for a narrow screen: its panels, color scale and legend in a column. A long line is broken."""
+    panels = [axes for axes in figure.axes if axes.get_subplotspec()]
+    height = figure.get_figheight() / panels[0].get_gridspec().nrows
+    if panels[0].get_aspect() != "auto":  # a matrix
+        height = NARROW_INCHES
+    for scale in [image.colorbar for axes in panels for image in axes.images if image.colorbar]:
+        look = {"extend": scale.extend, "format": scale.formatter, "label": scale.ax.get_ylabel()}
+        scale.remove()
+        figure.colorbar(scale.mappable, ax=panels, location="bottom", **look)
+    for axes, place in zip(panels, figure.add_gridspec(len(panels), 1), strict=True):
+        axes.set_subplotspec(place)
+        axes.tick_params(labelbottom=True, labelleft=True)
+        if legend := axes.get_legend():
+            handles, title = axes.get_legend_handles_labels(), legend.get_title().get_text()
+            figure.legend(*handles, title=title, loc="outside lower left")
+            legend.remove()
+    figure.set_size_inches(NARROW_INCHES, height * len(panels))
+    for text in figure.findobj(Text):
+        if len(text.get_text()) > NARROW_CHARACTERS:
+            text.set_text(textwrap.fill(text.get_text(), NARROW_CHARACTERS))
+    return figure
+
+
+def _svg(figure: Figure, name: str, alternative: str, type_as: str = "path") -> str:
+    """Return a figure as SVG in the colors of the page, with ids that no other figure has.
+
+    Args:
+        figure: A drawing.
+        name: Begins every id.
+        alternative: What a screen reader reads.
+        type_as: `path` draws every letter as it is here; `none` leaves text to the reader's fonts,
+            which takes far fewer bytes.
+    """
     buffer = io.StringIO()
-    with plt.rc_context({"svg.hashsalt": name}):
+    with plt.rc_context({"svg.hashsalt": name, "svg.fonttype": type_as}):
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
+        kind = {"format": "svg", "metadata": nothing, "transparent": True}
+        figure.savefig(buffer, bbox_inches="tight" if type_as == "none" else None, **kind)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
