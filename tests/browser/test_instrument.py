@@ -259,5 +259,6 @@ def test_without_scripts_a_sentence_stands_in_its_place_and_the_figures_remain(o
     with opened("appendix", java_script_enabled=False) as page:
         assert "needs JavaScript" in page.locator("#explorer").inner_text()
         assert not page.locator("#explorer select").first.is_visible()
-        assert page.locator("#figure-attention_example_1 svg").is_visible()
+        page.click(".fold:has(#figure-attention_example_1) > summary")
+        assert page.locator("#figure-attention_example_1 svg").first.is_visible()
         assert page.locator("#contents a").first.is_visible()

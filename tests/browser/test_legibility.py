@@ -37,6 +37,10 @@ FAINT = """(least) => {
     .map(([value, e]) => `${value.toFixed(2)} ${e.tagName}.${e.className} ${e.textContent.slice(0, 40)}`) };
 }"""
 
+UNFOLD = "() => document.querySelectorAll('main details').forEach((one) => { one.open = true; })"
+HIDDEN = """() => [...document.querySelectorAll("main table.data")]
+  .filter((e) => !e.checkVisibility()).map((e) => e.id)"""
+
 UNSEEN = """(width) => [...document.querySelectorAll("main table, .explorer, h1, h2")]
   .filter((e) => e.getBoundingClientRect().right > width + 1)
   .map((e) => e.id || e.className)"""
@@ -60,6 +64,8 @@ def overlapping(blocks: list) -> list[tuple[str, str]]:
 )
 def test_nothing_overlaps_and_nothing_is_wider_than_the_window(opened, kind, width):
     with opened(kind, width=width) as page:
+        page.evaluate(UNFOLD)
+        page.wait_for_timeout(200)  # tables fit themselves when they are opened
         assert page.evaluate("document.scrollingElement.scrollWidth") <= width
         blocks = page.evaluate(BLOCKS)
         assert len(blocks) > 10
@@ -72,8 +78,28 @@ def test_the_article_is_at_most_five_screens_long(opened):
         assert page.evaluate("document.scrollingElement.scrollHeight") <= 5 * 800
 
 
+def test_the_appendix_is_at_most_forty_screens_long_and_every_table_is_one_click_away(opened):
+    with opened("appendix", width=1280, height=800) as page:
+        assert page.evaluate("document.scrollingElement.scrollHeight") <= 40 * 800
+        tables, folded = page.locator("main table.data").count(), page.evaluate(HIDDEN)
+        assert tables > 40 and 0 < len(folded) < tables
+        for fold in page.locator("main .fold:has(table.data)").all():
+            assert len(fold.locator("summary").inner_text().split()) > 0
+            fold.locator("summary").click()
+        assert page.evaluate(HIDDEN) == []
+
+
+def test_paper_and_a_link_show_what_is_folded(opened):
+    with opened("appendix") as page:
+        page.goto(page.url + "#figure-confusion")
+        page.wait_for_function("document.getElementById('figure-confusion').checkVisibility()")
+        page.emulate_media(media="print")
+        assert page.evaluate(HIDDEN) == []
+
+
 def test_a_table_is_sorted_filtered_and_shows_all_columns_on_demand(opened):
     with opened("appendix", width=400) as page:
+        page.click(".fold:has(#T_runs-table) > summary")
         table = page.locator("#T_runs-table")
         first = table.locator("tbody tr:visible td:first-child")
         count = first.count()
@@ -87,6 +113,7 @@ def test_a_table_is_sorted_filtered_and_shows_all_columns_on_demand(opened):
         assert table.locator("tbody tr").first.locator("td:visible").count() > shown
         assert page.evaluate("document.scrollingElement.scrollWidth") <= 400
     with opened("appendix") as page:
+        page.click(".fold:has(#T_runs-table) > summary")
         heading = page.locator("#T_runs-table th", has_text="accuracy").locator("button")
         values = page.locator("#T_runs-table tbody td[data-label=accuracy]")
         for order in (1, -1):
@@ -108,15 +135,13 @@ def test_a_table_and_a_figure_are_saved_as_csv(opened):
 
 @pytest.mark.parametrize("kind", ["article", "appendix"])
 def test_text_of_figures_is_legible_on_a_phone(opened, kind):
-    smallest = """() => {
-      document.querySelectorAll("main details").forEach((one) => { one.open = true; });
-      return [...document.querySelectorAll("figure svg")].filter((e) => e.checkVisibility())
-        .map((svg) => { const { width, right } = svg.getBoundingClientRect();
-          const sizes = [...svg.querySelectorAll("text")]
-            .map((text) => parseFloat(getComputedStyle(text).fontSize));
-          return [Math.min(...sizes) * width / svg.viewBox.baseVal.width, right]; });
-    }"""
+    smallest = """() => [...document.querySelectorAll("figure svg")].filter((e) => e.checkVisibility())
+      .map((svg) => { const { width, right } = svg.getBoundingClientRect();
+        const sizes = [...svg.querySelectorAll("text")]
+          .map((text) => parseFloat(getComputedStyle(text).fontSize));
+        return [Math.min(...sizes) * width / svg.viewBox.baseVal.width, right]; })"""
     with opened(kind, width=400) as page:
+        page.evaluate(UNFOLD)
         drawings = page.evaluate(smallest)
         assert len(drawings) == page.locator("figure").count()
         assert all(11 <= size < 99 and right <= 400 for size, right in drawings)
@@ -125,6 +150,7 @@ def test_text_of_figures_is_legible_on_a_phone(opened, kind):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_stands_out_from_its_ground(opened, scheme):
     with opened("appendix", color_scheme=scheme) as page:
+        page.evaluate(UNFOLD)
         seen = page.evaluate(FAINT, 4.5)
         assert seen["texts"] > 500 and seen["faint"] == []
     with opened(color_scheme=scheme) as page:
@@ -158,7 +184,7 @@ def test_the_toggle_works_where_nothing_may_be_stored(opened):
 
 def test_contents_stay_in_sight_where_there_is_room_and_fold_where_there_is_none(opened):
     with opened("appendix", width=1280) as page:
-        page.evaluate("document.getElementById('methods').scrollIntoView()")
+        page.evaluate("document.getElementById('cost').scrollIntoView()")
         assert page.locator("nav a").first.is_visible()
         assert page.evaluate("document.querySelector('nav').getBoundingClientRect().top") == 0
     with opened("appendix", width=400) as page:

@@ -306,9 +306,10 @@ def test_the_published_page_has_the_measured_times_and_a_chapter_for_each_study(
         "times-in-seconds",
         "study-controls-probe",
         "study-long-imdb",
-        "record-what-was-run",
+        "record",
     ):
         assert f'id="{anchor}"' in page
+    assert 'id="T_studies-run"' in page
     anchors = re.findall(r'\bid="([^"]+)"', page)
     assert len(anchors) == len(set(anchors))
     assert "publishing-" not in page

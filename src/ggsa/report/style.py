@@ -225,6 +225,17 @@ def _download(table: pd.DataFrame, name: str) -> str:
     return f'<a download="{name}.csv" href="data:text/csv;base64,{data}">CSV</a>'
 
 
+def fold(summary: str, *fragments: str) -> str:
+    """Return HTML that opens below a line; on paper it is open, and a browser's search opens it.
+
+    Without content, it is an empty string.
+    """
+    content = "".join(fragments)
+    return (
+        f'<details class="fold"><summary>{summary}</summary>{content}</details>' if content else ""
+    )
+
+
 def show(fragment: str) -> None:
     """Display HTML as the output of a notebook's cell."""
     from IPython.display import HTML, display  # late: only a kernel needs it
