@@ -203,6 +203,24 @@ def test_the_keyboard_moves_along_the_grid_and_switches(small):
     assert np.array_equal(table(small), paper.pattern("hard").allowed)
 
 
+def test_every_tile_has_a_name_and_a_look_of_its_state_and_no_word(small):
+    looks = """() => [...document.querySelectorAll("#playground .grid td > *")].map((tile) => {
+      const { backgroundColor, backgroundImage } = getComputedStyle(tile);
+      return [tile.getAttribute("aria-label"), tile.getAttribute("aria-pressed") ?? tile.dataset.on,
+        tile.tagName + backgroundColor + backgroundImage, tile.textContent]; })"""
+    press(small, "ADV->VERB")
+    tiles = small.evaluate(looks)
+    assert len(tiles) == len(TAGS) ** 2 == len({name for name, *_ in tiles})
+    assert {text for *_, text in tiles} == {"", "+"}
+    states = {(state, look) for _, state, look, _ in tiles}
+    assert len(states) == len({look for _, look in states}) == 4  # rules, and what is fixed
+    names = {name: state for name, state, *_ in tiles}
+    assert names["[CLS] always attends to ADJ"] == "true"
+    assert names["ADJ never attends to [SEP]"] == "false"
+    kept = small.locator("#playground .kept td [role=img]").first
+    assert kept.get_attribute("aria-label") == "[CLS] → [CLS]: allowed"
+
+
 def test_pointing_at_a_rule_shows_its_pairs_in_the_sentence(small):
     query, key = INDEX["NOUN"], INDEX["NOUN"]
     small.hover(f"#playground [data-query='{query}'][data-key='{key}']")

@@ -83,7 +83,8 @@ const instrument = {
     part("legend").replaceChildren(...state.views.map(({ mode, colors }, i) => colored(
       element("span", {}, element("span", { class: "swatch" }),
         `${["Upper", "Lower"][i]} row: ${mode}`), colors)),
-      element("span", {}, "A bar is a share of the query’s attention; a dashed frame is blocked."));
+      element("span", {}, element("span", { class: "swatch blocked" }), "Hatched: blocked"),
+      element("span", {}, "A bar is a share of the query’s attention."));
     part("pieces").replaceChildren(...state.sentence.pieces.map((piece, i) =>
       element("button", { type: "button", role: "radio", class: "piece", "data-query": i },
         element("span", { class: "text" }, piece),
@@ -112,7 +113,7 @@ const instrument = {
           style: `--share:${(weight / top).toFixed(3)}` },
         element("span", { class: "number" }, percent(weight, 0).slice(0, -1)))
         : element("td", { class: "blocked", title: `${title}blocked` },
-          element("span", { class: "unseen" }, "blocked"));
+          element("span", { role: "img", "aria-label": `${title}blocked` }));
     };
     return element("tbody", {}, ...rows.map((weights, query) =>
       element("tr", { "data-query": query },
@@ -132,7 +133,7 @@ const instrument = {
         const half = piece.querySelectorAll(".of")[i];
         half.dataset.state = may ? "allowed" : "blocked";
         half.style.setProperty("--share", may && top ? (rows[query][key] / top).toFixed(3) : 0);
-        half.querySelector(".share").textContent = share;
+        half.querySelector(".share").textContent = may ? share : "";
         return `${may ? `gets ${share}` : share} in ${mode}`;
       });
       piece.dataset.state = piece.querySelector(".of").dataset.state;

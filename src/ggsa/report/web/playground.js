@@ -89,8 +89,8 @@ addEventListener("DOMContentLoaded", () => {
       ...places.map((key) => element("td", {}, ...(isOpen(query, key)
         ? [element("button", { type: "button", tabindex: -1, "data-query": query, "data-key": key,
           "aria-label": `${TAGS[query]} may attend to ${TAGS[key]}` })]
-        : [element("span", { class: "fixed", "data-on": PAPER[query][key] }, element("span",
-          { class: "unseen" }, PAPER[query][key] ? "always" : "never"))])))));
+        : [element("span", { class: "fixed", "data-on": PAPER[query][key], role: "img", "aria-label":
+          `${TAGS[query]} ${PAPER[query][key] ? "always" : "never"} attends to ${TAGS[key]}` })])))));
     part("grid").replaceChildren(
       element("thead", {}, element("tr", {}, element("td"), ...names)),
       element("tbody", {}, ...rows));
@@ -137,10 +137,9 @@ addEventListener("DOMContentLoaded", () => {
     const names = pieces.map((piece) => element("th", { scope: "col" }, element("span", {}, piece)));
     const cell = (query, key) => {
       const may = keeps(state.table, tags, query, key);
-      return element("td", { class: may ? "allowed" : "blocked",
-        "data-pair": `${tags[query]} ${tags[key]}`,
-        title: `${pieces[query]} → ${pieces[key]}: ${may ? "allowed" : "blocked"}` },
-      element("span", { class: "unseen" }, may ? "allowed" : "blocked"));
+      const name = `${pieces[query]} → ${pieces[key]}: ${may ? "allowed" : "blocked"}`;
+      return element("td", { class: may ? "allowed" : "blocked", title: name,
+        "data-pair": `${tags[query]} ${tags[key]}` }, element("span", { role: "img", "aria-label": name }));
     };
     part("kept").replaceChildren(
       element("thead", {}, element("tr", {}, element("td"), ...names)),
