@@ -37,11 +37,6 @@ SETTINGS = (
     Setting("the same, first adapted to its mask", "adapted", "sst2", "-adapted"),
     Setting("generated sentences that need grammar, from scratch", "controls", "probe"),
 )
-CAPTION = (
-    "Accuracy on validation and test together, with 95% intervals. Words alone: every word sees only "
-    "itself (the mode diagonal). Worth of attention: full minus words alone. Keeps: the share of that "
-    "worth, where it was asked."
-)
 COLUMNS = (
     *("setting", "full", "words alone", "worth of attention (pp)"),
     *("hard − full (pp)", "hard keeps", "a window keeps"),
@@ -94,9 +89,3 @@ def _row(setting: Setting, folder: Path) -> list[str]:
 def _difference(row: pd.Series) -> str:
     spread = wording.interval(row["low_points"], row["high_points"], wording.points)
     return f"{wording.points(row['difference_points'])} ({spread})"
-
-
-def as_html(core: Path) -> str:
-    """Return the table for the page."""
-    table = settings_table(core).apply(lambda column: column.str.replace(" (", "\n(", regex=False))
-    return tables.as_html(table, "settings-table", CAPTION, text=COLUMNS[:1])

@@ -23,6 +23,7 @@ from matplotlib.text import Text
 from ggsa.patterns.modes import MODES
 from ggsa.workspace.artifacts import atomic_write
 
+STYLE = Path(__file__).with_name("web") / "figures.mplstyle"
 WIDTH_INCHES, NARROW_INCHES = 7.0, 4.1
 NARROW_CHARACTERS, SMALLEST_POINTS = 34, 9.2
 """Of a line, and of type, in a drawing for a narrow screen."""
@@ -50,40 +51,13 @@ ON_PAGE = {
 def use(figure_dpi: int) -> None:
     """Set the style of all figures drawn from now on, and their resolution in dots per inch."""
     matplotlib.use("agg")
-    plt.rcdefaults()
-    plt.rcParams.update(
-        {
-            "figure.dpi": figure_dpi,
-            "savefig.dpi": figure_dpi,
-            "figure.figsize": (WIDTH_INCHES, 3.6),
-            "figure.constrained_layout.use": True,
-            "figure.facecolor": "white",
-            "font.size": 10.5,
-            "axes.labelsize": 10.5,
-            "axes.titlesize": 11,
-            "axes.titlelocation": "left",
-            "xtick.labelsize": 9.5,
-            "ytick.labelsize": 9.5,
-            "legend.fontsize": 9.5,
-            "legend.frameon": False,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.edgecolor": MUTED,
-            "axes.labelcolor": INK,
-            "text.color": INK,
-            "xtick.color": MUTED,
-            "ytick.color": MUTED,
-            "xtick.labelcolor": INK,
-            "ytick.labelcolor": INK,
-            "axes.grid": True,
-            "axes.axisbelow": True,
-            "grid.color": GRID,
-            "grid.linewidth": 0.7,
-            "lines.linewidth": 1.8,
-            "lines.markersize": 5.5,
-            "errorbar.capsize": 4,
-        }
+    plt.style.use(["default", STYLE])
+    resolution = {"figure.dpi": figure_dpi, "savefig.dpi": figure_dpi}
+    inks = dict.fromkeys(
+        ("axes.labelcolor", "text.color", "xtick.labelcolor", "ytick.labelcolor"), INK
     )
+    frames = dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), MUTED)
+    plt.rcParams.update({**resolution, **inks, **frames, "grid.color": GRID})
 
 
 def color(mode: str) -> str:

@@ -113,27 +113,19 @@ def machines(cells: Iterable[dict[str, Any]]) -> str:
     seeds_of: dict[str, set[int]] = {}
     for cell in cells:
         about = cell["machine"]
-        cpu = [
-            f"{word}{about[f'cpu_{key}']}"
-            for word, key in (("", "vendor"), ("family ", "family"), ("model ", "model"))
-            if about[f"cpu_{key}"]
-        ]
-        name = about["device"] if about["device"] != "cpu" else " ".join(cpu)
+        words = (("", "cpu_vendor"), ("family ", "cpu_family"), ("model ", "cpu_model"))
+        cpu = " ".join(f"{word}{about[key]}" for word, key in words if about[key])
+        name = cpu if about["device"] == "cpu" else about["device"]
         name += f", PyTorch {about['torch']}, threads: {about['threads']}"
         name += f", processes: {about['world_size']}" if "world_size" in about else ""
         seeds_of.setdefault(name, set()).add(cell["seed"])
-    if not seeds_of:
-        return ""
-    if len(seeds_of) == 1:
-        return f"One machine trained all cells: {next(iter(seeds_of))}."
-    return (
-        "; ".join(
-            f"{'' if place else 'Trained on '}{name}: "
-            f"seed{'s' * (len(of) > 1)} {listing(str(seed) for seed in sorted(of))}"
-            for place, (name, of) in enumerate(seeds_of.items())
-        )
-        + "."
+    if len(seeds_of) < 2:
+        return "".join(f"One machine trained all cells: {name}." for name in seeds_of)
+    parts = (
+        f"{name}: seed{'s' * (len(of) > 1)} {listing(map(str, sorted(of)))}"
+        for name, of in seeds_of.items()
     )
+    return f"Trained on {'; '.join(parts)}."
 
 
 def split(name: str) -> str:
