@@ -184,6 +184,7 @@ def _svg(figure: Figure, name: str, alternative: str, type_as: str = "path") -> 
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<image [^>]*?)id="[^"]*" ', r"\1", text)  # equal images have equal ids
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", text)
     text = re.sub(r' width="[^"]*pt"| height="[^"]*pt"', "", text, count=2)
     modes = {mode.color.lower(): mode.color for mode in MODES.values()}
