@@ -15,6 +15,8 @@ import tiny
 from kills import complete, undisturbed
 from outcomes import Outcomes
 
+from ggsa.workspace.progress import track
+
 SHARES = (0.0, 0.3, 0.6, 0.9)
 """Of the space that a stage needs for what it writes."""
 
@@ -31,7 +33,7 @@ def fill_disks(folder: Path, outcomes: Outcomes, only: Collection[str]) -> None:
             continue
         _, expected, _ = undisturbed(finished, folder / "trial", name, tiny.stage(name))
         written = [finished / path for path in outputs(name)]
-        for share in SHARES:
+        for share in track(SHARES, len(SHARES), f"disk full, {name}", "trial"):
             if means == "tmpfs":
                 end = on_tmpfs(finished, folder / "mounted", name, written, share, expected)
             else:

@@ -16,6 +16,8 @@ from pathlib import Path
 import tiny
 from outcomes import Outcomes
 
+from ggsa.workspace.progress import track
+
 LIMIT = 900
 """Longest time that a command may take, in seconds."""
 
@@ -34,7 +36,8 @@ def kill_stages(
             continue
         seconds, expected, status = undisturbed(finished, folder / "trial", name, command)
         chance = random.Random(f"{seed} {name}")
-        for moment in (chance.uniform(0, seconds) for _ in range(kills)):
+        moments = [chance.uniform(0, seconds) for _ in range(kills)]
+        for moment in track(moments, kills, f"kill -9, {name}", "kill"):
             with tiny.copy_of(finished, folder / "trial") as trial:
                 tiny.forget(trial, name)
                 end = killed_and_again(trial, command, moment)
