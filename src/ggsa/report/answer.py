@@ -18,18 +18,25 @@ from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.paths import CORE
 
-PRETRAINED, ADAPTED = "pretrained", "adapted"
-CORPORA = {PRETRAINED: "sst2", ADAPTED: "sst2", "controls": "sst2"}
-"""The studies that answer and article rest on, with the corpus; and the measured times of `long`."""
+PRETRAINED, ADAPTED, SCRATCH, GENERATED = "pretrained", "adapted", "from scratch", "generated"
+STUDIES = {
+    PRETRAINED: ("pretrained", "sst2"),
+    ADAPTED: ("adapted", "sst2"),
+    SCRATCH: ("controls", "sst2"),
+    GENERATED: ("controls", "probe"),
+}
+"""The studies, and their corpora, that answer and article rest on, besides the times of `long`."""
 ENCODER, SIZES = "all-MiniLM-L6-v2", cost.Architecture(layers=6, hidden=384, feed_forward=1536)
 """The encoder of `pretrained` and `adapted`, and its sizes (config.json of the checkpoint)."""
 SOURCE = "src/ggsa/report/web/answer.txt.j2"
+ON_GPU = "hard, auto, planned once per 12 layers"
+"""The contestant of `benchmarks/gpu.py` that the answer quotes."""
 FIGURE = "answer"
 """The name of the figure beside it, which the notebook `article` draws."""
 
 
 class Asked(NamedTuple):
-    """A declared question: the study, and what identifies the question there."""
+    """A declared question: a key of `STUDIES` or core, and what identifies the question there."""
 
     study: str
     kind: str
@@ -44,6 +51,8 @@ EXPECTED = {
     Asked(PRETRAINED, "share", "hard", "full"): "less than 80 %",
     Asked(PRETRAINED, "share", "soft", "full"): "less than 80 %",
     Asked(PRETRAINED, "share", "window", "full"): "less than 80 %",
+    Asked(GENERATED, "gate", "full", "diagonal"): "headroom shown",
+    Asked(GENERATED, "equivalence", "hard", "full"): "inconclusive",
     Asked(ADAPTED, "difference", "hard-adapted", "hard"): "better",
     Asked(ADAPTED, "share", "hard-adapted", "full-adapted"): "less than 80 %",
     Asked(PRETRAINED, "difference", "hard", "complement"): "better",
@@ -72,11 +81,11 @@ def paragraphs(core: Path, provenance: Mapping[str, Any]) -> list[Paragraph]:
     Raises:
         UserError: If a table gives another verdict than the one that a paragraph was written for.
     """
-    needed = [claims.times_file(), *(_tables(name) / "verdicts.csv" for name in CORPORA)]
+    needed = [claims.times_file(), *(_tables(name) / "verdicts.csv" for name in STUDIES)]
     needed += [paths.BENCHMARK / name for name in ("results.csv", "gpu.csv")]
     if not provenance["is_sst2"] or not all(file.is_file() for file in needed):
         return []
-    folders = {CORE: core, PRETRAINED: _tables(PRETRAINED), ADAPTED: _tables(ADAPTED)}
+    folders = {CORE: core} | {name: _tables(name) for name in STUDIES}
     said = {name: tables.read(folder, "verdicts") for name, folder in folders.items()}
     _require_expected(said)
     text = templates.render(
@@ -85,7 +94,8 @@ def paragraphs(core: Path, provenance: Mapping[str, Any]) -> list[Paragraph]:
         encoder=ENCODER,
         **_scratch(core),
         **_saved(core),
-        **{"points": _points, "fresh": _fresh, "accuracies": _accuracies},
+        on_gpu=_on_gpu(),
+        **{"points": _points, "size": _size, "fresh": _fresh, "accuracies": _accuracies},
     )
     parts = (part.split("\n", 1) for part in text.strip().split("\n\n"))
     return [Paragraph(lead, rest.replace("\n", " ")) for lead, rest in parts]
@@ -135,8 +145,17 @@ def _saved(core: Path) -> dict[str, Any]:
     return {"cost": row, "larger": 1 - kept / full, "longest": claims.longest_step()}
 
 
+def _on_gpu() -> pd.DataFrame:
+    """Return the ratios of hard's attention to full attention's time on a GPU, by length."""
+    rows = tables.read(paths.BENCHMARK, "gpu").query(
+        "case == 'attention' and peer == 'cuDNN' and direction == 'forward and backward'"
+        f" and ours == '{ON_GPU}'"
+    )
+    return rows.sort_values("length")
+
+
 def _tables(study: str) -> Path:
-    return studies.results(study, CORPORA[study]) / "tables"
+    return studies.results(*STUDIES[study]) / "tables"
 
 
 def _accuracies(values: pd.Series) -> str:
@@ -154,6 +173,10 @@ def _points(row: Any, before: str = "") -> str:
     value, *ends = (sign * row[name] for name in ("difference_points", "low_points", "high_points"))
     size = [wording.points(number).removeprefix("+") for number in (value, *sorted(ends))]
     return f"{size[0]} points ({before}{size[1]} to {size[2]})"
+
+
+def _size(row: Any) -> str:
+    return wording.points(row["difference_points"]).removeprefix("+")
 
 
 def _fresh(row: Any) -> str:

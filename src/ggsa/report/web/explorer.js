@@ -154,8 +154,8 @@ const instrument = {
     if (keys.length === 1) return `only to itself in ${mode}.`;
     const most = [...keys].sort((a, b) => b.share - a.share).slice(0, 3)
       .map(({ share, key }) => `“${pieces[key]}” ${percent(share)}`);
-    return `to ${keys.length} of ${size} pieces in ${mode}, itself included; most of its ` +
-      `attention goes to ${most.join(", ")}.`;
+    return `to ${keys.length} of ${size} pieces in ${mode}, itself included; its largest ` +
+      `weights are ${most.join(", ")}.`;
   }
 
   function select(query) {

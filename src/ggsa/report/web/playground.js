@@ -158,6 +158,7 @@ addEventListener("DOMContentLoaded", () => {
   function drawSettings() {
     const { drop, add } = changes();
     const list = (rules, quote) => `[${rules.map((one) => quote + rule(one) + quote).join(quote ? "," : ", ")}]`;
+    part("settings").hidden = state.self && !drop.length && !add.length;
     part("yaml").textContent = ["rules:", ...(state.self ? [] : ["  self: false"]),
       `  drop: ${list(drop, "")}`, `  add: ${list(add, "")}`].join("\n");
     const set = [state.self ? "" : "rules.self=false",
@@ -194,7 +195,7 @@ addEventListener("DOMContentLoaded", () => {
     part("kept").querySelectorAll("td[data-pair]").forEach((one) =>
       one.classList.toggle("looks", one.dataset.pair === `${query} ${key}`));
     if (!cell) {
-      part("said").textContent = "Point at a rule to see the pairs that it is about.";
+      part("said").textContent = "Point at a rule to see which pairs of pieces it governs.";
       return;
     }
     const { pairs } = data.splits[0];
