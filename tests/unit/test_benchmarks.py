@@ -15,7 +15,7 @@ from ggsa.model import attachment, attention
 from ggsa.patterns.pattern import Pattern
 from ggsa.patterns.rules import hard_table
 from ggsa.patterns.tag_tables import blocked_outside
-from ggsa.tagging.alignment import TaggedPieces
+from ggsa.tagging.alignment import Ragged, TaggedPieces
 from ggsa.workspace import config
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS
 
@@ -34,7 +34,8 @@ def source() -> TaggedPieces:
         np.concatenate(([TAGS.index(CLS)], random.integers(0, SIZE - 2, length), [TAGS.index(SEP)]))
         for length in random.integers(1, 30, 40)
     ]
-    return TaggedPieces(tags, tags, np.arange(len(tags)))
+    rows = Ragged.of(tags)
+    return TaggedPieces(rows, rows, np.arange(len(tags)))
 
 
 @pytest.mark.parametrize("kind", [texts.REAL, texts.INDEPENDENT])

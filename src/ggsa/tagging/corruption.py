@@ -16,7 +16,18 @@ def corrupted(
     The other tags are equally likely. The same split, seed and share give the same errors; a larger
     share keeps the errors of a smaller one and adds to them.
     """
-    stream = np.random.default_rng([seed, (*SPLITS, FRESH).index(split)])
+    return with_errors(tags, share, stream_of(split, seed))
+
+
+def stream_of(split: str, seed: int) -> np.random.Generator:
+    """Return the random numbers of a split's errors, which its sentences draw in their order."""
+    return np.random.default_rng([seed, (*SPLITS, FRESH).index(split)])
+
+
+def with_errors(
+    tags: Sequence[Sequence[str]], share: float, stream: np.random.Generator
+) -> list[list[str]]:
+    """Return the next sentences of a split with errors; see `corrupted`."""
     index = {tag: i for i, tag in enumerate(UNIVERSAL_TAGS)}
     size = len(UNIVERSAL_TAGS)
     result = []
