@@ -63,7 +63,7 @@ def test_chunks_hold_every_sentence_once_whatever_its_order(
 def test_a_damaged_tag_store_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "0123456789abcdef.sqlite").write_bytes(b"no database" * 100)
     store = tagger.open_store(tmp_path, SHA256)
-    assert tagger.read_tags(store, ("a", "film")) is None
+    assert tagger.read_tags(store, [("a", "film")]) == [None]
 
 
 @pytest.fixture
@@ -76,7 +76,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
 
 def test_every_sentence_is_tagged_once_in_whatever_order_chunks_come_back(store) -> None:
     assert tagger.fill_store(store, iter(MANY), pool) == len(set(MANY))
-    assert all(tagger.read_tags(store, words) == tags_of(words) for words in MANY)
+    assert tagger.read_tags(store, MANY) == [tags_of(words) for words in MANY]
+    assert tagger.read_tags(store, [("b",), MANY[0]]) == [None, tags_of(MANY[0])]
     assert tagger.fill_store(store, MANY, pool) == 0
     given: list[Words] = []
 

@@ -158,6 +158,8 @@ def align(
         is_split_into_words=True,
         truncation=True,
         max_length=max_pieces,
+        return_attention_mask=False,
+        return_token_type_ids=False,
     )
     tag_rows = []
     for i, row in enumerate(tags):

@@ -42,6 +42,12 @@ CHUNK_WORDS = 20_000
 AHEAD = 2
 """Chunks that wait in memory for each worker, the one that it tags included."""
 
+CACHE_KIB = 64 * 1024
+"""Memory in which SQLite keeps pages of the store."""
+
+LOOKUPS = 1_000
+"""Sentences that the store is asked for at a time; SQLite takes at most 32,766."""
+
 LONGEST_SENTENCE, LONGEST_PASSAGE = 64, 200
 """In words. No sentence of SST-2 or of the probe corpus is longer than the first."""
 
@@ -101,10 +107,18 @@ def _tagged(
     """Yield ids and universal tags of a split, and count the native tags."""
     for table in read_batches(paths.corpus_split(split), ("id", "words")):
         sentences = [tuple(words) for words in table["words"]]
-        native = [gold.get(words) or _text_tags(store, words) for words in sentences]
+        stored = _text_tags(store, sentences)
+        native = [gold.get(words) or tags for words, tags in zip(sentences, stored, strict=True)]
         counts.update(tag for row in native for tag in row)
         tags = [[mapping.get(tag, tag) for tag in row] for row in native]
         yield pd.DataFrame({"id": table["id"], "tags": tags})
+
+
+def _text_tags(store: sqlite3.Connection, texts: Sequence[Words]) -> list[list[str]]:
+    """Return the native tags of texts whose passages are all in the store."""
+    parts = [passages(words) for words in texts]
+    tags = iter(read_tags(store, [passage for text in parts for passage in text]))
+    return [[tag for _ in text for tag in next(tags)] for text in parts]
 
 
 def universal(
@@ -159,10 +173,6 @@ def passages(words: Words) -> list[Words]:
             start = place
         ended = bool(FULL_STOP.fullmatch(word)) or (ended and word in CLOSING and not full)
     return [*parts, words[start:]]
-
-
-def _text_tags(store: sqlite3.Connection, words: Words) -> list[str]:
-    return [tag for passage in passages(words) for tag in read_tags(store, passage)]
 
 
 def gold_tags(params: Params) -> dict[Words, list[str]]:
@@ -273,6 +283,7 @@ def open_store(folder: Path, tagger_sha256: str) -> sqlite3.Connection:
 
 def _connect(path: Path) -> sqlite3.Connection:
     store = sqlite3.connect(path)
+    store.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     store.execute(
         "CREATE TABLE IF NOT EXISTS sentence (key BLOB PRIMARY KEY, tags TEXT) WITHOUT ROWID"
     )
@@ -318,7 +329,8 @@ def fill_store(store: sqlite3.Connection, sentences: Iterable[Words], pool: Pool
 def _missing(store: sqlite3.Connection, distinct: Iterable[Words]) -> Iterator[Chunk]:
     """Yield what the store lacks of every chunk."""
     for chunk in _chunks(distinct):
-        missing = [words for words in chunk if read_tags(store, words) is None]
+        known = read_tags(store, chunk)
+        missing = [words for words, tags in zip(chunk, known, strict=True) if tags is None]
         if missing:
             yield missing
 
@@ -385,12 +397,14 @@ def _tag_chunk(chunk: Chunk) -> Tags:
 
 
 def _commit(store: sqlite3.Connection, chunk: Chunk, rows: Tags) -> None:
-    """Store a chunk in one transaction."""
+    """Store a chunk in one transaction, in the order of the keys, which are close in the file then."""
     try:
         with store:
             store.executemany(
                 "INSERT OR REPLACE INTO sentence VALUES (?, ?)",
-                [(_key(words), " ".join(tags)) for words, tags in zip(chunk, rows, strict=True)],
+                sorted(
+                    (_key(words), " ".join(tags)) for words, tags in zip(chunk, rows, strict=True)
+                ),
             )
     except sqlite3.OperationalError as error:
         raise UserError(
@@ -399,10 +413,15 @@ def _commit(store: sqlite3.Connection, chunk: Chunk, rows: Tags) -> None:
         ) from error
 
 
-def read_tags(store: sqlite3.Connection, words: Words) -> list[str] | None:
-    """Return the stored tags of a sentence, or None."""
-    row = store.execute("SELECT tags FROM sentence WHERE key = ?", (_key(words),)).fetchone()
-    return row[0].split(" ") if row else None
+def read_tags(store: sqlite3.Connection, sentences: Sequence[Words]) -> list[list[str] | None]:
+    """Return the stored tags of every sentence, None for those that are not in the store."""
+    keys = [_key(words) for words in sentences]
+    found: dict[bytes, str] = {}
+    for start in range(0, len(keys), LOOKUPS):
+        asked = keys[start : start + LOOKUPS]
+        marks = ",".join("?" * len(asked))
+        found.update(store.execute(f"SELECT * FROM sentence WHERE key IN ({marks})", asked))
+    return [found[key].split(" ") if key in found else None for key in keys]
 
 
 def _key(words: Words) -> bytes:

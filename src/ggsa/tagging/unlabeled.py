@@ -101,5 +101,5 @@ def _tagged(params: Params, sentences: list[Words]) -> list[list[str]]:
     description = artifacts.read_json(paths.TAGGER / "tagger.json")
     with closing(tagger.open_store(paths.TAG_STORE, description["sha256"])) as store:
         tagger.fill_store(store, sentences, tagger.local_pool(params.tagger))
-        native = [tagger.read_tags(store, words) or [] for words in sentences]
+        native = tagger.read_tags(store, sentences)
     return tagger.universal({"": native}, params.tagger.mapping)[""]
