@@ -182,7 +182,8 @@ def epoch(params: Params) -> None:
     """Read the splits as a cell does, and make every batch of its first epoch."""
     splits = loop.read_splits(params, ("train", *loop.predicted_splits(params)), SEED)
     padding = load_tokenizer(paths.ENCODER).pad_token_id
-    subset = VocabularySubset((split.sentences for split in splits.values()), padding)
+    arrays = (block for split in splits.values() for block in split.sentences.pieces.blocks())
+    subset = VocabularySubset(arrays, padding)
     splits = {name: subset.renumber_split(split) for name, split in splits.items()}
     train, size = splits["train"], params.train.recipes[recipe_for(params)].batch_size
     for rows in batches.training_order(train.lengths, size, SEED, 0):

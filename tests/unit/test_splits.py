@@ -185,7 +185,7 @@ def test_a_split_is_read_once_until_a_file_changes(
 
 def test_a_split_is_renumbered_as_a_subset_of_the_vocabulary(small_corpus: Path) -> None:
     split = read_split("test", PIECES)
-    subset = VocabularySubset([split.sentences], padding=0)
+    subset = VocabularySubset(split.sentences.pieces, padding=0)
     renumbered = subset.renumber_split(split)
     for before, after in zip(split.sentences.pieces, renumbered.sentences.pieces, strict=True):
         assert np.array_equal(subset.pieces.numpy()[after], before)

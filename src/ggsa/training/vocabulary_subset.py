@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ggsa.tagging.alignment import TaggedPieces
 from ggsa.tagging.splits import Split
 
 
@@ -21,17 +20,17 @@ class VocabularySubset:
     """The word pieces that occur in some sentences, numbered from 0."""
 
     def __init__(
-        self, splits: Iterable[TaggedPieces], padding: int, others: Iterable[int] = ()
+        self, arrays: Iterable[np.ndarray], padding: int, others: Iterable[int] = ()
     ) -> None:
         """Collect the pieces.
 
         Args:
-            splits: The sentences that the model will see.
+            arrays: Piece ids, `[piece]`, which together are all that the model will see.
             padding: Id of the padding piece.
             others: Ids that no sentence holds but training needs.
         """
-        blocks = (np.unique(block) for split in splits for block in split.pieces.blocks())
-        occurring = np.unique(np.concatenate([*blocks, np.array([padding, *others])]))
+        distinct = [*map(np.unique, arrays), np.array([padding, *others])]
+        occurring = np.unique(np.concatenate(distinct))
         self.pieces = torch.from_numpy(occurring)  # [subset]: the whole vocabulary's ids
         self._padding = int(np.searchsorted(occurring, padding))
 
