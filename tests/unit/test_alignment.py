@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
@@ -68,6 +68,7 @@ def test_an_error_numbers_the_sentence_from_the_first_of_its_part() -> None:
         alignment.align(tokenizer(), [["fun"]], [["JJ"]], max_pieces=9, first=70)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 2**16 - 1), max_size=5), max_size=9), st.integers(1, 7))
 def test_rows_of_a_flat_array_are_the_rows_that_it_was_made_of(
     rows: list[list[int]], block: int
@@ -121,6 +122,7 @@ def test_identities_do_not_depend_on_the_type_of_the_ids() -> None:
     assert len({alignment.identity(row.astype(t)) for t in (np.uint16, np.int32, np.int64)}) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, len(TAGS) - 1), max_size=9), max_size=30))
 def test_tag_counts_do_not_depend_on_the_size_of_a_block(rows: list[list[int]]) -> None:
     flat = Ragged.of(rows, np.uint8)

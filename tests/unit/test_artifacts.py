@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ggsa.workspace import artifacts, paths, tables
@@ -118,6 +118,7 @@ def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 
 
+@settings(deadline=None, max_examples=50)
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=9), group=st.integers(1, 12))
 def test_rows_that_are_written_in_batches_give_the_bytes_of_the_whole_table(
     sizes: list[int], group: int

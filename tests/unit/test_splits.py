@@ -9,7 +9,7 @@ import pytest
 from small_corpus import CLASSES, SENTENCES, write_split
 
 from ggsa.tagging import splits
-from ggsa.tagging.corruption import corrupted
+from ggsa.tagging.corruption import corrupted, stream_of
 from ggsa.tagging.splits import read_split, read_words
 from ggsa.training.vocabulary_subset import VocabularySubset
 from ggsa.workspace import paths, tables
@@ -134,7 +134,9 @@ def test_too_few_whole_sentences_to_hold_some_out_are_refused(small_corpus: Path
 def test_corrupted_tags_are_those_of_the_seed_and_reach_the_pieces(small_corpus: Path) -> None:
     clean = read_split("test", PIECES)
     split = read_split("test", PIECES, corrupted=0.4, seed=5)
-    assert split.word_tags == corrupted(clean.word_tags, 0.4, "test", 5) != clean.word_tags
+    assert (
+        split.word_tags == corrupted(clean.word_tags, 0.4, stream_of("test", 5)) != clean.word_tags
+    )
     assert [TAGS[tag] for tag in split.sentences.tags[0][1:-1]] == split.word_tags[0][: PIECES - 2]
     assert np.array_equal(split.sentences.identities, clean.sentences.identities)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_corpus import SENTENCES, WORDS, write_corpus
 
@@ -37,6 +37,7 @@ def pool(chunks: Iterable[Chunk]) -> Generator[tuple[Chunk, Tags], None, None]:
         yield chunk, [tags_of(words) for words in chunk]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(SPLIT_WORDS, min_size=1, max_size=4).map(tuple)), st.integers(1, 40))
 def test_distinct_sentences_come_in_one_order_whatever_fits_in_memory(
     sentences: list[Words], run_words: int

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ggsa.tagging.alignment import TaggedPieces, align, joined, tokenizer
-from ggsa.tagging.corruption import stream_of, with_errors
+from ggsa.tagging.corruption import corrupted, stream_of
 from ggsa.workspace import paths
 from ggsa.workspace.blocks import Train
 from ggsa.workspace.errors import UserError
@@ -55,9 +55,7 @@ class Split:
     sentences: TaggedPieces
     labels: np.ndarray  # int64 [sentence]; -1 is unknown
     class_names: tuple[str, ...]  # in the order of the labels
-    read: Callable[
-        [], Iterator[pd.DataFrame]
-    ]  # the columns `words` and `tags`, some rows at a time
+    read: Callable[[], Iterator[pd.DataFrame]]  # yields `words` and `tags`, some rows at a time
 
     @functools.cached_property
     def words(self) -> list[list[str]]:
@@ -236,7 +234,7 @@ def _with_errors(name: str, rows: Rows, share: float, seed: int) -> Iterator[pd.
     """Yield the words of a split with tags of which a share is replaced."""
     stream = stream_of(name, seed)
     for table in word_batches(name, rows):
-        yield table.assign(tags=with_errors(table["tags"], share, stream)) if share else table
+        yield table.assign(tags=corrupted(table["tags"], share, stream)) if share else table
 
 
 def tagged_splits(max_pieces: int, rows: Rows = "all") -> dict[str, TaggedPieces]:
