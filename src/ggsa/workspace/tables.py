@@ -24,8 +24,8 @@ TEXT_COLUMNS = ("arm", "reference", "floor", "query_piece", "key_piece")
 BATCH_ROWS = 10_000
 """Rows that are read at a time."""
 
-GROUP_ROWS, GROUP_BYTES = 2**20, 2**29
-"""Size of a row group of a Parquet file: Arrow's own number of rows, or fewer if these are large."""
+GROUP_ROWS, GROUP_BYTES = 2**20, 2**28
+"""Size of a row group of a Parquet file: Arrow's number of rows, or fewer if these are large."""
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -122,8 +122,8 @@ def _row_groups(batches: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
             table = table.slice(len(waiting[-1]))
             is_full = sum(map(len, waiting)) == GROUP_ROWS
             if is_full or sum(part.nbytes for part in waiting) >= GROUP_BYTES:
-                yield pa.concat_tables(waiting).combine_chunks()
-                waiting = []
+                group, waiting = pa.concat_tables(waiting).combine_chunks(), []
+                yield group
     if waiting:
         yield pa.concat_tables(waiting).combine_chunks()
 
