@@ -11,6 +11,7 @@ encoder's vocabulary. Every measurement is a process of its own.
 
 import argparse
 import json
+import multiprocessing
 import os
 import resource
 import shutil
@@ -162,6 +163,8 @@ def measure(what: str, who: str) -> dict[str, Any]:
     else:
         epoch(params)
     seconds = time.monotonic() - started
+    for worker in multiprocessing.active_children():  # only those that ended are counted
+        worker.join()
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # KiB; on macOS bytes
     return {
         "seconds": seconds,
