@@ -1,16 +1,11 @@
 """`make bench`: every benchmark that a CPU can run, one after the other."""
 
-import platform
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import joblib
-import torch
-
-from benchmarks import attention, layer, memory, step, tagging, texts, timing
+from benchmarks import attention, attention_memory, layer, step, tagging, texts, timing
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.workspace import artifacts, checksums, config, paths
 from ggsa.workspace.errors import UserError
@@ -26,7 +21,14 @@ def main() -> None:
         sys.exit(f"\n{error}\n")
     table = timing.table(rows)
     write_table(paths.BENCHMARK / "results.csv", table)
-    artifacts.write_json(paths.BENCHMARK / "machine.json", _machine() | {"seconds": seconds})
+    artifacts.write_json(
+        paths.BENCHMARK / "machine.json",
+        timing.machine()
+        | {
+            "corpus": artifacts.read_json(paths.provenance())["corpus"]["name"],
+            "seconds": seconds,
+        },
+    )
     manifest = paths.BENCHMARK / paths.MANIFEST.name
     checksums.write_manifest(manifest, checksums.listed_files(manifest))
     timing.show(table)
@@ -45,32 +47,13 @@ def _run() -> tuple[list[dict[str, Any]], float]:
         "attention": attention.run(source, hard, named["window"]),
         "layer": layer.run(source, hard),
         "step": step.run(params, named, tagged[0]["value_ours"]),
-        "memory": memory.run(source, hard),
+        "memory": attention_memory.run(source, hard),
     }
     rows = list(tagged)
     for name, lines in parts.items():
         for found in track(lines, None, name, "case"):
             rows += found
     return rows, time.monotonic() - started
-
-
-def _machine() -> dict[str, Any]:
-    """Return on what the times were taken."""
-    return {
-        "processor": _processor(),
-        "cores": joblib.cpu_count(),
-        "torch": torch.__version__.partition("+")[0],
-        "python": platform.python_version(),
-        "corpus": artifacts.read_json(paths.provenance())["corpus"]["name"],
-    }
-
-
-def _processor() -> str:
-    """Return the processor's name, as the system gives it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

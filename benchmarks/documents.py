@@ -19,7 +19,7 @@ from ggsa.model.attention import Mask
 from ggsa.model.batches import Batch
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern
-from ggsa.tagging.alignment import TaggedPieces
+from ggsa.tagging.alignment import Ragged, TaggedPieces
 from ggsa.tagging.splits import Split
 from ggsa.training import loop, optimization, studies
 from ggsa.training.recipe import recipe_for
@@ -127,8 +127,8 @@ def documents(split: Split, length: int) -> Batch:
         )
     found = split.sentences
     cut = TaggedPieces(
-        pieces=[found.pieces[row][:length] for row in rows],
-        tags=[found.tags[row][:length] for row in rows],
+        pieces=Ragged.of([found.pieces[row][:length] for row in rows]),
+        tags=Ragged.of([found.tags[row][:length] for row in rows]),
         identities=found.identities[rows],
     )
     return batches.collate(cut, split.labels[rows], range(len(rows)))

@@ -81,7 +81,7 @@ def _pass(
         implementation_for(params, recipe, ""),
         model.config,
     )
-    subset = VocabularySubset(split.sentences.pieces, tokenizer.pad_token_id, [])
+    subset = VocabularySubset(split.sentences.pieces.blocks(), tokenizer.pad_token_id)
     split = subset.renumber_split(split)
     subset.shrink(model)
     optimizer = optimization.optimizer_for(model, recipe)

@@ -1,6 +1,7 @@
 """Interleaved timing, where contestants take turns; a call's peak memory; and the lines of the result."""
 
 import ctypes
+import platform
 import random
 import re
 import sys
@@ -9,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
+import torch
 
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
 COLUMNS = (
@@ -129,6 +132,32 @@ def peak_mib(call: Callable[[], Any]) -> float:
     except OSError:
         call()
         return float("nan")
+
+
+def high_water_mib() -> float:
+    """Return the largest memory that this process had so far, in MiB; NaN where it is unknown."""
+    try:
+        return _status(Path("/proc/self"), "VmHWM") / 1024
+    except OSError:
+        return float("nan")
+
+
+def machine() -> dict[str, Any]:
+    """Return what the times were taken on."""
+    return {
+        "processor": _processor(),
+        "cores": joblib.cpu_count(),
+        "torch": torch.__version__.partition("+")[0],
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name, as the system gives it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _status(process: Path, field: str) -> int:

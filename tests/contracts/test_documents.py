@@ -39,6 +39,7 @@ ELSEWHERE = {
     r"(for .*)?make experiment SET=.*$": "tests/contracts/test_documents.py::test_what_an_experiment_is_told",
     r"python -m benchmarks\.gpu$": "tests/unit/test_benchmarks.py::test_the_gpu_benchmark_needs_cuda",
     r"(torchrun|dvc commit) .*$": "tests/unit/test_shared_training.py::test_two_processes_train",
+    r"python -m benchmarks\.memory$": "tests/unit/test_benchmarks.py::test_the_memory_of_a_generated",
     r"dvc --wait-for-lock repro .*$": "tests/unit/test_studies.py::test_cells_at_a_time_wait",
 }
 """Commands that are tried elsewhere, most of them for what they cost: where."""

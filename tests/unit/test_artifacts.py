@@ -1,16 +1,17 @@
 import errno
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ggsa.tagging import tagger
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import artifacts, paths, tables
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.tables import read_table, write_table
+from ggsa.workspace.tables import read_batches, read_table, write_batches, write_table
 
 WORDS = ("null", "NA", "nan", "None", "N/A", "#N/A", "-inf", "true", "True", "1", "007", "1e5", "a")
 
@@ -105,6 +106,9 @@ def test_a_table_that_cannot_be_used_is_named(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=problem):
         read_table(tmp_path / name, ("id", "tags"))
+    if name.endswith(".parquet"):
+        with pytest.raises(UserError, match=problem):
+            next(read_batches(tmp_path / name, ("id", "tags")))
 
 
 def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
@@ -112,6 +116,43 @@ def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("one.parquet", "two.parquet"):
         write_table(tmp_path / name, table.copy())
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+
+
+@settings(deadline=None, max_examples=50)
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=9), group=st.integers(1, 12))
+def test_rows_that_are_written_in_batches_give_the_bytes_of_the_whole_table(
+    sizes: list[int], group: int
+) -> None:
+    rows = [{"id": f"r{i}", "words": [*"abcdefg"[: i % 7 + 1]]} for i in range(sum(sizes))]
+    table = pd.DataFrame(rows)
+    ends = np.cumsum(sizes)
+    batches = [table.iloc[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        whole, parts = Path(folder) / "whole.parquet", Path(folder) / "parts.parquet"
+        write_table(whole, table)
+        write_batches(parts, batches)
+        assert parts.read_bytes() == whole.read_bytes()
+        patch.setattr(tables, "GROUP_ROWS", group)  # several row groups: other bytes, equal rows
+        write_batches(parts, batches)
+        patch.setattr(tables, "BATCH_ROWS", 4)
+        read = [*read_batches(parts, ("id", "words"))]
+    assert [len(batch) for batch in read[:-1]] == [4] * (len(read) - 1)
+    assert [id for batch in read for id in batch["id"]] == [*table["id"]]
+    assert [[*words] for batch in read for words in batch["words"]] == [*table["words"]]
+
+
+def test_a_batch_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_table(path, pd.DataFrame({"id": ["a"]}))
+    before = path.read_bytes()
+
+    def batches() -> Iterator[pd.DataFrame]:
+        yield pd.DataFrame({"id": ["b"]})
+        raise UserError("no more")
+
+    with pytest.raises(UserError, match="no more"):
+        write_batches(path, batches())
+    assert [*tmp_path.iterdir()] == [path] and path.read_bytes() == before
 
 
 @given(words=st.lists(st.sampled_from(WORDS) | st.text("na1.e-T", min_size=1), min_size=1))
@@ -132,16 +173,3 @@ def test_an_empty_cell_is_a_missing_number(tmp_path: Path) -> None:
         [False] * 2,
         [True] * 2,
     ]
-
-
-def test_a_damaged_tag_store_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "0123456789abcdef.sqlite").write_bytes(b"no database" * 100)
-    store = tagger.open_store(tmp_path, "0123456789abcdef" * 4)
-    assert tagger.read_tags(store, ("a", "film")) is None
-
-
-def test_chunks_hold_every_sentence_once_whatever_its_order() -> None:
-    sentences = [(f"w{i % 50}",) * (1 + i % 7) for i in range(500)]
-    chunks = list(tagger._chunks(sentences))
-    assert sorted(w for chunk in chunks for w in chunk) == sorted(set(sentences))
-    assert list(tagger._chunks(reversed(sentences))) == chunks

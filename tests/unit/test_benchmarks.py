@@ -2,21 +2,24 @@
 
 import importlib
 import pkgutil
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import small_models
 import torch
 from segment_reference import LOOP
 
 import benchmarks
-from benchmarks import gpu, naive, texts, timing
+from benchmarks import gpu, memory, naive, texts, timing
 from benchmarks.timing import interleaved
 from ggsa.model import attachment, attention
 from ggsa.patterns.pattern import Pattern
 from ggsa.patterns.rules import hard_table
 from ggsa.patterns.tag_tables import blocked_outside
-from ggsa.tagging.alignment import TaggedPieces
-from ggsa.workspace import config
+from ggsa.tagging.alignment import Ragged, TaggedPieces
+from ggsa.workspace import artifacts, config, paths
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS
 
 SIZE = len(TAGS)
@@ -34,7 +37,8 @@ def source() -> TaggedPieces:
         np.concatenate(([TAGS.index(CLS)], random.integers(0, SIZE - 2, length), [TAGS.index(SEP)]))
         for length in random.integers(1, 30, 40)
     ]
-    return TaggedPieces(tags, tags, np.arange(len(tags)))
+    rows = Ragged.of(tags)
+    return TaggedPieces(rows, rows, np.arange(len(tags)))
 
 
 @pytest.mark.parametrize("kind", [texts.REAL, texts.INDEPENDENT])
@@ -133,3 +137,29 @@ def test_a_case_of_the_gpu_benchmark_that_fails_is_left_out(capsys) -> None:
     times = gpu.measured({"works": lambda: 1, "fails": fails}, 0.0, gpu.clock_of(CPU))
     assert list(times) == ["works"]
     assert "fails cannot run here: RuntimeError: out of memory" in capsys.readouterr().err
+
+
+def test_the_memory_of_a_generated_corpus_is_measured_in_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ENCODER", "TAGGER", "CACHE"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    small_models.tokenizer(paths.ENCODER)
+    artifacts.write_json(paths.TAGGER / "tagger.json", {"sha256": "0" * 64})
+    lines = [*memory.run(2_000, 0)]
+    assert [line["what"] for line in lines] == ["tags", "training"]
+    for line in lines:
+        assert line["sentences"] == 2_000 and line["tagger"] == memory.CONSTANT
+        assert line["seconds"] > 0 and line["worker_peak_mib"] < line["peak_mib"]
+        assert 50 < line["peak_mib"] < line["bound_mib"]
+    assert not [*paths.CACHE.iterdir()]
+
+
+def test_generated_sentences_have_twenty_words_in_the_mean_and_seldom_repeat() -> None:
+    known = [f"word{i}" for i in range(1000)]
+    tables = [*memory.generated("train", 25_000, known, np.random.default_rng(1))]
+    rows = pd.concat(tables)
+    assert [len(table) for table in tables] == [10_000, 10_000, 5_000]
+    assert rows["words"].map(len).mean() == pytest.approx(20, abs=0.2)
+    assert len({tuple(words) for words in rows["words"]}) > 24_900
+    assert rows["id"].is_unique and {"leaks_selection", "whole_sentence"} < {*rows.columns}

@@ -16,7 +16,7 @@ from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import Pattern
 from ggsa.patterns.positional import Positional
 from ggsa.patterns.tag_tables import INDEX
-from ggsa.tagging.alignment import TaggedPieces
+from ggsa.tagging.alignment import Ragged, TaggedPieces
 from ggsa.workspace import config
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
@@ -42,8 +42,8 @@ def sentences(draw: int, number: int) -> TaggedPieces:
         words = random.choice(len(UNIVERSAL_TAGS), length, p=COMMON / COMMON.sum())
         rows.append(np.array([INDEX[CLS], *words, INDEX[SEP]], np.int64))
     return TaggedPieces(
-        pieces=[row + 100 for row in rows],
-        tags=rows,
+        pieces=Ragged.of([row + 100 for row in rows]),
+        tags=Ragged.of(rows),
         identities=random.integers(0, 2**32, number),
     )
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ggsa.model.batches import Batch, with_masked_tokens
-from ggsa.tagging.corruption import corrupted
+from ggsa.tagging.corruption import corrupted, stream_of
 from ggsa.workspace.paths import SPLITS
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS, UNIVERSAL_TAGS
 
@@ -23,14 +23,14 @@ def many(number: int = 1500) -> list[list[str]]:
 
 @given(SENTENCES, st.sampled_from(SPLITS), SEEDS)
 def test_a_share_of_zero_changes_nothing(tags: list, split: str, seed: int) -> None:
-    assert corrupted(tags, 0.0, split, seed) == tags
+    assert corrupted(tags, 0.0, stream_of(split, seed)) == tags
 
 
 @given(SENTENCES, SHARES, SHARES, st.sampled_from(SPLITS), SEEDS)
 def test_a_larger_share_keeps_the_errors_of_a_smaller_one(
     tags: list, one: float, other: float, split: str, seed: int
 ) -> None:
-    few, many = (corrupted(tags, share, split, seed) for share in sorted((one, other)))
+    few, many = (corrupted(tags, share, stream_of(split, seed)) for share in sorted((one, other)))
     for before, less, more in zip(tags, few, many, strict=True):
         for tag, a, b in zip(before, less, more, strict=True):
             assert a in (tag, b)
@@ -40,7 +40,7 @@ def test_a_larger_share_keeps_the_errors_of_a_smaller_one(
 def test_a_share_of_one_leaves_no_tag_as_it_was_and_gives_universal_tags(
     tags: list, split: str, seed: int
 ) -> None:
-    for before, after in zip(tags, corrupted(tags, 1.0, split, seed), strict=True):
+    for before, after in zip(tags, corrupted(tags, 1.0, stream_of(split, seed)), strict=True):
         assert set(after) <= set(UNIVERSAL_TAGS)
         assert all(a != b for a, b in zip(before, after, strict=True))
 
@@ -49,14 +49,16 @@ def test_a_share_of_one_leaves_no_tag_as_it_was_and_gives_universal_tags(
 def test_the_same_split_seed_and_share_give_the_same_errors(
     tags: list, share: float, split: str, seed: int
 ) -> None:
-    assert corrupted(tags, share, split, seed) == corrupted(tags, share, split, seed)
+    assert corrupted(tags, share, stream_of(split, seed)) == corrupted(
+        tags, share, stream_of(split, seed)
+    )
 
 
 def test_another_split_or_seed_gives_other_errors() -> None:
     tags = many(20)
-    first = corrupted(tags, 0.4, "train", 13)
-    assert first != corrupted(tags, 0.4, "train", 42)
-    assert first != corrupted(tags, 0.4, "validation", 13)
+    first = corrupted(tags, 0.4, stream_of("train", 13))
+    assert first != corrupted(tags, 0.4, stream_of("train", 42))
+    assert first != corrupted(tags, 0.4, stream_of("validation", 13))
 
 
 def test_the_rate_of_errors_is_the_share_and_every_other_tag_is_as_likely() -> None:
@@ -64,7 +66,9 @@ def test_the_rate_of_errors_is_the_share_and_every_other_tag_is_as_likely() -> N
     for share in (0.05, 0.1, 0.2, 0.4):
         pairs = [
             (a, b)
-            for before, after in zip(tags, corrupted(tags, share, "train", 42), strict=True)
+            for before, after in zip(
+                tags, corrupted(tags, share, stream_of("train", 42)), strict=True
+            )
             for a, b in zip(before, after, strict=True)
         ]
         wrong = [(a, b) for a, b in pairs if a != b]

@@ -9,7 +9,7 @@ from benchmarks import curves
 from benchmarks import documents as times
 from benchmarks.timing import peak_mib
 from ggsa.patterns.pattern import pattern_from_json
-from ggsa.tagging.alignment import TaggedPieces
+from ggsa.tagging.alignment import Ragged, TaggedPieces
 from ggsa.tagging.splits import Split
 from ggsa.training import studies
 from ggsa.workspace import artifacts, config
@@ -17,11 +17,11 @@ from ggsa.workspace.errors import UserError
 
 
 def split_of(lengths: list[int]) -> Split:
-    rows = [np.arange(length) % 19 for length in lengths]
+    rows = Ragged.of([np.arange(length) % 19 for length in lengths])
     sentences = TaggedPieces(rows, rows, np.arange(len(rows)) + 100)
     ids = np.array([f"train-{row}" for row in range(len(rows))])
     labels = np.arange(len(rows)) % 2
-    return Split("train", ids, [], [], sentences, labels, ("negative", "positive"))
+    return Split("train", ids, sentences, labels, ("negative", "positive"), lambda: iter(()))
 
 
 def test_a_batch_holds_the_first_pieces_of_documents_that_are_long_enough() -> None:

@@ -1,16 +1,18 @@
 """The one reader of a split: what it joins, what it checks, and that it reads once."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_corpus import CLASSES, SENTENCES, write_split
 
 from ggsa.tagging import splits
-from ggsa.tagging.corruption import corrupted
+from ggsa.tagging.corruption import corrupted, stream_of
 from ggsa.tagging.splits import read_split, read_words
 from ggsa.training.vocabulary_subset import VocabularySubset
-from ggsa.workspace import paths
+from ggsa.workspace import paths, tables
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.tables import CORPUS_COLUMNS, read_table
 from ggsa.workspace.vocabulary import CLS, SEP, TAGS
@@ -32,6 +34,42 @@ def test_every_piece_has_the_tag_of_its_word_in_the_order_of_the_files(
     for tags, word_tags in zip(split.sentences.tags, split.word_tags, strict=True):
         names = [TAGS[tag] for tag in tags]
         assert names == [CLS, *word_tags[: PIECES - 2], SEP]  # every word is one piece here
+
+
+def test_words_are_read_only_if_they_are_asked_for(small_corpus: Path) -> None:
+    split = read_split("train", PIECES, rows="without_leaks")
+    assert splits.sentence_count("train", "without_leaks") == len(split.ids) == len(split.labels)
+    assert not {"words", "word_tags"} & {*vars(split)}
+    assert split.sentences.pieces.values.dtype == np.uint16
+    assert split.sentences.tags.values.dtype == np.uint8
+    table = read_words("train", "without_leaks")
+    assert split.words == [list(row) for row in table["words"]]
+    assert split.word_tags == [list(row) for row in table["tags"]]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 59, 1000])
+def test_a_split_does_not_depend_on_the_rows_that_are_read_at_a_time(
+    rows: int, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "FRESH_SENTENCES", 10)
+    for name, chosen in (("train", "sentences"), ("fresh", "sentences"), ("test", "all")):
+        whole = read_split(name, PIECES, rows=chosen, corrupted=0.4, seed=5)
+        splits._read_split.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(tables, "BATCH_ROWS", rows)
+            split = read_split(name, PIECES, rows=chosen, corrupted=0.4, seed=5)
+            assert split is not whole
+            assert (split.words, split.word_tags) == (whole.words, whole.word_tags)
+        assert split.ids.tolist() == whole.ids.tolist()
+        assert split.labels.tolist() == whole.labels.tolist()
+        for one, other in zip(
+            (split.sentences.pieces, split.sentences.tags),
+            (whole.sentences.pieces, whole.sentences.tags),
+            strict=True,
+        ):
+            assert np.array_equal(one.values, other.values)
+            assert np.array_equal(one.offsets, other.offsets)
+        assert np.array_equal(split.sentences.identities, whole.sentences.identities)
 
 
 def test_tag_counts_are_those_of_the_pieces(small_corpus: Path) -> None:
@@ -96,7 +134,9 @@ def test_too_few_whole_sentences_to_hold_some_out_are_refused(small_corpus: Path
 def test_corrupted_tags_are_those_of_the_seed_and_reach_the_pieces(small_corpus: Path) -> None:
     clean = read_split("test", PIECES)
     split = read_split("test", PIECES, corrupted=0.4, seed=5)
-    assert split.word_tags == corrupted(clean.word_tags, 0.4, "test", 5) != clean.word_tags
+    assert (
+        split.word_tags == corrupted(clean.word_tags, 0.4, stream_of("test", 5)) != clean.word_tags
+    )
     assert [TAGS[tag] for tag in split.sentences.tags[0][1:-1]] == split.word_tags[0][: PIECES - 2]
     assert np.array_equal(split.sentences.identities, clean.sentences.identities)
 
@@ -129,10 +169,13 @@ def test_a_split_is_read_once_until_a_file_changes(
     small_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = []
-    original = splits.read_table
-    monkeypatch.setattr(
-        splits, "read_table", lambda path, columns: reads.append(path) or original(path, columns)
-    )
+    original = splits.read_batches
+
+    def counted(path: Path, columns: tuple[str, ...]) -> Iterator[pd.DataFrame]:
+        reads.extend([path] if "id" in columns else [])
+        return original(path, columns)
+
+    monkeypatch.setattr(splits, "read_batches", counted)
     first = read_split("train", PIECES)
     assert read_split("train", PIECES, seed=9) is first  # without corruption a seed draws nothing
     splits.split_counts(PIECES)

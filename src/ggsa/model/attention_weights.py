@@ -24,7 +24,7 @@ BATCH = 64
 
 def batches_of(sentences: TaggedPieces) -> Iterator[Batch]:
     """Yield the batches in which sentences are measured; `rows` says which sentences these are."""
-    lengths = np.array([len(pieces) for pieces in sentences.pieces])
+    lengths = sentences.lengths
     unknown = np.full(len(lengths), -1)
     for rows in batches.evaluation_order(lengths, BATCH):
         yield batches.collate(sentences, unknown, rows)

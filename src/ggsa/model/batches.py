@@ -35,15 +35,14 @@ class Batch:
 
 def collate(sentences: TaggedPieces, labels: np.ndarray, rows: Sequence[int]) -> Batch:
     """Return the sentences of the given rows, padded to the longest."""
-    longest = max(len(sentences.pieces[row]) for row in rows)
-    shape = (len(rows), longest)
+    found = [(sentences.pieces[row], sentences.tags[row]) for row in rows]
+    shape = (len(rows), max(len(row) for row, _ in found))
     pieces, tags = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     is_padding = np.ones(shape, bool)
-    for i, row in enumerate(rows):
-        length = len(sentences.pieces[row])
-        pieces[i, :length] = sentences.pieces[row]
-        tags[i, :length] = sentences.tags[row]
-        is_padding[i, :length] = False
+    for i, (row, row_tags) in enumerate(found):
+        pieces[i, : len(row)] = row
+        tags[i, : len(row)] = row_tags
+        is_padding[i, : len(row)] = False
     chosen = np.asarray(rows)
     identities = sentences.identities[chosen]
     arrays = (pieces, tags, is_padding, labels[chosen], identities, chosen)

@@ -197,7 +197,7 @@ def logits(
 ) -> np.ndarray:
     """Return the logits of sentences, float32 `[sentence, class]`, in their order."""
     model.eval()
-    lengths = np.array([len(pieces) for pieces in sentences.pieces])
+    lengths = sentences.lengths
     unknown = np.full(len(lengths), -1)
     rows_of_logits = torch.empty(len(lengths), model.config.num_labels)
     with torch.inference_mode():

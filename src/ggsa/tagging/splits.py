@@ -1,6 +1,8 @@
 """The one reader of a split: its words, their tags, and the word pieces that they align to."""
 
 import functools
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,13 +10,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ggsa.tagging.alignment import TaggedPieces, align, tokenizer
-from ggsa.tagging.corruption import corrupted as corrupted_tags
+from ggsa.tagging.alignment import TaggedPieces, align, joined, tokenizer
+from ggsa.tagging.corruption import corrupted, stream_of
 from ggsa.workspace import paths
 from ggsa.workspace.blocks import Train
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.provenance import class_names, read_provenance
-from ggsa.workspace.tables import CORPUS_COLUMNS, TAG_COLUMNS, read_table
+from ggsa.workspace.tables import CORPUS_COLUMNS, TAG_COLUMNS, read_batches
 from ggsa.workspace.vocabulary import FRESH
 
 MEASURED_SPLITS = ("train", "selection", "validation", "test")
@@ -43,59 +45,105 @@ def trained_rows(settings: Train) -> Rows:
 
 @dataclass(frozen=True)
 class Split:
-    """The sentences of a split as words and as word pieces, with their tags and labels."""
+    """The sentences of a split as word pieces with their tags, and their labels.
+
+    Their words are read again if somebody asks for them: training does not.
+    """
 
     name: str
     ids: np.ndarray  # [sentence] of str
-    words: list[list[str]]
-    word_tags: list[list[str]]
     sentences: TaggedPieces
     labels: np.ndarray  # int64 [sentence]; -1 is unknown
     class_names: tuple[str, ...]  # in the order of the labels
+    read: Callable[[], Iterator[pd.DataFrame]]  # yields `words` and `tags`, some rows at a time
+
+    @functools.cached_property
+    def words(self) -> list[list[str]]:
+        """The words of every sentence."""
+        return [list(row) for table in self.read() for row in table["words"]]
+
+    @functools.cached_property
+    def word_tags(self) -> list[list[str]]:
+        """The tag of every word of every sentence."""
+        return [list(row) for table in self.read() for row in table["tags"]]
 
     @property
     def lengths(self) -> np.ndarray:
         """The number of pieces of every sentence, `[sentence]`."""
-        return np.array([len(pieces) for pieces in self.sentences.pieces])
+        return self.sentences.lengths
 
 
 def read_words(name: str, rows: Rows = "all") -> pd.DataFrame:
-    """Return the words of a split with their tags: columns `id, words, label, tags` and more.
+    """Return the words of a split with their tags: columns `id, words, label, tags`.
+
+    Raises:
+        UserError: See `word_batches`.
+    """
+    return pd.concat(word_batches(name, rows), ignore_index=True)
+
+
+def word_batches(name: str, rows: Rows = "all") -> Iterator[pd.DataFrame]:
+    """Yield the words of a split with their tags, some rows at a time; see `read_words`.
 
     Raises:
         UserError: If corpus and tags do not belong together, or a label is missing that is needed.
     """
-    stored = "train" if name == FRESH else name
-    rows = "sentences" if name == FRESH else rows if name == "train" else "all"
-    marks = {"all": (), "without_leaks": ("leaks_selection",)}
-    columns = (*CORPUS_COLUMNS, *marks.get(rows, ("leaks_selection", "whole_sentence")))
-    corpus_file, tags_file = paths.corpus_split(stored), paths.tags_split(stored)
-    corpus, tags = read_table(corpus_file, columns), read_table(tags_file, TAG_COLUMNS)
-    if list(corpus["id"]) != list(tags["id"]):
-        raise UserError(
-            f"{tags_file} does not hold the tags of the sentences in {corpus_file}: their ids "
-            f"differ. Run `dvc repro`."
-        )
-    table = corpus.assign(tags=tags["tags"].to_numpy())
-    for row in table.itertuples():
-        if len(row.words) != len(row.tags):
-            raise UserError(
-                f"{tags_file}: sentence {row.id} has {len(row.words)} words but {len(row.tags)} "
-                f"tags. Expected one tag per word. Run `dvc repro -f tag`."
-            )
-    if rows != "all":
-        table = table[~table["leaks_selection"].to_numpy(bool)]
-    if rows == "sentences":
-        table = table[table["whole_sentence"].to_numpy(bool)]
-        fresh = _drawn_for_fresh(len(table), corpus_file)
-        table = table[fresh if name == FRESH else ~fresh]
+    corpus_file, tags_file = paths.corpus_split(_stored(name)), paths.tags_split(_stored(name))
+    chosen = _chosen(name, rows)
     classes = class_names(read_provenance())
-    if stored in LABELED_SPLITS and not table["label"].isin(range(len(classes))).all():
-        raise UserError(
-            f"{corpus_file} has labels outside 0 to {len(classes) - 1} ({', '.join(classes)}). "
-            f"Fix the source and run `dvc repro -f download`."
-        )
-    return table
+    start = 0
+    for corpus, tags in itertools.zip_longest(
+        read_batches(corpus_file, CORPUS_COLUMNS), read_batches(tags_file, TAG_COLUMNS)
+    ):
+        if corpus is None or tags is None or list(corpus["id"]) != list(tags["id"]):
+            raise UserError(
+                f"{tags_file} does not hold the tags of the sentences in {corpus_file}: their ids "
+                f"differ. Run `dvc repro`."
+            )
+        table = corpus.assign(tags=tags["tags"])
+        for row in table.itertuples():
+            if len(row.words) != len(row.tags):
+                raise UserError(
+                    f"{tags_file}: sentence {row.id} has {len(row.words)} words but "
+                    f"{len(row.tags)} tags. Expected one tag per word. Run `dvc repro -f tag`."
+                )
+        kept = table[chosen[start : start + len(table)]]
+        start += len(table)
+        if _stored(name) in LABELED_SPLITS and not kept["label"].isin(range(len(classes))).all():
+            raise UserError(
+                f"{corpus_file} has labels outside 0 to {len(classes) - 1} ({', '.join(classes)}). "
+                f"Fix the source and run `dvc repro -f download`."
+            )
+        yield kept
+
+
+def sentence_count(name: str, rows: Rows = "all") -> int:
+    """Return the number of sentences of a split; see `read_split` for the arguments."""
+    return int(_chosen(name, rows).sum())
+
+
+def _stored(name: str) -> str:
+    """Return the split whose files hold a split."""
+    return "train" if name == FRESH else name
+
+
+def _chosen(name: str, rows: Rows) -> np.ndarray:
+    """Return which rows of the files belong to a split, bool `[row]`."""
+    file = paths.corpus_split(_stored(name))
+    rows = "sentences" if name == FRESH else rows if name == "train" else "all"
+    if rows == "all":
+        return np.ones(len(_marks(file, "label")), bool)
+    chosen = ~_marks(file, "leaks_selection")
+    if rows == "sentences":
+        chosen &= _marks(file, "whole_sentence")
+        fresh = _drawn_for_fresh(int(chosen.sum()), file)
+        chosen[chosen] = fresh if name == FRESH else ~fresh
+    return chosen
+
+
+def _marks(file: Path, name: str) -> np.ndarray:
+    """Return whether a column is not 0, bool `[row]`."""
+    return np.concatenate([table[name].to_numpy(bool) for table in read_batches(file, (name,))])
 
 
 def _drawn_for_fresh(sentences: int, corpus_file: Path) -> np.ndarray:
@@ -132,10 +180,9 @@ def read_split(
     Raises:
         UserError: If a file is missing or damaged; see `read_words`.
     """
-    stored = "train" if name == FRESH else name
     files = (
-        paths.corpus_split(stored),
-        paths.tags_split(stored),
+        paths.corpus_split(_stored(name)),
+        paths.tags_split(_stored(name)),
         paths.provenance(),
         paths.ENCODER / "tokenizer.json",
     )
@@ -161,20 +208,33 @@ def _read_split(
     corrupted: float,
     seed: int,
 ) -> Split:
-    table = read_words(name, rows)
-    words = [list(row) for row in table["words"]]
-    word_tags = [list(row) for row in table["tags"]]
-    if corrupted:
-        word_tags = corrupted_tags(word_tags, corrupted, name, seed)
+    fast, ids, labels = tokenizer(paths.ENCODER), [], []
+
+    def parts() -> Iterator[TaggedPieces]:
+        first = 0
+        for table in _with_errors(name, rows, corrupted, seed):
+            if len(table):
+                ids.append(table["id"].to_numpy())
+                labels.append(table["label"].to_numpy(np.int64))
+                yield align(fast, list(table["words"]), list(table["tags"]), max_pieces, first)
+            first += len(table)
+
+    sentences = joined(parts(), paths.PIECES)
     return Split(
         name=name,
-        ids=table["id"].to_numpy(),
-        words=words,
-        word_tags=word_tags,
-        sentences=align(tokenizer(paths.ENCODER), words, word_tags, max_pieces),
-        labels=table["label"].to_numpy(np.int64),
+        ids=np.concatenate(ids),
+        sentences=sentences,
+        labels=np.concatenate(labels),
         class_names=class_names(read_provenance()),
+        read=functools.partial(_with_errors, name, rows, corrupted, seed),
     )
+
+
+def _with_errors(name: str, rows: Rows, share: float, seed: int) -> Iterator[pd.DataFrame]:
+    """Yield the words of a split with tags of which a share is replaced."""
+    stream = stream_of(name, seed)
+    for table in word_batches(name, rows):
+        yield table.assign(tags=corrupted(table["tags"], share, stream)) if share else table
 
 
 def tagged_splits(max_pieces: int, rows: Rows = "all") -> dict[str, TaggedPieces]:

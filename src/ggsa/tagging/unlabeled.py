@@ -12,8 +12,8 @@ import pandas as pd
 from ggsa.assets import corpora
 from ggsa.assets.corpus import leaking_rows
 from ggsa.tagging import tagger
+from ggsa.tagging.distinct import Words
 from ggsa.tagging.splits import read_words
-from ggsa.tagging.tagger import Words
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
@@ -100,6 +100,6 @@ def _tagged(params: Params, sentences: list[Words]) -> list[list[str]]:
     """Return the universal tags of sentences."""
     description = artifacts.read_json(paths.TAGGER / "tagger.json")
     with closing(tagger.open_store(paths.TAG_STORE, description["sha256"])) as store:
-        tagger.fill_store(store, sentences, paths.TAGGER, params.tagger)
-        native = [tagger.read_tags(store, words) or [] for words in sentences]
+        tagger.fill_store(store, sentences, tagger.local_pool(params.tagger))
+        native = tagger.read_tags(store, sentences)
     return tagger.universal({"": native}, params.tagger.mapping)[""]

@@ -122,7 +122,7 @@ def distance(
 ) -> float:
     """Return the mean squared distance of the last hidden states, over pieces and dimensions."""
     student.eval()
-    lengths = np.array([len(pieces) for pieces in sentences.pieces])
+    lengths = sentences.lengths
     total, pieces = 0.0, 0
     with torch.inference_mode():
         for rows in batches.evaluation_order(lengths, batch_size=64):
@@ -162,7 +162,7 @@ def _train(
     name: str,
 ) -> list[dict[str, float]]:
     """Train the student; return the mean loss since the last row, by step."""
-    lengths = np.array([len(pieces) for pieces in sentences.pieces])
+    lengths = sentences.lengths
     order = [
         rows
         for epoch in range(recipe.epochs)

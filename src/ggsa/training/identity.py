@@ -74,5 +74,7 @@ def data_sha256() -> str:
     inputs = [f(split) for split in paths.SPLITS for f in (paths.corpus_split, paths.tags_split)]
     for path in (*inputs, *sorted(paths.ENCODER.iterdir())):
         total.update(path.name.encode())
-        total.update(path.read_bytes())
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                total.update(block)
     return total.hexdigest()

@@ -127,7 +127,7 @@ def train(
         )
     mask = Mask(pattern, device, implementation, model.config)
     subset = VocabularySubset(
-        (pieces for split in splits.values() for pieces in split.sentences.pieces),
+        (block for split in splits.values() for block in split.sentences.pieces.blocks()),
         tokenizer.pad_token_id,
         [tokenizer.mask_token_id] if params.train.token_masking else [],
     )

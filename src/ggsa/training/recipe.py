@@ -1,6 +1,6 @@
 """Which recipe a run trains with, and whether it makes enough steps of the corpus."""
 
-from ggsa.tagging.splits import read_words, trained_rows
+from ggsa.tagging.splits import sentence_count, trained_rows
 from ggsa.workspace import paths, steps
 from ggsa.workspace.config import Params
 from ggsa.workspace.provenance import read_provenance
@@ -26,5 +26,5 @@ def require_steps(params: Params, source: str = str(paths.PARAMS)) -> None:
     Raises:
         UserError: See `ggsa.workspace.steps.require_steps`.
     """
-    sentences = len(read_words("train", trained_rows(params.train)))
+    sentences = sentence_count("train", trained_rows(params.train))
     steps.require_steps(params, recipe_for(params), sentences, source)

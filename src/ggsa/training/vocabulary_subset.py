@@ -20,26 +20,27 @@ class VocabularySubset:
     """The word pieces that occur in some sentences, numbered from 0."""
 
     def __init__(
-        self, sentences: Iterable[np.ndarray], padding: int, others: Iterable[int] = ()
+        self, arrays: Iterable[np.ndarray], padding: int, others: Iterable[int] = ()
     ) -> None:
         """Collect the pieces.
 
         Args:
-            sentences: Piece ids of every sentence that the model will see.
+            arrays: Piece ids, `[piece]`, which together are all that the model will see.
             padding: Id of the padding piece.
             others: Ids that no sentence holds but training needs.
         """
-        occurring = np.unique(np.concatenate([*sentences, np.array([padding, *others])]))
+        distinct = [*map(np.unique, arrays), np.array([padding, *others])]
+        occurring = np.unique(np.concatenate(distinct))
         self.pieces = torch.from_numpy(occurring)  # [subset]: the whole vocabulary's ids
         self._padding = int(np.searchsorted(occurring, padding))
 
-    def renumber(self, sentence: np.ndarray) -> np.ndarray:
-        """Return a sentence's piece ids in the numbering of the subset."""
-        return np.searchsorted(self.pieces.numpy(), sentence)
+    def renumber(self, pieces: np.ndarray) -> np.ndarray:
+        """Return piece ids in the numbering of the subset."""
+        return np.searchsorted(self.pieces.numpy(), pieces)
 
     def renumber_split(self, split: Split) -> Split:
         """Return a split with its piece ids in the numbering of the subset."""
-        pieces = [self.renumber(sentence) for sentence in split.sentences.pieces]
+        pieces = split.sentences.pieces.map(self.renumber)
         return replace(split, sentences=replace(split.sentences, pieces=pieces))
 
     def shrink(self, model: PreTrainedModel) -> Tensor:

@@ -43,6 +43,7 @@ NOTEBOOKS = Path("notebooks")
 # repository, so $GGSA_CACHE then names the workspace's cache.
 CACHE = Path(os.environ.get("GGSA_CACHE", ".cache"))
 TAG_STORE = CACHE / "tags"  # one SQLite file per tagger
+PIECES = CACHE / "pieces"  # of splits that are in use; its files have no names
 CHECKPOINTS = CACHE / "checkpoints"  # one folder per unfinished cell
 ADAPTED = CACHE / "adapted"  # one folder per encoder that was adapted to a pattern here
 STAGE_SECONDS = Path(".cache/stages.csv")  # seconds of each stage run here
