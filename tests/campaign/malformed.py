@@ -444,7 +444,8 @@ def build(folder: Path) -> None:
             intermediate_size=32, max_position_embeddings=32,
         ).save_pretrained(paths.ENCODER)  # fmt: skip
         about = {
-            "is_sst2": True, "corpus": {"name": "sst2", "source": "mirror"}, "substitutes": [],
+            "is_sst2": True, "substitutes": [],
+            "corpus": {"name": "sst2", "source": "mirror", "rows": {"train": 120}},
             "tagger": {"name": "ewt", "source": "mirror", "sha256": "ab12" * 16},
             "encoder": {"pretrained": False, "checkpoint": None, "is_paper_checkpoint": False},
         }  # fmt: skip
