@@ -176,6 +176,7 @@ class Cluster:
             UserError: If a task cannot be finished, because its nodes left the cluster.
         """
         waiting, running = list(tasks), dict[Any, Task]()
+        nodes = {name: address for task in tasks for name, address in task.kind.nodes.items()}
         while waiting or running:
             counts = Counter(id(task.kind) for task in running.values())
             for task in tuple(waiting):
@@ -186,7 +187,22 @@ class Cluster:
             done, _ = self._ray.wait(list(running), num_returns=len(running), timeout=POLL_SECONDS)
             if done:
                 yield [(running.pop(reference), self._result(reference)) for reference in done]
-            self._require_nodes(running.values())
+            self._forget_lost(nodes)
+            for task in running.values():
+                if nodes.keys().isdisjoint(task.kind.nodes):
+                    raise UserError(
+                        f"{task.stage} cannot be finished: every node of its kind left the cluster. "
+                        f"Finished cells are kept; start nodes and run the same command again."
+                    )
+
+    def _forget_lost(self, nodes: dict[str, str]) -> None:
+        """Remove the nodes that have left the cluster, and say so."""
+        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        for name in nodes.keys() - alive:
+            print(
+                f"The node {nodes.pop(name)} left the cluster. Its cells are trained on others.",
+                file=sys.stderr,
+            )
 
     def _start(self, task: Task) -> Any:
         kind, returned = task.kind, [*task.outputs, task.seconds, paths.ADAPTED]
@@ -220,16 +236,6 @@ class Cluster:
                 f"continues. Ray says:\n  {error}"
             ) from error
         return Result(code, printed, {Path(name): content for name, content in files.items()})
-
-    def _require_nodes(self, running: Iterable[Task]) -> None:
-        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
-        for task in running:
-            if alive.isdisjoint(task.kind.nodes):
-                raise UserError(
-                    f"{task.stage} cannot be finished: its nodes "
-                    f"({', '.join(task.kind.nodes.values())}) left the cluster. Finished cells are "
-                    f"kept; start nodes and run the same command again."
-                )
 
 
 @contextmanager
@@ -447,7 +453,7 @@ def _run(
         shared: What every cell reads, an archive.
         own: What this one reads, an archive or nothing.
         command: As in dvc.yaml: assignments to variables, a program, its arguments.
-        returned: The files and folders to return, as far as they exist.
+        returned: The files and folders of which to return what the command wrote.
         variables: To set in its environment, or to remove from it.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GGSA_")} | variables
@@ -459,6 +465,8 @@ def _run(
         for archive in filter(None, (shared, own)):
             with tarfile.open(fileobj=io.BytesIO(archive)) as files:
                 files.extractall(name, filter="data")
+        root = Path(name)
+        before = {*root.rglob("*")}
         done = subprocess.run(
             [*dies_with_worker, "env", *shlex.split(command)],
             cwd=name,
@@ -467,9 +475,12 @@ def _run(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        root = Path(name)
-        left = (p for each in returned for p in (root / each, *sorted((root / each).rglob("*"))))
-        content = {p.relative_to(root).as_posix(): p.read_bytes() for p in left if p.is_file()}
+        left = {p for each in returned for p in (root / each, *(root / each).rglob("*"))} - before
+        content = {
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in sorted(left)
+            if path.is_file()
+        }
     return done.returncode, done.stdout.decode(errors="replace"), content
 
 
