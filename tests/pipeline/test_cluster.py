@@ -1,6 +1,5 @@
 """A study on two Ray nodes of this machine: the files of a local run, even if a node is killed."""
 
-import contextlib
 import shutil
 import subprocess
 import sys
@@ -74,23 +73,23 @@ def nodes() -> Iterator[subprocess.Popen]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def cells() -> list[str]:
-    """The command line of every process that trains a cell of the study."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it has ended
-            line = file.read_bytes().decode(errors="replace").replace("\0", " ")
-            if line.startswith("python3 -m stages.cell --study controls"):
-                found.append(line)
-    return found
-
-
-def await_cells(process: subprocess.Popen, count: int) -> None:
-    """Return as soon as so many cells are trained at a time."""
-    end = time.monotonic() + 200
-    while len(cells()) != count:
-        assert process.poll() is None and time.monotonic() < end, cells()
+def await_cells(nodes: subprocess.Popen, study: subprocess.Popen, count: int) -> None:
+    """Return as soon as the nodes train so many cells at a time."""
+    mark, end = f"RAY_TMPDIR={nodes.args[-1]}\0".encode(), time.monotonic() + 600
+    while sum(is_cell(process, mark) for process in Path("/proc").glob("[0-9]*")) != count:
+        assert study.poll() is None and time.monotonic() < end
         time.sleep(0.05)
+
+
+def is_cell(process: Path, mark: bytes) -> bool:
+    """Whether a process trains a cell, and its environment holds a mark."""
+    try:
+        command = (process / "cmdline").read_bytes()
+        return command.startswith(b"python3\0-m\0stages.cell\0") and (
+            mark in (process / "environ").read_bytes()
+        )
+    except OSError:  # it has ended
+        return False
 
 
 def test_a_study_ends_with_the_files_of_a_local_run_although_a_node_is_killed(
@@ -103,13 +102,13 @@ def test_a_study_ends_with_the_files_of_a_local_run_although_a_node_is_killed(
             [*JOB.split(), f"CLUSTER={address}"], cwd=remote, env=environment() | LOOPBACK,
             stdout=log, stderr=subprocess.STDOUT, 
         )  # fmt: skip
-        await_cells(study, 2)
+        await_cells(nodes, study, 2)
         assert [path.name for path in (remote / CELLS).iterdir()] == ["full-13"]
         before = (remote / CELLS / "full-13/cell.json").stat().st_mtime_ns
         nodes.stdin.write("kill\n")
         nodes.stdin.flush()
-        await_cells(study, 1)  # it does not outlive its node
-        study.wait(timeout=300)
+        await_cells(nodes, study, 1)  # it does not outlive its node
+        study.wait(timeout=600)
     printed = (tmp_path / "log").read_text()
     assert study.returncode == 0, printed
     assert "The node 127.0.0.1 left the cluster." in printed

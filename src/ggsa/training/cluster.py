@@ -67,25 +67,25 @@ class Kind:
 
 @dataclass(frozen=True)
 class Task:
-    """A cell to train.
+    """What a node does: train a cell, or report its machine.
 
     Attributes:
-        cell: Its name, `<arm>-<seed>`.
+        name: Of the cell, `<arm>-<seed>`.
         stage: Its DVC stage, as `dvc repro` takes it.
-        kind: The nodes that may train it.
+        kind: The nodes that may do it.
         command: Of the stage.
         inputs: Files and folders that it reads, in addition to those that every cell reads.
-        outputs: Folders that it writes.
-        seconds: The file to which it adds its seconds.
+        outputs: Of the stage.
+        seconds: The file to which a cell adds its seconds.
     """
 
-    cell: str
+    name: str
     stage: str
     kind: Kind
     command: str
-    inputs: tuple[Path, ...]
-    outputs: tuple[Path, ...]
-    seconds: Path
+    inputs: tuple[Path, ...] = ()
+    outputs: tuple[Path, ...] = ()
+    seconds: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -142,17 +142,19 @@ class Cluster:
                 f"{' --num-gpus=N' if gpus else ''}`."
             )
         command = f"PYTHONPATH=src python3 -m ggsa.training.cluster {study}"
-        asked = {name: self._submit(b"", command, [MACHINE], [name], 1, gpus) for name in able}
+        asked = []
+        for name in able:
+            address = nodes[name]["NodeManagerAddress"]
+            alone = Kind({}, {name: address}, 1, gpus, 1)
+            asked.append(Task(name, f"The node {address}", alone, command, outputs=(MACHINE,)))
         groups: dict[str, list[str]] = {}
-        for name, reference in asked.items():
-            result = self._result(reference)
+        for task, result in (pair for finished in self.results(asked) for pair in finished):
             if result.code:
                 raise UserError(
-                    f"The node {nodes[name]['NodeManagerAddress']} cannot train a cell. Install "
-                    f"requirements.lock in the environment that starts Ray there. It printed:\n  "
-                    f"{result.printed.strip()}"
+                    f"{task.stage} cannot train a cell. Install requirements.lock in the environment "
+                    f"that starts Ray there. It printed:\n  {result.printed.strip()}"
                 )
-            groups.setdefault(result.files[MACHINE].decode(), []).append(name)
+            groups.setdefault(result.files[MACHINE].decode(), []).append(task.name)
         kinds = []
         for text, names in groups.items():
             found = json.loads(text)
@@ -162,36 +164,49 @@ class Cluster:
             kinds.append(Kind(found, addresses, cpus, gpus, count))
         return sorted(kinds, key=lambda kind: -kind.slots)
 
-    def results(self, tasks: Sequence[Task], jobs: int) -> Iterator[list[tuple[Task, Result]]]:
+    def results(
+        self, tasks: Sequence[Task], jobs: int | None = None
+    ) -> Iterator[list[tuple[Task, Result]]]:
         """Run tasks and yield those that have finished since the last look.
 
         Each kind is given twice as many tasks as it has slots: no node waits, and the inputs of a
         large study do not fill the object store.
 
         Args:
-            tasks: The cells.
-            jobs: At most so many at a time.
+            tasks: To run.
+            jobs: At most so many at a time; by default as many as fit.
 
         Raises:
-            UserError: If a task cannot be finished, because its nodes left the cluster.
+            UserError: If a task cannot be finished; those that have finished are yielded first.
         """
         waiting, running = list(tasks), dict[Any, Task]()
         nodes = {name: address for task in tasks for name, address in task.kind.nodes.items()}
         while waiting or running:
             counts = Counter(id(task.kind) for task in running.values())
             for task in tuple(waiting):
-                if len(running) < jobs and counts[id(task.kind)] < 2 * task.kind.slots:
+                if (
+                    len(running) < (jobs or len(tasks))
+                    and counts[id(task.kind)] < 2 * task.kind.slots
+                ):
                     waiting.remove(task)
                     counts[id(task.kind)] += 1
                     running[self._start(task)] = task
             done, _ = self._ray.wait(list(running), num_returns=len(running), timeout=POLL_SECONDS)
-            if done:
-                yield [(running.pop(reference), self._result(reference)) for reference in done]
+            finished, errors = [], []
+            for reference in done:
+                try:
+                    finished.append((running.pop(reference), self._result(reference)))
+                except UserError as error:
+                    errors.append(error)
+            if finished:
+                yield finished
+            if errors:
+                raise errors[0]
             self._forget_lost(nodes)
             for task in running.values():
                 if nodes.keys().isdisjoint(task.kind.nodes):
                     raise UserError(
-                        f"{task.stage} cannot be finished: every node of its kind left the cluster. "
+                        f"{task.stage} cannot finish: every node of its kind left the cluster. "
                         f"Finished cells are kept; start nodes and run the same command again."
                     )
 
@@ -205,27 +220,20 @@ class Cluster:
             )
 
     def _start(self, task: Task) -> Any:
-        kind, returned = task.kind, [*task.outputs, task.seconds, paths.ADAPTED]
-        own = _pack(task.inputs)
-        return self._submit(own, task.command, returned, kind.nodes, kind.cpus, kind.gpus)
-
-    def _submit(
-        self,
-        own: bytes,
-        command: str,
-        returned: Sequence[Path],
-        nodes: Collection[str],
-        cpus: int,
-        gpus: int,
-    ) -> Any:
-        """Submit a command for one of some nodes and return Ray's reference to what it leaves."""
-        threads = {name: os.environ.get(name) for name in THREADS}
+        """Submit a task and return Ray's reference to what it leaves."""
+        returned = [*task.outputs, *([task.seconds] if task.seconds else []), paths.ADAPTED]
         return self._remote.options(
-            num_cpus=cpus,
-            num_gpus=gpus,
+            num_cpus=task.kind.cpus,
+            num_gpus=task.kind.gpus,
             max_retries=RETRIES,
-            label_selector={"ray.io/node-id": f"in({','.join(nodes)})"},
-        ).remote(self._shared, own, command, [path.as_posix() for path in returned], threads)
+            label_selector={"ray.io/node-id": f"in({','.join(task.kind.nodes)})"},
+        ).remote(
+            self._shared,
+            _pack(task.inputs),
+            task.command,
+            [path.as_posix() for path in returned],
+            {name: os.environ.get(name) for name in THREADS},
+        )
 
     def _result(self, reference: Any) -> Result:
         try:
@@ -362,7 +370,7 @@ def tasks(
         inputs += _unlisted_inputs(study, corpus, arm, seed, kinds[seed], equal.get((arm, seed)))
         result.append(
             Task(
-                cell=f"{arm}-{seed}",
+                name=f"{arm}-{seed}",
                 stage=target,
                 kind=kinds[seed],
                 command=stage.cmd,
@@ -419,9 +427,10 @@ def write(task: Task, files: Mapping[Path, bytes]) -> None:
                     target = folder / path.relative_to(output)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(content)
-    for line in files.get(task.seconds, b"").decode().splitlines()[1:]:  # below the heading
-        cell, _, seconds = line.partition(",")
-        note_seconds(task.seconds, cell, float(seconds))
+    if task.seconds in files:  # not if it was taken up or only evaluated
+        for line in files[task.seconds].decode().splitlines()[1:]:  # below the heading
+            cell, _, seconds = line.partition(",")
+            note_seconds(task.seconds, cell, float(seconds))
 
 
 def _repo() -> Any:
@@ -451,7 +460,7 @@ def _run(
 
     Args:
         shared: What every cell reads, an archive.
-        own: What this one reads, an archive or nothing.
+        own: What this one reads in addition, an archive.
         command: As in dvc.yaml: assignments to variables, a program, its arguments.
         returned: The files and folders of which to return what the command wrote.
         variables: To set in its environment, or to remove from it.
@@ -462,7 +471,7 @@ def _run(
     # A process must not outlive the worker that Ray stops, or that dies with its node.
     dies_with_worker = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     with tempfile.TemporaryDirectory(prefix="ggsa-") as name:
-        for archive in filter(None, (shared, own)):
+        for archive in (shared, own):
             with tarfile.open(fileobj=io.BytesIO(archive)) as files:
                 files.extractall(name, filter="data")
         root = Path(name)

@@ -142,10 +142,10 @@ def _run_corpus(
         finished = {s: [known[cell] for cell in known if cell[1] == s] for s in unfinished}
         kinds = cluster.kind_of_seeds(nodes.kinds(study.name, params), finished, is_mixed)
         here = {seed: kind.machine for seed, kind in kinds.items()}
-        jobs = jobs or sum(kind.slots for kind in {id(k): k for k in kinds.values()}.values())
+        at_once = sum(kind.slots for kind in {id(k): k for k in kinds.values()}.values())
     else:
         here = dict.fromkeys(unfinished, _machine_of(params))
-        jobs = jobs or _jobs(params)
+        at_once = _jobs(params)
     again = _cells_of_other_machines(study, corpus, here)
     missing = {cell: stage for cell, stage in stages.items() if cell in missing or cell in again}
     found = {cell: _equal(study, corpus, *cell, here[cell[1]]) for cell in missing}
@@ -155,7 +155,7 @@ def _run_corpus(
     notes += [f"{_cells(evaluated)} to evaluate with the weights of another"] if evaluated else []
     trained = len(missing) - len(equal) - evaluated
     device = next((each["device"] for each in here.values()), None)
-    _announce(study.name, trained, notes, _known_seconds(study, corpus, device), jobs)
+    _announce(study.name, trained, notes, _known_seconds(study, corpus, device), jobs or at_once)
     for batch in _batches(study, corpus, missing, kinds):
         if nodes:
             tasks = cluster.tasks(study, corpus, batch, kinds, equal)
@@ -165,7 +165,7 @@ def _run_corpus(
                 Target(f"{arm}-{seed}", stage, (arm, seed) in again)
                 for (arm, seed), stage in batch.items()
             ]
-            _make(f"{study.name}-{corpus}", targets, jobs)
+            _make(f"{study.name}-{corpus}", targets, jobs or at_once)
     _dvc(f"{study.name}-{corpus}-compare", f"{file}:compare_{corpus}")
     print(f"Tables: {studies.results(study.name, corpus) / 'tables'}", file=sys.stderr)
 
@@ -368,14 +368,14 @@ def _make(name: str, targets: Sequence[Target], jobs: int) -> None:
     bar.close()
 
 
-def _make_on(nodes: Cluster, name: str, tasks: Sequence[Task], jobs: int) -> None:
+def _make_on(nodes: Cluster, name: str, tasks: Sequence[Task], jobs: int | None) -> None:
     """Make cells on a cluster and record each with DVC; the first failure stops the rest."""
     bar = progress_bar(name, len(tasks), "cell")
     LOGS.mkdir(parents=True, exist_ok=True)
     for finished in nodes.results(tasks, jobs):
-        logs = {task.cell: LOGS / f"{name}-{task.cell}.log" for task, _ in finished}
+        logs = {task.name: LOGS / f"{name}-{task.name}.log" for task, _ in finished}
         for task, result in finished:
-            logs[task.cell].write_text(result.printed, encoding="utf-8")
+            logs[task.name].write_text(result.printed, encoding="utf-8")
         made = [task for task, result in finished if result.code == 0]
         for task, result in finished:
             if task in made:
@@ -387,9 +387,9 @@ def _make_on(nodes: Cluster, name: str, tasks: Sequence[Task], jobs: int) -> Non
             )
         for task, _ in finished:
             if task not in made:
-                raise _failure(task.stage, logs[task.cell])
+                raise _failure(task.stage, logs[task.name])
         bar.update(len(made))
-        bar.set_postfix_str(made[-1].cell)
+        bar.set_postfix_str(made[-1].name)
     bar.close()
 
 
@@ -484,6 +484,20 @@ def _alone(name: str) -> Iterator[None]:
         lock.release()
 
 
+def _arguments() -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(prog="make study", description=__doc__)
+    parser.add_argument("name", help="a directory of studies/, or core")
+    parser.add_argument("--corpus", help="one of the study's; by default each of them")
+    parser.add_argument("--seeds", type=int, nargs="+", help="only these of the study's seeds")
+    parser.add_argument("--jobs", type=int, help="cells at a time; by default one per core")
+    parser.add_argument("--cluster", help="train on a Ray cluster: auto, or HOST:PORT of its head")
+    parser.add_argument(
+        "--mixed", action="store_true", help="let two seeds be trained by two kinds of machines"
+    )
+    return parser.parse_args()
+
+
 def _run(arguments: argparse.Namespace) -> None:
     """Run the study that the command line names, here or on a cluster."""
     options = (arguments.name, arguments.corpus, arguments.jobs, arguments.seeds)
@@ -503,16 +517,7 @@ def _run(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Run the study that the command line names."""
     terminal.accept_any_character()
-    parser = argparse.ArgumentParser(prog="make study", description=__doc__)
-    parser.add_argument("name", help="a directory of studies/, or core")
-    parser.add_argument("--corpus", help="one of the study's; by default each of them")
-    parser.add_argument("--seeds", type=int, nargs="+", help="only these of the study's seeds")
-    parser.add_argument("--jobs", type=int, help="cells at a time; by default one per core")
-    parser.add_argument("--cluster", help="train on a Ray cluster: auto, or HOST:PORT of its head")
-    parser.add_argument(
-        "--mixed", action="store_true", help="let two seeds be trained by two kinds of machines"
-    )
-    arguments = parser.parse_args()
+    arguments = _arguments()
     try:
         with _alone(arguments.name):
             _run(arguments)
