@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,10 +38,12 @@ from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 
 CODE = (Path("src"), Path("stages"), paths.PARAMS)
-MACHINE = Path("machine.json")
+MACHINE, PRINTED = Path("machine.json"), "printed.log"
 RETRIES = 5
 """How many nodes may die under one cell before the study fails."""
 POLL_SECONDS = 1.0
+STOP_SECONDS = 10.0
+KEPT = "finished cells are kept, and the same command continues with the others."
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Ray sets the first for its workers; a cell gets all of them as they are where the study runs."""
 Machine = dict[str, Any]
@@ -169,46 +172,59 @@ class Cluster:
     ) -> Iterator[list[tuple[Task, Result]]]:
         """Run tasks and yield those that have finished since the last look.
 
-        Each kind is given twice as many tasks as it has slots: no node waits, and the inputs of a
-        large study do not fill the object store.
+        Close the generator to stop the tasks that run.
 
         Args:
             tasks: To run.
             jobs: At most so many at a time; by default as many as fit.
 
         Raises:
-            UserError: If a task cannot be finished; those that have finished are yielded first.
+            UserError: If a task cannot be finished; those that have finished are yielded first, and
+                the others are stopped.
         """
         waiting, running = list(tasks), dict[Any, Task]()
         nodes = {name: address for task in tasks for name, address in task.kind.nodes.items()}
-        while waiting or running:
-            counts = Counter(id(task.kind) for task in running.values())
-            for task in tuple(waiting):
-                if (
-                    len(running) < (jobs or len(tasks))
-                    and counts[id(task.kind)] < 2 * task.kind.slots
-                ):
-                    waiting.remove(task)
-                    counts[id(task.kind)] += 1
-                    running[self._start(task)] = task
-            done, _ = self._ray.wait(list(running), num_returns=len(running), timeout=POLL_SECONDS)
-            finished, errors = [], []
-            for reference in done:
-                try:
-                    finished.append((running.pop(reference), self._result(reference)))
-                except UserError as error:
-                    errors.append(error)
-            if finished:
-                yield finished
-            if errors:
-                raise errors[0]
-            self._forget_lost(nodes)
-            for task in running.values():
-                if nodes.keys().isdisjoint(task.kind.nodes):
-                    raise UserError(
-                        f"{task.stage} cannot finish: every node of its kind left the cluster. "
-                        f"Finished cells are kept; start nodes and run the same command again."
-                    )
+        try:
+            while waiting or running:
+                self._submit(waiting, running, jobs or len(tasks))
+                references = list(running)
+                done, _ = self._ray.wait(
+                    references, num_returns=len(references), timeout=POLL_SECONDS
+                )
+                finished, errors = [], []
+                for reference in done:
+                    try:
+                        finished.append((running.pop(reference), self._result(reference)))
+                    except UserError as error:
+                        errors.append(error)
+                if finished:
+                    yield finished
+                self._forget_lost(nodes)
+                for task in running.values():
+                    if nodes.keys().isdisjoint(task.kind.nodes):
+                        errors.append(
+                            UserError(f"{task.stage}: all its nodes left the cluster; {KEPT}")
+                        )
+                if errors:
+                    raise errors[0]
+        finally:  # nodes then remove the folders of their cells
+            for reference in running:
+                self._ray.cancel(reference)
+            if running:
+                self._ray.wait(list(running), num_returns=len(running), timeout=STOP_SECONDS)
+
+    def _submit(self, waiting: list[Task], running: dict[Any, Task], jobs: int) -> None:
+        """Move tasks from those that wait to those that run.
+
+        Each kind is given twice as many as it has slots: no node waits for the next, and the inputs
+        of a large study do not fill the object store.
+        """
+        counts = Counter(id(task.kind) for task in running.values())
+        for task in tuple(waiting):
+            if len(running) < jobs and counts[id(task.kind)] < 2 * task.kind.slots:
+                waiting.remove(task)
+                counts[id(task.kind)] += 1
+                running[self._start(task)] = task
 
     def _forget_lost(self, nodes: dict[str, str]) -> None:
         """Remove the nodes that have left the cluster, and say so."""
@@ -239,10 +255,7 @@ class Cluster:
         try:
             code, printed, files = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            raise UserError(
-                f"The cluster could not run a cell; finished ones are kept, and the same command "
-                f"continues. Ray says:\n  {error}"
-            ) from error
+            raise UserError(f"A task on the cluster failed; {KEPT} Ray says:\n  {error}") from error
         return Result(code, printed, {Path(name): content for name, content in files.items()})
 
 
@@ -470,27 +483,34 @@ def _run(
     environment["PATH"] = f"{here}{os.pathsep}{environment.get('PATH', '')}"
     # A process must not outlive the worker that Ray stops, or that dies with its node.
     dies_with_worker = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-    with tempfile.TemporaryDirectory(prefix="ggsa-") as name:
+    with tempfile.TemporaryDirectory(prefix="ggsa-cell-") as name:
         for archive in (shared, own):
             with tarfile.open(fileobj=io.BytesIO(archive)) as files:
                 files.extractall(name, filter="data")
         root = Path(name)
         before = {*root.rglob("*")}
-        done = subprocess.run(
-            [*dies_with_worker, "env", *shlex.split(command)],
-            cwd=name,
-            env={key: value for key, value in environment.items() if value is not None},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        with (root / PRINTED).open("wb") as output:
+            process = subprocess.Popen(
+                [*dies_with_worker, "env", *shlex.split(command)],
+                cwd=name,
+                env={key: value for key, value in environment.items() if value is not None},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                while process.poll() is None:
+                    time.sleep(0.1)  # Ray stops a task between two statements only
+            finally:
+                process.kill()
+        printed = (root / PRINTED).read_text(encoding="utf-8", errors="replace")
         left = {p for each in returned for p in (root / each, *(root / each).rglob("*"))} - before
         content = {
             path.relative_to(root).as_posix(): path.read_bytes()
             for path in sorted(left)
             if path.is_file()
         }
-    return done.returncode, done.stdout.decode(errors="replace"), content
+    return process.returncode, printed, content
 
 
 def main() -> None:

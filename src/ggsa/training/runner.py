@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -372,24 +372,26 @@ def _make_on(nodes: Cluster, name: str, tasks: Sequence[Task], jobs: int | None)
     """Make cells on a cluster and record each with DVC; the first failure stops the rest."""
     bar = progress_bar(name, len(tasks), "cell")
     LOGS.mkdir(parents=True, exist_ok=True)
-    for finished in nodes.results(tasks, jobs):
-        logs = {task.name: LOGS / f"{name}-{task.name}.log" for task, _ in finished}
-        for task, result in finished:
-            logs[task.name].write_text(result.printed, encoding="utf-8")
-        made = [task for task, result in finished if result.code == 0]
-        for task, result in finished:
-            if task in made:
-                cluster.write(task, result.files)
-        if made:
-            stages = [task.stage for task in made]
-            _logged(
-                f"{name}-commit", ["dvc", "--wait-for-lock", "commit", "--force", *stages], name
-            )
-        for task, _ in finished:
-            if task not in made:
-                raise _failure(task.stage, logs[task.name])
-        bar.update(len(made))
-        bar.set_postfix_str(made[-1].name)
+    with closing(nodes.results(tasks, jobs)) as results:
+        for finished in results:
+            logs = {task.name: LOGS / f"{name}-{task.name}.log" for task, _ in finished}
+            for task, result in finished:
+                text = f"{result.printed}\nIt exited with {result.code}.\n"
+                logs[task.name].write_text(text, encoding="utf-8")
+            made = [task for task, result in finished if result.code == 0]
+            for task, result in finished:
+                if task in made:
+                    cluster.write(task, result.files)
+            if made:
+                stages = [task.stage for task in made]
+                _logged(
+                    f"{name}-commit", ["dvc", "--wait-for-lock", "commit", "--force", *stages], name
+                )
+            for task, _ in finished:
+                if task not in made:
+                    raise _failure(task.stage, logs[task.name])
+            bar.update(len(made))
+            bar.set_postfix_str(made[-1].name)
     bar.close()
 
 
