@@ -6,8 +6,11 @@ Ray kills no process that a worker started, so this shows whether these end by t
 import os
 import sys
 
-# Ray would connect to another address of this machine than to 127.0.0.1.
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray takes another address than 127.0.0.1
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # other tests run at the same time
+}
 NODE = {
     "num_cpus": 1,
     "node_ip_address": "127.0.0.1",

@@ -277,6 +277,7 @@ def connected(address: str) -> Iterator[Cluster]:
         )
     _require_answer(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "2")  # attempts; the default is 20
     import ray
 
     try:
