@@ -57,9 +57,10 @@ ablate: check ## train without each rule in turn and compare; RULES='ADJ->NOUN .
 compare: setup ## compare the experiments on this commit with the run in the workspace
 	@$(RUN) python3 -m ggsa.training.experiments compare
 
-study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 42"] [JOBS=2]
+study: setup ## run a study: make study NAME=controls [CORPUS=probe] [SEEDS="13 42"] [JOBS=2] [CLUSTER=auto]
 	@test -n "$(NAME)" || { echo "Which study? make study NAME=..., one of: $$(ls studies | grep -v assets | tr '\n' ' ')"; exit 2; }
-	@$(RUN) python3 -m ggsa.training.runner $(NAME) $(if $(CORPUS),--corpus $(CORPUS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEEDS),--seeds $(SEEDS))
+	@$(RUN) python3 -m ggsa.training.runner $(NAME) $(if $(CORPUS),--corpus $(CORPUS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(MIXED),--mixed)
 
 publish: check ## publish the latest run and every finished study in reports/published and README.md
 	$(RUN) dvc repro

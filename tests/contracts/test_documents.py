@@ -40,6 +40,8 @@ ELSEWHERE = {
     r"python -m benchmarks\.gpu$": "tests/unit/test_benchmarks.py::test_the_gpu_benchmark_needs_cuda",
     r"(torchrun|dvc commit) .*$": "tests/unit/test_shared_training.py::test_two_processes_train",
     r"python -m benchmarks\.memory$": "tests/unit/test_benchmarks.py::test_the_memory_of_a_generated",
+    r"(\w+=\S+ )+ray start .*$": "tests/unit/test_cluster.py::test_the_documented_commands_start",
+    r"sbatch .*$": "tests/unit/test_cluster.py::test_the_documented_job_array",
     r"dvc --wait-for-lock repro .*$": "tests/unit/test_studies.py::test_cells_at_a_time_wait",
 }
 """Commands that are tried elsewhere, most of them for what they cost: where."""
@@ -48,6 +50,7 @@ ELSEWHERE = {
 HERE, MODES = "tests/contracts/test_documents.py", "tests/unit/test_modes.py"
 BLOCKS = {
     "models.md python": "tests/pipeline/test_documented_commands.py::test_every_documented_example",
+    "cluster.md bash": "tests/unit/test_cluster.py::test_the_documented_commands_start_ray",
     "extending.md python": f"{MODES}::test_the_documented_mode_corpus_and_study_work",
     "extending.md yaml": f"{MODES}::test_the_documented_mode_corpus_and_study_work",
     "protocols.md yaml": f"{HERE}::test_every_block_of_parameters_is_valid",

@@ -29,7 +29,9 @@ from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 ON_ONE_MACHINE, ON_TWO_MACHINES, COMMIT = [
-    line for line in commands(ROOT / "docs/gpu.md") if line.startswith(("torchrun", "dvc commit"))
+    line
+    for line in commands(ROOT / "docs/cluster.md")
+    if line.startswith(("torchrun", "dvc commit"))
 ]
 BATCH = 7
 RECIPE = {"batch_size": BATCH, "epochs": 2, "dropout": 0.0}

@@ -10,10 +10,11 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ import joblib
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from ggsa.training import graph, loop, optimization, studies
+from ggsa.training import cluster, graph, loop, optimization, studies
 from ggsa.training.cell import CELL
+from ggsa.training.cluster import Cluster, Kind, Machine, Task
 from ggsa.training.identity import digest
 from ggsa.training.machine import machine
 from ggsa.training.studies import Study
@@ -52,7 +54,14 @@ class Target:
     again: bool = False  # although DVC knows the cell that is there
 
 
-def run_study(name: str, corpus: str | None, jobs: int | None, seeds: Sequence[int] | None) -> None:
+def run_study(
+    name: str,
+    corpus: str | None,
+    jobs: int | None,
+    seeds: Sequence[int] | None,
+    nodes: Cluster | None = None,
+    is_mixed: bool = False,
+) -> None:
     """Plan a study, make its missing cells and compare them.
 
     Args:
@@ -60,12 +69,16 @@ def run_study(name: str, corpus: str | None, jobs: int | None, seeds: Sequence[i
         corpus: One of the study's; by default each of them.
         jobs: Cells at a time; by default as many as there are cores.
         seeds: Only these of the study's seeds; by default all.
+        nodes: The cluster that trains the cells; by default this machine does.
+        is_mixed: Whether a cluster may train two seeds on two kinds of machines.
 
     Raises:
         UserError: If the study is unknown or archived, or a stage fails; names the log that says why.
     """
     file = graph.graph_file(name)
     if file.is_file() and not studies.declaration(name).is_file():
+        if nodes:
+            raise UserError(f"{name} trains no cells, so it runs here only. Leave CLUSTER out.")
         _dvc(name, str(file), single=False)  # it trains nothing: its stages are written by hand
         return
     study = studies.load(name)
@@ -73,7 +86,7 @@ def run_study(name: str, corpus: str | None, jobs: int | None, seeds: Sequence[i
         raise UserError(f"The study {name} is archived and is not run again: {study.archived}")
     graph.write_graph(study)
     for each in [corpus] if corpus else study.corpora:
-        _run_corpus(study, each, jobs, seeds)
+        _run_corpus(study, each, jobs, seeds, nodes, is_mixed)
 
 
 def run_core(jobs: int | None) -> None:
@@ -93,11 +106,18 @@ def run_core(jobs: int | None) -> None:
     if not targets:
         return
     jobs = jobs or _jobs(params)
-    _announce(CORE, len(targets), [], _core_seconds(_machine_of(params)), jobs)
+    _announce(CORE, len(targets), [], _core_seconds(_machine_of(params)["device"]), jobs)
     _make(CORE, targets, jobs)
 
 
-def _run_corpus(study: Study, corpus: str, jobs: int | None, seeds: Sequence[int] | None) -> None:
+def _run_corpus(
+    study: Study,
+    corpus: str,
+    jobs: int | None,
+    seeds: Sequence[int] | None,
+    nodes: Cluster | None,
+    is_mixed: bool,
+) -> None:
     """Run a study on one corpus."""
     plan = study.plan(corpus)
     unknown = sorted(set(seeds or ()) - set(plan.seeds))
@@ -112,27 +132,40 @@ def _run_corpus(study: Study, corpus: str, jobs: int | None, seeds: Sequence[int
     if study.adapted(corpus):
         _dvc(f"{study.name}-{corpus}-unlabeled", f"{file}:unlabeled_{corpus}")
     _dvc(f"{study.name}-{corpus}-plan", f"{file}:plan_{corpus}")
-    params = study.params(study.reference)
-    jobs = jobs or _jobs(params)
-    here = _machine_of(params)
     stages = _stages(study, corpus, seeds)
     missing = _missing(stages, str(file))
-    again = _cells_of_other_machines(study, corpus, {seed for _, seed in missing}, here)
+    unfinished = [seed for seed in plan.seeds if any(seed == each for _, each in missing)]
+    params, kinds = study.params(study.reference), dict[int, Kind]()
+    if nodes and unfinished:
+        nodes.share(f"{file}:plan_{corpus}")
+        known = _machines(study, corpus, unfinished)
+        finished = {s: [known[cell] for cell in known if cell[1] == s] for s in unfinished}
+        kinds = cluster.kind_of_seeds(nodes.kinds(study.name, params), finished, is_mixed)
+        here = {seed: kind.machine for seed, kind in kinds.items()}
+        at_once = sum(kind.slots for kind in {id(k): k for k in kinds.values()}.values())
+    else:
+        here = dict.fromkeys(unfinished, _machine_of(params))
+        at_once = _jobs(params)
+    again = _cells_of_other_machines(study, corpus, here)
     missing = {cell: stage for cell, stage in stages.items() if cell in missing or cell in again}
-    equal = sum(_has_equal(study, corpus, arm, seed, here) for arm, seed in missing)
+    found = {cell: _equal(study, corpus, *cell, here[cell[1]]) for cell in missing}
+    equal = {cell: folder for cell, folder in found.items() if folder}
     evaluated = sum(bool(study.arms[arm].weights_of) for arm, _ in missing)
-    notes = [f"{_cells(equal)} to take up from equal ones"] if equal else []
+    notes = [f"{_cells(len(equal))} to take up from equal ones"] if equal else []
     notes += [f"{_cells(evaluated)} to evaluate with the weights of another"] if evaluated else []
-    trained = len(missing) - equal - evaluated
-    _announce(study.name, trained, notes, _known_seconds(study, corpus, here), jobs)
-    sources = study.sources(corpus)
-    for first in (True, False):
-        batch = [
-            Target(f"{arm}-{seed}", stage, (arm, seed) in again)
-            for (arm, seed), stage in missing.items()
-            if (arm in sources) == first
-        ]
-        _make(f"{study.name}-{corpus}", batch, jobs)
+    trained = len(missing) - len(equal) - evaluated
+    device = next((each["device"] for each in here.values()), None)
+    _announce(study.name, trained, notes, _known_seconds(study, corpus, device), jobs or at_once)
+    for batch in _batches(study, corpus, missing, kinds):
+        if nodes:
+            tasks = cluster.tasks(study, corpus, batch, kinds, equal)
+            _make_on(nodes, f"{study.name}-{corpus}", tasks, jobs)
+        else:
+            targets = [
+                Target(f"{arm}-{seed}", stage, (arm, seed) in again)
+                for (arm, seed), stage in batch.items()
+            ]
+            _make(f"{study.name}-{corpus}", targets, jobs or at_once)
     _dvc(f"{study.name}-{corpus}-compare", f"{file}:compare_{corpus}")
     print(f"Tables: {studies.results(study.name, corpus) / 'tables'}", file=sys.stderr)
 
@@ -157,7 +190,7 @@ def _jobs(params: Params) -> int:
     return max(1, cores // (threads if isinstance(threads, int) else cores))
 
 
-def _machine_of(params: Params) -> dict[str, Any]:
+def _machine_of(params: Params) -> Machine:
     """Return what a cell that is trained here records as its machine."""
     return machine(loop.prepare(params))
 
@@ -185,63 +218,100 @@ def _missing(stages: Stages, file: str) -> Stages:
     return missing
 
 
-def _cells_of_other_machines(
-    study: Study, corpus: str, unfinished: set[int], here: Mapping[str, Any]
-) -> list[tuple[str, int]]:
-    """Return the cells that unfinished seeds have from another machine, and say so."""
+def _batches(
+    study: Study, corpus: str, cells: Stages, kinds: Mapping[int, Kind]
+) -> Iterator[Stages]:
+    """Yield cells in groups, one group after the other.
+
+    Arms come after those whose weights they need. On a cluster, one cell of an adapted arm comes
+    before the others, which get the encoder that it has adapted.
+
+    Args:
+        study: Its declaration.
+        corpus: One of the study's.
+        cells: To make.
+        kinds: From each seed to its machines; empty if the cells are made here.
+    """
+    sources, first = study.sources(corpus), dict[tuple[str, int], tuple[str, int]]()
+    for arm, seed in cells:
+        if kinds and study.arms[arm].adapted:
+            first.setdefault((arm, id(kinds[seed])), (arm, seed))
+
+    def order(cell: tuple[str, int]) -> tuple[bool, bool]:
+        arm, seed = cell
+        return arm not in sources, first.get((arm, id(kinds.get(seed))), cell) != cell
+
+    for _, group in groupby(sorted(cells, key=order), key=order):
+        yield {cell: cells[cell] for cell in group}
+
+
+def _machines(study: Study, corpus: str, seeds: Collection[int]) -> dict[tuple[str, int], Machine]:
+    """Return the machine of every finished cell of some seeds."""
     files = {
         cell: studies.cell_folder(study.name, corpus, *cell) / CELL
         for cell in study.cells(corpus)
-        if cell[1] in unfinished
+        if cell[1] in seeds
     }
-    other = [
-        cell
-        for cell, file in files.items()
-        if file.is_file() and artifacts.read_json(file)["machine"] != here
-    ]
+    return {
+        cell: artifacts.read_json(file)["machine"] for cell, file in files.items() if file.is_file()
+    }
+
+
+def _cells_of_other_machines(
+    study: Study, corpus: str, here: Mapping[int, Machine]
+) -> list[tuple[str, int]]:
+    """Return the cells that unfinished seeds have from another machine, and say so.
+
+    Args:
+        study: Its declaration.
+        corpus: One of the study's.
+        here: From each unfinished seed to the machine that finishes it.
+    """
+    known = _machines(study, corpus, here)
+    other = [cell for cell, trained_by in known.items() if trained_by != here[cell[1]]]
     if other:
         print(
             f"{study.name} on {corpus} has {_cells(len(other))} of another machine in seeds that "
             f"are unfinished. Cells of one seed are compared only if one machine trained them, so "
-            f"these are trained again here.",
+            f"these are trained again.",
             file=sys.stderr,
         )
     return other
 
 
-def _has_equal(study: Study, corpus: str, arm: str, seed: int, here: Mapping[str, Any]) -> bool:
-    """Return whether a finished cell of any study is equal to a planned one."""
+def _equal(study: Study, corpus: str, arm: str, seed: int, here: Machine) -> Path | None:
+    """Return the folder of a finished cell of any study that is equal to a planned one, or None."""
     planned = artifacts.read_json(studies.plan_file(study.name, corpus, arm, seed))
     if planned["pattern"] is None or study.arms[arm].weights_of:
-        return False
+        return None
     decides = {key: planned[key] for key in ("settings", "data_sha256", "seed")}
-    decides |= {"pattern_sha256": digest(planned["pattern"]), "machine": dict(here)}
+    decides |= {"pattern_sha256": digest(planned["pattern"]), "machine": here}
     own = studies.cell_folder(study.name, corpus, arm, seed)
-    return equal_cell(decides, own, with_weights=arm in study.sources(corpus)) is not None
+    return equal_cell(decides, own, with_weights=arm in study.sources(corpus))
 
 
-def _known_seconds(study: Study, corpus: str, here: Mapping[str, Any]) -> pd.Series:
+def _known_seconds(study: Study, corpus: str, device: str | None) -> pd.Series:
     """Return the seconds of cells of a corpus on such a device, of this study if there are any."""
-    own = _seconds(study.name, corpus, here)
+    own = _seconds(study.name, corpus, device)
     if len(own):
         return own
-    known = [_seconds(name, corpus, here) for name in studies.names()]
+    known = [_seconds(name, corpus, device) for name in studies.names()]
     if study.plan(corpus).base is None:
-        known.append(_core_seconds(here))
+        known.append(_core_seconds(device))
     known = [part for part in known if len(part)]
     return pd.concat(known) if known else pd.Series(dtype=float)
 
 
-def _core_seconds(here: Mapping[str, Any]) -> pd.Series:
-    return _seconds_on(studies.seconds_file(CORE, ""), paths.RUNS / CORE, here)
+def _core_seconds(device: str | None) -> pd.Series:
+    return _seconds_on(studies.seconds_file(CORE, ""), paths.RUNS / CORE, device)
 
 
-def _seconds(study: str, corpus: str, here: Mapping[str, Any]) -> pd.Series:
+def _seconds(study: str, corpus: str, device: str | None) -> pd.Series:
     folder = studies.results(study, corpus) / "cells"
-    return _seconds_on(studies.seconds_file(study, corpus), folder, here)
+    return _seconds_on(studies.seconds_file(study, corpus), folder, device)
 
 
-def _seconds_on(file: Path, cells: Path, here: Mapping[str, Any]) -> pd.Series:
+def _seconds_on(file: Path, cells: Path, device: str | None) -> pd.Series:
     """Return the seconds in a file, without those of cells that another device trained."""
     if not file.is_file():
         return pd.Series(dtype=float)
@@ -250,7 +320,7 @@ def _seconds_on(file: Path, cells: Path, here: Mapping[str, Any]) -> pd.Series:
     elsewhere = [
         cell
         for cell, path in files.items()
-        if path.is_file() and artifacts.read_json(path)["machine"]["device"] != here["device"]
+        if path.is_file() and artifacts.read_json(path)["machine"]["device"] != device
     ]
     return table[~table["cell"].isin(elsewhere)]["seconds"]
 
@@ -298,6 +368,33 @@ def _make(name: str, targets: Sequence[Target], jobs: int) -> None:
     bar.close()
 
 
+def _make_on(nodes: Cluster, name: str, tasks: Sequence[Task], jobs: int | None) -> None:
+    """Make cells on a cluster and record each with DVC; the first failure stops the rest."""
+    bar = progress_bar(name, len(tasks), "cell")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with closing(nodes.results(tasks, jobs)) as results:
+        for finished in results:
+            logs = {task.name: LOGS / f"{name}-{task.name}.log" for task, _ in finished}
+            for task, result in finished:
+                text = f"{result.printed}\nIt exited with {result.code}.\n"
+                logs[task.name].write_text(text, encoding="utf-8")
+            made = [task for task, result in finished if result.code == 0]
+            for task, result in finished:
+                if task in made:
+                    cluster.write(task, result.files)
+            if made:
+                stages = [task.stage for task in made]
+                _logged(
+                    f"{name}-commit", ["dvc", "--wait-for-lock", "commit", "--force", *stages], name
+                )
+            for task, _ in finished:
+                if task not in made:
+                    raise _failure(task.stage, logs[task.name])
+            bar.update(len(made))
+            bar.set_postfix_str(made[-1].name)
+    bar.close()
+
+
 def _status(file: str) -> dict[str, list[Any]]:
     """Return what is not up to date in a dvc.yaml, by stage, named as `dvc repro` takes it."""
     command = ["dvc", "--wait-for-lock", "status", "--json", file]
@@ -329,17 +426,30 @@ def _dvc(log: str, target: str, single: bool = True, force: bool = False) -> Non
     Raises:
         UserError: If it fails; holds the end of the log.
     """
+    options = [*(["--single-item"] if single else []), *(["--force"] if force else [])]
+    _logged(log, ["dvc", "--wait-for-lock", "repro", *options, target], target)
+
+
+def _logged(log: str, command: Sequence[str], name: str) -> None:
+    """Run a command, its output in a log.
+
+    Raises:
+        UserError: If it fails.
+    """
     LOGS.mkdir(parents=True, exist_ok=True)
     path = LOGS / f"{log}.log"
-    options = [*(["--single-item"] if single else []), *(["--force"] if force else [])]
-    command = ["dvc", "--wait-for-lock", "repro", *options, target]
     with path.open("w", encoding="utf-8") as output:
         code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
     if code:
-        last = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        raise UserError(
-            f"{target} failed; {path} ends with:\n  " + "\n  ".join(last[-6:]) + _killed(last)
-        )
+        raise _failure(name, path)
+
+
+def _failure(name: str, log: Path) -> UserError:
+    """Return the error for something that failed, with the end of its log."""
+    last = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return UserError(
+        f"{name} failed; {log} ends with:\n  " + "\n  ".join(last[-6:]) + _killed(last)
+    )
 
 
 def _killed(lines: Sequence[str]) -> str:
@@ -376,21 +486,43 @@ def _alone(name: str) -> Iterator[None]:
         lock.release()
 
 
-def main() -> None:
-    """Run the study that the command line names."""
-    terminal.accept_any_character()
+def _arguments() -> argparse.Namespace:
+    """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(prog="make study", description=__doc__)
     parser.add_argument("name", help="a directory of studies/, or core")
     parser.add_argument("--corpus", help="one of the study's; by default each of them")
     parser.add_argument("--seeds", type=int, nargs="+", help="only these of the study's seeds")
     parser.add_argument("--jobs", type=int, help="cells at a time; by default one per core")
-    arguments = parser.parse_args()
+    parser.add_argument("--cluster", help="train on a Ray cluster: auto, or HOST:PORT of its head")
+    parser.add_argument(
+        "--mixed", action="store_true", help="let two seeds be trained by two kinds of machines"
+    )
+    return parser.parse_args()
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    """Run the study that the command line names, here or on a cluster."""
+    options = (arguments.name, arguments.corpus, arguments.jobs, arguments.seeds)
+    if not arguments.cluster and arguments.name == CORE:
+        run_core(arguments.jobs)
+    elif not arguments.cluster:
+        run_study(*options)
+    elif arguments.name == CORE:
+        raise UserError(
+            "CLUSTER is for the studies of studies/. Leave it out: core is trained here."
+        )
+    else:
+        with cluster.connected(arguments.cluster) as nodes:
+            run_study(*options, nodes, arguments.mixed)
+
+
+def main() -> None:
+    """Run the study that the command line names."""
+    terminal.accept_any_character()
+    arguments = _arguments()
     try:
         with _alone(arguments.name):
-            if arguments.name == CORE:
-                run_core(arguments.jobs)
-            else:
-                run_study(arguments.name, arguments.corpus, arguments.jobs, arguments.seeds)
+            _run(arguments)
     except UserError as error:
         sys.exit(f"\n{error}\n")
     except KeyboardInterrupt:
