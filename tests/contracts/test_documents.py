@@ -216,3 +216,8 @@ def test_the_page_on_experiments_lists_every_study(monkeypatch) -> None:
     page = next(page for page in PAGES if page.name == "experiments.md")
     untrained = {path.parent.name for path in paths.STUDIES.glob("*/dvc.yaml")} - {"assets"}
     assert set(first_column(page, "study")) == {"core", *studies.names(), *untrained}
+
+
+def test_the_readme_has_fewer_than_1500_words() -> None:
+    text = re.sub(r"<!--.*?-->|^\|[:\-| ]+\|$", " ", (ROOT / "README.md").read_text(), flags=re.M)
+    assert len(re.findall(r"\S*\w\S*", text.replace("|", " "))) < 1500

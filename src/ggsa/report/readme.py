@@ -109,8 +109,12 @@ def answer_block(folder: Path, provenance: dict[str, Any]) -> str:
 
 
 def claims_block(folder: Path) -> str:
-    """Return the paper's claims and the declared questions, with what was found."""
+    """Return the paper's claims and the declared questions, with what was found.
+
+    Of a row that answers two questions, the first is stated.
+    """
     table = claims.published_claims(folder)
     table = table[table["claim"].str.fullmatch(CLAIMED)][list(CLAIMS)]
-    lines = table.map(lambda text: text.replace("\n", "<br>"))
+    first = table["statement"].str.extract(r"^([^?]*\??)", expand=False)
+    lines = table.assign(statement=first).map(lambda text: text.replace("\n", "<br>"))
     return lines.to_markdown(index=False, disable_numparse=True)
