@@ -115,3 +115,21 @@ def test_a_study_ends_with_the_files_of_a_local_run_although_a_node_is_killed(
     assert (remote / CELLS / "full-13/cell.json").stat().st_mtime_ns == before
     make(planned, *JOB.split()[3:], "JOBS=2")
     assert state(remote) == state(planned)
+
+
+def test_nodes_give_the_tags_of_this_machine(
+    planned: Path, nodes: subprocess.Popen, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(planned, tmp_path / "tags")
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["tagger"]["gold"] = False
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    address, tags = nodes.stdout.readline().strip(), {}
+    for cluster in ({}, {"GGSA_CLUSTER": address}):
+        shutil.rmtree(folder / ".cache", ignore_errors=True)
+        command = ["python3", "-m", "stages.tag"]
+        surroundings = environment() | LOOPBACK | {"PYTHONPATH": "src"} | cluster
+        done = subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        tags[bool(cluster)] = {f.name: f.read_bytes() for f in (folder / "data/tags").iterdir()}
+    assert tags[True] == tags[False] and len(tags[True]) > 4

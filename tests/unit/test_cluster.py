@@ -143,8 +143,8 @@ def test_a_node_returns_what_a_command_wrote_and_keeps_nothing(tmp_path: Path, m
         "pathlib.Path('src/__pycache__').exists()); sys.exit(3)"
     )
     code, printed, files = cluster._run(
-        cluster._pack([Path("data"), Path("src")]),
-        cluster._pack([Path("out")]),
+        cluster.pack([Path("data"), Path("src")]),
+        cluster.pack([Path("out")]),
         f"A='1 2' python3 -c {shlex.quote(program)}",
         ["out", "missing"],
         {"OMP_NUM_THREADS": None},

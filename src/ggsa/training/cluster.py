@@ -104,7 +104,7 @@ class Cluster:
     """A connection to a running Ray cluster; see `connected`."""
 
     def __init__(self, ray: Any):
-        self._ray = ray
+        self.ray = ray
         # By value, because a node needs the packages of the environment, but not this project.
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
         self._remote = ray.remote(_run)
@@ -119,7 +119,7 @@ class Cluster:
         (stage,) = _repo().stage.from_target(plan)
         data = (Path(each.def_path) for each in stage.deps)
         declarations = paths.STUDIES.glob("*/params.yaml")
-        self._shared = self._ray.put(_pack([*CODE, *declarations, *data]))
+        self._shared = self.ray.put(pack([*CODE, *declarations, *data]))
 
     def kinds(self, study: str, params: Params) -> list[Kind]:
         """Return the kinds of machines that can train a study, the one with most slots first.
@@ -133,7 +133,7 @@ class Cluster:
         Raises:
             UserError: If no node can, or one lacks a package.
         """
-        nodes = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
+        nodes = {node["NodeID"]: node for node in self.ray.nodes() if node["Alive"]}
         offers = {name: node["Resources"] for name, node in nodes.items()}
         gpus = gpus_of_cell(params.train.device, offers.values())
         able = [name for name, offer in offers.items() if slots(offer, 1, gpus)]
@@ -188,7 +188,7 @@ class Cluster:
             while waiting or running:
                 self._submit(waiting, running, jobs or len(tasks))
                 references = list(running)
-                done, _ = self._ray.wait(
+                done, _ = self.ray.wait(
                     references, num_returns=len(references), timeout=POLL_SECONDS
                 )
                 finished, errors = [], []
@@ -209,9 +209,9 @@ class Cluster:
                     raise errors[0]
         finally:  # nodes then remove the folders of their cells
             for reference in running:
-                self._ray.cancel(reference)
+                self.ray.cancel(reference)
             if running:
-                self._ray.wait(list(running), num_returns=len(running), timeout=STOP_SECONDS)
+                self.ray.wait(list(running), num_returns=len(running), timeout=STOP_SECONDS)
 
     def _submit(self, waiting: list[Task], running: dict[Any, Task], jobs: int) -> None:
         """Move tasks from those that wait to those that run.
@@ -228,7 +228,7 @@ class Cluster:
 
     def _forget_lost(self, nodes: dict[str, str]) -> None:
         """Remove the nodes that have left the cluster, and say so."""
-        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        alive = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
         for name in nodes.keys() - alive:
             print(
                 f"The node {nodes.pop(name)} left the cluster. Its cells are trained on others.",
@@ -245,7 +245,7 @@ class Cluster:
             label_selector={"ray.io/node-id": f"in({','.join(task.kind.nodes)})"},
         ).remote(
             self._shared,
-            _pack(task.inputs),
+            pack(task.inputs),
             task.command,
             [path.as_posix() for path in returned],
             {name: os.environ.get(name) for name in THREADS},
@@ -253,8 +253,8 @@ class Cluster:
 
     def _result(self, reference: Any) -> Result:
         try:
-            code, printed, files = self._ray.get(reference)
-        except self._ray.exceptions.RayError as error:
+            code, printed, files = self.ray.get(reference)
+        except self.ray.exceptions.RayError as error:
             raise UserError(f"A task on the cluster failed; {KEPT} Ray says:\n  {error}") from error
         return Result(code, printed, {Path(name): content for name, content in files.items()})
 
@@ -454,7 +454,7 @@ def _repo() -> Any:
     return Repo()
 
 
-def _pack(inputs: Iterable[Path]) -> bytes:
+def pack(inputs: Iterable[Path]) -> bytes:
     """Return files and folders as a tar archive, without caches of Python."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:

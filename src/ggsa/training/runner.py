@@ -6,6 +6,7 @@ these from its last checkpoint.
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -512,6 +513,7 @@ def _run(arguments: argparse.Namespace) -> None:
             "CLUSTER is for the studies of studies/. Leave it out: core is trained here."
         )
     else:
+        os.environ[paths.CLUSTER] = arguments.cluster
         with cluster.connected(arguments.cluster) as nodes:
             run_study(*options, nodes, arguments.mixed)
 

@@ -39,6 +39,10 @@ STUDIES_MANIFEST = RESULTS / "SHA256SUMS"  # of every file there
 # Sources of the report.
 NOTEBOOKS = Path("notebooks")
 
+# The variable with the address of a cluster that tags, which `make study CLUSTER=...` sets for the
+# stages: it changes no tag, so DVC need not know it.
+CLUSTER = "GGSA_CLUSTER"
+
 # Survives a killed stage; deleting it costs only time. A killed experiment loses its copy of the
 # repository, so $GGSA_CACHE then names the workspace's cache.
 CACHE = Path(os.environ.get("GGSA_CACHE", ".cache"))
