@@ -21,6 +21,7 @@ from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = config.load(ROOT / "params.yaml").rules
+TRAINED_ON = ("data/corpus", "data/tags", "data/encoder")
 
 
 @pytest.fixture(autouse=True)
@@ -153,16 +154,22 @@ def revision(
     name: str | None,
     modes: dict[str, tuple[float, float | None]],
     changed: dict | None = None,
-    corpus: str = "sst2",
+    other_data: tuple[str, ...] = (),
 ) -> dict:
-    """One run as `dvc exp show --json` prints it; a mode has its accuracy and deviation."""
+    """One run as `dvc exp show --json` prints it; a mode has its accuracy and deviation.
+
+    The run was trained on the same data as every other, but for the folders of `other_data`.
+    """
     params = {"grid": {"seeds": [13, 42]}, "rules": {"drop": []}} | (changed or {})
     rows = {mode: {"accuracy": a, "sd": sd, "density": 0.5} for mode, (a, sd) in modes.items()}
-    metrics = {"data": {"corpus": corpus, **rows}} if modes else {"error": {"type": "missing"}}
+    metrics = {"data": {"corpus": "sst2", **rows}} if modes else {"error": {"type": "missing"}}
     data = {
         "params": {"params.yaml": {"data": params}},
         "metrics": {"reports/metrics.json": metrics},
         "deps": {},
+        "outs": {
+            folder: {"hash": name if folder in other_data else "same"} for folder in TRAINED_ON
+        },
     }
     return {"rev": "1234567", "name": name, "data": data, "error": None}
 
@@ -198,11 +205,47 @@ def test_a_stale_workspace_lends_its_metrics_to_no_row() -> None:
     assert "+0." not in text and "-0." not in text
 
 
-def test_what_has_no_metrics_or_another_corpus_has_no_difference() -> None:
-    other = revision("elsewhere", {"hard": (0.5, 0.1)}, corpus="probe")
-    text = experiments.table(shown(WORKSPACE, other, revision("empty", {})))
-    assert re.search(r"^elsewhere +0\.5000 ± 0\.1000 +– ", text, re.M)
+def test_what_has_no_metrics_has_no_difference() -> None:
+    text = experiments.table(shown(WORKSPACE, revision("empty", {})))
     assert re.search(r"^empty +– +– ", text, re.M)
+
+
+@pytest.mark.parametrize("folder", TRAINED_ON)
+def test_what_was_trained_on_other_data_has_no_difference_and_is_named(folder: str) -> None:
+    other = revision("edited", {"full": (0.9, 0.1), "hard": (0.5, 0.1)}, other_data=(folder,))
+    text = experiments.table(shown(WORKSPACE, other, DROPPED))
+    assert len(re.findall(r"^edited +0\.[59]000 ± 0\.1000 +– ", text, re.M)) == 2
+    assert re.search(r"^without-ADJ-NOUN +0\.7912 +-0\.88 ", text, re.M)
+    sentence = f"edited was trained on other data than the workspace's run ({folder})"
+    assert sentence in text and "without-ADJ-NOUN was" not in text
+    assert max(map(len, text.splitlines())) <= 100
+    # Without a baseline there is nothing to differ from.
+    assert "other data" not in experiments.table(shown(WORKSPACE, other), ["tag"])
+
+
+DROP = {"rules.drop": ["ADJ->NOUN"]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "other_data", "named"),
+    [
+        ({"rules": {"drop": ["ADJ->NOUN"]}, "train": {"epochs": 3}}, (), "train.epochs"),
+        ({"rules": {"drop": ["ADJ->NOUN"], "add": []}}, (), "rules.add"),
+        ({"rules": {"drop": ["ADJ->NOUN", "DET->NOUN"]}}, (), "rules.drop"),
+        ({"rules": {"drop": ["ADJ->NOUN"]}, "grid": {"seeds": [13]}}, (), "grid.seeds"),
+        *(({"rules": {"drop": ["ADJ->NOUN"]}}, (folder,), folder) for folder in TRAINED_ON),
+    ],
+)
+def test_an_experiment_that_differs_in_more_than_its_rule_is_refused_with_what_differs(
+    changed: dict, other_data: tuple, named: str
+) -> None:
+    experiments.require_comparable({"without-ADJ-NOUN": DROP}, shown(WORKSPACE, DROPPED))
+    other = revision("without-ADJ-NOUN", {"hard": (0.5, 0.1)}, changed, other_data)
+    with pytest.raises(UserError) as caught:
+        experiments.require_comparable({"without-ADJ-NOUN": DROP}, shown(WORKSPACE, other))
+    message = str(caught.value)
+    assert f"without-ADJ-NOUN in {named}. Nothing was trained." in message
+    assert "`dvc exp remove without-ADJ-NOUN`" in message and "\n" not in message
 
 
 def test_the_table_of_experiments_fits_100_columns() -> None:
@@ -226,6 +269,10 @@ stages:
     cmd: mkdir -p data && touch data/checked.json
     deps: [params.yaml]
     outs: [data/checked.json]
+  download:
+    cmd: cp -r corpora data/corpus
+    deps: [corpora, data/checked.json]
+    outs: [data/corpus]
   rules:
     cmd: mkdir -p data/rules && cp params.yaml data/rules/hard.json
     params: [rules]
@@ -234,7 +281,7 @@ stages:
   train:
     matrix: {seed: "${grid.seeds}"}
     cmd: mkdir -p runs && cp data/rules/hard.json runs/${item.seed}
-    deps: [data/rules/hard.json]
+    deps: [data/corpus, data/rules/hard.json]
     outs: ["runs/${item.seed}"]
   evaluate:
     cmd: >-
@@ -262,7 +309,9 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params = (ROOT / "params.yaml").read_text()
     (folder / "params.yaml").write_text(re.sub(r"\n  seeds: .*", r"\n  seeds: [7]", params))
     (folder / "dvc.yaml").write_text(PIPELINE)
-    (folder / ".gitignore").write_text("/data\n/runs\n/reports\n/.cache\n")
+    (folder / ".gitignore").write_text("/data\n/runs\n/reports\n/.cache\n/corpora/mine\n")
+    (folder / "corpora").mkdir()
+    (folder / "corpora/README.md").touch()
     git(folder, "init", "--quiet")
     for command in (["init", "--quiet"], ["repro", "--quiet", "evaluate"]):
         subprocess.run(["dvc", *command], cwd=folder, check=True)
@@ -328,7 +377,7 @@ def test_after_one_run_a_clone_takes_one_experiment_after_another(
     assert "baseline)" not in printed and "soft_strength=5.0" in printed
 
 
-def test_an_ablation_of_a_stale_run_stops_before_it_trains_and_names_what_is_stale(
+def test_an_experiment_on_a_stale_run_stops_before_it_trains_and_names_what_is_stale(
     committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clone = clone_of(committed, tmp_path / "clone")
@@ -340,12 +389,38 @@ def test_an_ablation_of_a_stale_run_stops_before_it_trains_and_names_what_is_sta
     assert started == ["without-ADJ-NOUN"]
     params = clone / "params.yaml"
     params.write_text(params.read_text().replace("soft_strength: 5.0", "soft_strength: 4.0"))
-    with pytest.raises(UserError) as caught:
-        experiments.ablate(["VERB->NOUN"])
-    message = str(caught.value)
+    messages = set()
+    for start in (
+        lambda: experiments.ablate(["VERB->NOUN"]),
+        lambda: experiments.run("evaluate.seed=2", "two"),
+    ):
+        with pytest.raises(UserError) as caught:
+            start()
+        messages.add(str(caught.value))
+    (message,) = messages
     assert started == ["without-ADJ-NOUN"] and "\n" not in message
     assert "which is stale: check, rules. Nothing was trained." in message
     assert "Run `make repro`" in message
+
+
+def test_an_ablation_after_an_edit_of_the_users_own_file_refuses_the_experiments_before_it(
+    committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    clone = clone_of(committed, tmp_path / "clone")
+    monkeypatch.chdir(clone)
+    (clone / "corpora/mine").mkdir()
+    (clone / "corpora/mine/train.csv").write_text("text,label\nGood.,pos\n")
+    subprocess.run(["dvc", "repro", "--quiet", "evaluate"], check=True)
+    experiments.ablate(["ADJ->NOUN"])
+    monkeypatch.setattr(experiments, "_record", lambda *_: pytest.fail("it ran"))
+    experiments.ablate(["ADJ->NOUN"])
+    assert "without-ADJ-NOUN exists already" in capfd.readouterr().err
+    (clone / "corpora/mine/train.csv").write_text("text,label\nGood.,neg\n")
+    subprocess.run(["dvc", "repro", "--quiet", "evaluate"], check=True)
+    with pytest.raises(UserError, match=r"without-ADJ-NOUN in data/corpus\. Nothing was trained"):
+        experiments.ablate(["VERB->NOUN", "ADJ->NOUN"])
+    experiments.compare()
+    assert "without-ADJ-NOUN was trained on other data" in capfd.readouterr().out
 
 
 def test_an_experiment_that_was_not_recorded_is_not_announced(

@@ -1,6 +1,7 @@
 """The user's own files: what is read of them, how splits are cut, and what is refused."""
 
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -467,3 +468,54 @@ def test_a_row_that_is_too_short_or_too_long_is_refused_with_its_number() -> Non
             list(rows.read_rows(path))
         assert f"row {rows.CHUNK + 5}: expected 2 fields" in str(caught.value)
         assert f"got {fields}." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "source", "at", "used"),
+    [
+        ("files", "embedded", None, ["from_scratch"]),
+        ("files", "embedded", "folder", ["pretrained"]),
+        ("files", "embedded", "mirror", ["from_scratch"]),
+        ("files", "hub", None, ["pretrained"]),
+        ("files", "mirror", None, ["from_scratch"]),
+        ("files", "mirror", "mirror", ["pretrained"]),
+        ("files", "auto", "mirror", ["pretrained"]),
+        ("files", "auto", "folder", ["pretrained"]),
+        ("files", "auto", None, ["pretrained", "from_scratch"]),
+        ("sst2", "embedded", None, ["probe"]),
+        ("sst2", "auto", None, ["pretrained", "from_scratch", "probe"]),
+        ("sst2", "hub", None, ["pretrained"]),
+        ("probe", "auto", None, ["probe"]),
+    ],
+)
+def test_the_check_names_the_recipes_that_may_be_used_and_no_other(
+    corpus: str, source: str, at: str | None, used: list, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.delenv("GGSA_MIRROR", raising=False)
+    write_csv()
+    (tmp_path / "mirror/named").mkdir(parents=True)
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["corpus"] |= {"name": corpus, "limit": None if corpus == "files" else 60}
+    content["corpus"]["files"]["train"] = "corpora/train.csv"
+    content["assets"] |= {"source": source, "mirror": "mirror"}
+    content["encoder"] |= {"checkpoint": "mirror/named" if at == "folder" else "named"}
+    content["encoder"] |= {"revision": None, "sha256": None}
+    if at:
+        (tmp_path / "mirror/named/config.json").write_text("{}")
+
+    def sound(enough: list) -> config.Params:
+        for name, recipe in content["train"]["recipes"].items():
+            recipe |= {"epochs": 300 if name in enough else 1, "warmup": 0.1}
+        return config.parse(content)
+
+    others = [name for name in content["train"]["recipes"] if name not in used]
+    with pytest.raises(UserError) as caught:
+        precheck.check(sound(others))
+    assert re.findall(r"train\.recipes\.(\w+)\.epochs", str(caught.value)) == used
+    precheck.check(sound(used))
+    assert capsys.readouterr().err == ""
+    if len(used) > 1:
+        precheck.check(sound(used[1:]))
+        warning = capsys.readouterr().err
+        assert re.findall(r"train\.recipes\.(\w+)\.epochs", warning) == used[:1]
+        assert warning.startswith(f"check: The recipe, {' or '.join(used)}, depends on ")

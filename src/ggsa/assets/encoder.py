@@ -18,7 +18,8 @@ import transformers
 from torch import Tensor
 from transformers import BertConfig, PreTrainedModel
 
-from ggsa.assets import hub, policy, wordpiece
+from ggsa.assets import checkpoints, hub, policy, wordpiece
+from ggsa.assets.checkpoints import CONFIG
 from ggsa.assets.corpus import Sentence
 from ggsa.assets.policy import Unavailable
 from ggsa.workspace import artifacts, checksums
@@ -31,7 +32,7 @@ from ggsa.workspace.vocabulary import MODEL_PREFIX
 PAPER_CHECKPOINT = "prajjwal1/bert-tiny"
 PAPER_REVISION = "6f75de8b60a9f8a2fdf7b69cbd86d9e64bcb3837"
 
-CONFIG, SAFETENSORS, PICKLED = "config.json", "model.safetensors", "pytorch_model.bin"
+SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
 DESCRIPTIVE = (CONFIG, "vocab.txt", wordpiece.TOKENIZER, wordpiece.SETTINGS)
 
 VOCABULARY = Path("bert-base-uncased/vocab.txt")
@@ -110,28 +111,20 @@ def find_checkpoint(params: Params) -> Checkpoint | None:
         UserError: If the checkpoint is required and unavailable, or the Hub answers that it does
             not exist.
     """
-    name = params.encoder.checkpoint
-    if (Path(name).expanduser() / CONFIG).is_file():
-        return Checkpoint("folder", Path(name).expanduser())
+    own = checkpoints.own_folder(params)
+    if own is not None:
+        return Checkpoint("folder", own)
     attempts = {"hub": lambda: _from_hub(params), "mirror": lambda: _from_mirror(params)}
     if params.encoder.initialization == "auto":
         attempts["embedded"] = lambda: None
         if params.assets.source == "mirror" and params.assets.mirror_folder() is not None:
-            attempts["mirror"] = lambda: mirror_checkpoint(params)
+            attempts["mirror"] = lambda: checkpoints.mirror_folder(params)
     source, folder = policy.first_available("encoder", params, attempts)
     return None if folder is None else Checkpoint(source, folder)
 
 
-def mirror_checkpoint(params: Params) -> Path | None:
-    """Return the mirror's folder of the checkpoint, with or without the owner's name, or None."""
-    mirror, name = params.assets.mirror_folder(), params.encoder.checkpoint
-    names = (name, name.rsplit("/", 1)[-1])
-    folders = [mirror / option for option in names] if mirror else []
-    return next((folder for folder in folders if (folder / CONFIG).is_file()), None)
-
-
 def _from_mirror(params: Params) -> Path:
-    mirror, folder = policy.mirror_folder(params), mirror_checkpoint(params)
+    mirror, folder = policy.mirror_folder(params), checkpoints.mirror_folder(params)
     if folder is None:
         raise Unavailable(f"{mirror} has no {params.encoder.checkpoint}")
     return folder
@@ -154,7 +147,7 @@ def _from_hub(params: Params) -> Path:
         if not (folder / CONFIG).exists():
             raise Unavailable(f"{name} has no {CONFIG}", absent=True)
     except Unavailable as error:
-        if error.absent and mirror_checkpoint(params) is None:
+        if error.absent and checkpoints.mirror_folder(params) is None:
             raise UserError(
                 f"encoder.checkpoint: {name}, revision {revision}, is not on the Hub, in the "
                 f"mirror or a folder ({error}). Correct the name or the revision, or set "

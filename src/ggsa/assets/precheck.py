@@ -1,12 +1,18 @@
 """What of the corpus can be checked before anything is downloaded: `make check` does."""
 
-from ggsa.assets import corpora, sentences
+import sys
+
+from ggsa.assets import checkpoints, corpora, sentences
 from ggsa.workspace import steps
 from ggsa.workspace.config import Params
+from ggsa.workspace.errors import UserError
 
 
 def check(params: Params) -> None:
-    """Check the user's own files, and that no recipe that may be chosen has too few steps.
+    """Check the user's own files, and that the recipe that will be used makes enough steps.
+
+    Where only the Hub decides on the recipe, a recipe with too few steps is an error if all that
+    may be used have too few, else a warning.
 
     Raises:
         UserError: If a file, a column, a label or a row is wrong, or a training would be too short.
@@ -15,8 +21,14 @@ def check(params: Params) -> None:
     if most is None:
         return
     recipes = possible_recipes(params)
-    if all(steps.steps_of(params, name, most) < steps.FEWEST_STEPS for name in recipes):
-        steps.require_steps(params, recipes[0], most)
+    problems = [steps.shortage(params, recipe, most) for recipe in recipes]
+    text = " ".join(filter(None, problems))
+    if len(recipes) > 1:
+        text = f"The recipe, {' or '.join(recipes)}, depends on what can be downloaded. {text}"
+    if all(problems):
+        raise UserError(text)
+    if any(problems):
+        print(f"check: {text}", file=sys.stderr, flush=True)
 
 
 def most_sentences(params: Params) -> int | None:
@@ -34,9 +46,10 @@ def possible_recipes(params: Params) -> list[str]:
     """Return the recipes of which training takes one: `auto` depends on what is available."""
     if params.train.recipe != "auto":
         return [params.train.recipe]
-    corpus = corpora.get(params.corpus.name)
+    corpus, source = corpora.get(params.corpus.name), params.assets.source
     if corpus.recipe:
         return [corpus.recipe]
-    initialization = params.encoder.initialization
-    names = ["pretrained", "from_scratch"] if initialization == "auto" else [initialization]
-    return names if corpus.is_local else [*names, "probe"]  # its substitute is the probe corpus
+    substitute = [] if corpus.is_local or source in ("hub", "mirror") else ["probe"]
+    if substitute and source == "embedded":
+        return substitute
+    return [*checkpoints.possible_initializations(params), *substitute]

@@ -39,6 +39,9 @@ BASELINE = "workspace (baseline)"
 NAME_PREFIXES = {"rules.drop": "without", "rules.add": "with"}
 TARGET = "evaluate"
 """The stage with which an experiment ends: it writes the metrics."""
+TRAINING_DATA = (paths.CORPUS, paths.TAGS, paths.ENCODER)
+"""What cells are trained on; accuracies are compared only where all three are equal."""
+MOST_LISTED = 3
 
 
 def changes(text: str) -> dict[str, Any]:
@@ -178,8 +181,8 @@ def run(text: str, name: str = "") -> None:
         name: The experiment's name; by default it describes the changes.
 
     Raises:
-        UserError: If the changed parameters are invalid, the name is taken, or no experiment can
-            run or be recorded here.
+        UserError: If the changed parameters are invalid, the name is taken, the workspace's run is
+            stale, or no experiment can run or be recorded here.
     """
     changed = changes(text)
     known = {"mode": modes.names(), "corpus": corpora.names()}
@@ -204,15 +207,17 @@ def ablate(only: list[str]) -> None:
     other's changes, because DVC keeps those of one folder in one place.
 
     Raises:
-        UserError: See `ablations` and `run`; also if the workspace's run is stale, because nothing
-            could be compared with it and every experiment would train the whole grid.
+        UserError: See `ablations` and `run`; also if one that exists cannot be compared with the
+            workspace's run, because it differs from it in more than its rule.
     """
     params = config.load()
     planned = [(name_of(changed), changed) for changed in ablations(params.rules, only)]
     for _, changed in planned:
         require_carried(changed, config.load(overrides=changed))
-    commit = require_ready(with_baseline=True)
+    commit = require_ready()
     existing = _existing(commit)
+    if not existing.isdisjoint(name for name, _ in planned):
+        require_comparable({name: new for name, new in planned if name in existing}, _shown(commit))
     for number, (name, changed) in enumerate(planned, start=1):
         exists = name in existing
         note = " exists already" if exists else ""
@@ -221,14 +226,47 @@ def ablate(only: list[str]) -> None:
             _record(changed, name, commit)
 
 
-def require_ready(with_baseline: bool = False) -> str:
-    """Return the commit from which an experiment starts, if one can run and be recorded there.
+def require_comparable(
+    planned: Mapping[str, Mapping[str, Any]], shown: Sequence[Mapping[str, Any]]
+) -> None:
+    """Check that experiments differ from the run in the workspace only in their own changes.
 
     Args:
-        with_baseline: Whether a stale run is an error, instead of a message.
+        planned: The changes of each experiment, by its name.
+        shown: What `dvc exp show --json` prints.
 
     Raises:
-        UserError: If the clone is shallow, or this workspace lacks a finished run.
+        UserError: If one has other parameters or was trained on other data; names each of them.
+    """
+    workspace, recorded = shown[0]["data"], _experiments(shown)
+    outdated = {}
+    for name, changed in planned.items():
+        if name not in recorded:
+            outdated[name] = ["its parameters, which DVC cannot read"]
+            continue
+        expected = _parameters(workspace) | changed
+        differing = _differing_keys(_parameters(recorded[name]), expected)
+        differing += _differing_data(recorded[name], workspace)
+        if differing:
+            outdated[name] = differing
+    if outdated:
+        listing = "; ".join(f"{name} in {_listed(keys)}" for name, keys in outdated.items())
+        raise UserError(
+            f"Experiments that exist already differ from the run in this workspace in more than the "
+            f"rule that each drops: {listing}. Nothing was trained. Expected the parameters and data "
+            f"of the workspace's run, so that a difference is the effect of the rule. Remove them "
+            f"with `dvc exp remove {' '.join(outdated)}`, then run the same command again."
+        )
+
+
+def require_ready() -> str:
+    """Return the commit from which an experiment starts, if one can run and be recorded there.
+
+    A stale run is an error, because nothing could be compared with it, and every experiment would
+    train the whole grid.
+
+    Raises:
+        UserError: If the clone is shallow, or this workspace lacks a finished, up-to-date run.
     """
     git = subprocess.run(
         ["git", "rev-parse", "--is-shallow-repository", "HEAD"],
@@ -264,10 +302,8 @@ def require_ready(with_baseline: bool = False) -> str:
             f"here lacks outputs that dvc.lock names: {', '.join(absent[:2])}{more}. Run "
             f"`make repro` once, then the same command again."
         )
-    if status and with_baseline:
-        raise UserError(_stale(sorted(status)))
     if status:
-        print(textwrap.fill(_without_baseline(sorted(status)), TABLE_WIDTH), file=sys.stderr)
+        raise UserError(_stale(sorted(status)))
     return commit
 
 
@@ -282,8 +318,7 @@ def compare(commit: str = "HEAD", only: Collection[str] = ()) -> None:
         UserError: If params.yaml is invalid.
     """
     config.load()
-    options = ("--json", "--hide-queued", "--hide-failed", "--rev", commit)
-    print(table(json.loads(_output("exp", "show", *options)), sorted(_status()), only))
+    print(table(_shown(commit), sorted(_status()), only))
 
 
 def table(
@@ -300,18 +335,13 @@ def table(
             other parameters, and there is no baseline.
         only: Names of experiments; if empty, all of them.
     """
-    workspace, *commits = shown
+    workspace = shown[0]["data"]
     experiments = {
-        revision["name"]: revision["data"]
-        for commit in commits
-        for experiment in commit["experiments"] or ()
-        if (experiment["executor"] or {}).get("state") != "running"
-        for revision in experiment["revs"][:1]
-        if revision["data"] and (not only or revision["name"] in only)
+        name: data for name, data in _experiments(shown).items() if not only or name in only
     }
     if not experiments:
         return "This commit has no experiments yet; run one with `make experiment`."
-    results = {} if stale else {BASELINE: _results(workspace["data"])}
+    results = {} if stale else {BASELINE: _results(workspace)}
     results |= {name: _results(data) for name, data in experiments.items()}
     parts = [_legend(stale)]
     for mode in dict.fromkeys(mode for result in results.values() for mode in result.modes):
@@ -320,15 +350,29 @@ def table(
             parts.append(f"{mode}: {_accuracy(next(iter(rows.values())))} in each of these")
         else:
             parts.append(_block(mode, rows, results))
-    parts.append(_differing(experiments, workspace["data"]))
+    parts.append(_differing(experiments, workspace))
+    if not stale:
+        parts += _without_difference(experiments, workspace)
     return "\n\n".join(parts)
+
+
+def _experiments(shown: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return what `dvc exp show` has of each finished experiment, by its name."""
+    return {
+        revision["name"]: revision["data"]
+        for commit in shown[1:]
+        for experiment in commit["experiments"] or ()
+        if (experiment["executor"] or {}).get("state") != "running"
+        for revision in experiment["revs"][:1]
+        if revision["data"]
+    }
 
 
 @dataclass(frozen=True)
 class _Results:
-    """The metrics of one run."""
+    """The metrics of one run, and the hashes of `TRAINING_DATA`."""
 
-    corpus: str | None  # None: there are no metrics
+    data: Sequence[str | None]  # None: the run has no such output
     seeds: int
     modes: Mapping[str, Mapping[str, Any]]
 
@@ -337,7 +381,7 @@ def _results(data: Mapping[str, Any]) -> _Results:
     """Return what `dvc exp show` has of one run's metrics."""
     metrics = data["metrics"].get(str(paths.METRICS), {}).get("data") or {}
     return _Results(
-        corpus=metrics.get("corpus"),
+        data=_hashes(data),
         seeds=len(_parameters(data)["grid.seeds"]),
         modes={name: row for name, row in metrics.items() if isinstance(row, Mapping)},
     )
@@ -354,16 +398,15 @@ def _legend(stale: Sequence[str]) -> str:
 
 
 def _stale(stages: Sequence[str]) -> str:
-    """Return which stages of the workspace are stale, and what to do before an ablation."""
+    """Return which stages of the workspace are stale, and what to do before an experiment."""
     cells = [name for name in stages if name.startswith("train@")]
     others = [name for name in stages if name not in cells]
     listed = [*others, *([f"{len(cells)} cells of train"] if cells else [])]
     return (
-        f"An ablation compares each experiment with the run in this workspace, which is stale: "
+        f"An experiment is compared with the run in this workspace, which is stale: "
         f"{', '.join(listed)}. Nothing was trained. Expected an up-to-date run, from which an "
-        f"experiment retrains only the modes that its rule changes. Run `make repro`, which trains "
-        f"only what changed, as many cells at a time as there are cores; then the same command "
-        f"again."
+        f"experiment retrains only what its changes affect. Run `make repro`, which trains only "
+        f"what changed, as many cells at a time as there are cores; then the same command again."
     )
 
 
@@ -383,7 +426,7 @@ def _block(
     baseline = results.get(BASELINE)
     lines = {}
     for name, row in rows.items():
-        comparable = baseline and name != BASELINE and results[name].corpus == baseline.corpus
+        comparable = baseline and name != BASELINE and results[name].data == baseline.data
         reference = rows[BASELINE].get("accuracy") if comparable else None
         accuracy, density = row.get("accuracy"), row.get("density")
         lines[name] = {
@@ -412,11 +455,48 @@ def _differing(experiments: Mapping[str, Mapping[str, Any]], workspace: Mapping[
     lines = ["Parameters that differ from params.yaml:"]
     for name, data in experiments.items():
         own = _parameters(data)
-        keys = [key for key in {**present, **own} if present.get(key) != own.get(key)]
+        keys = _differing_keys(own, present)
         values = [f"{key}={json.dumps(own.get(key), ensure_ascii=False)}" for key in keys]
         text = f"{name}: {', '.join(values) or 'nothing'}"
         lines.append(textwrap.fill(text, TABLE_WIDTH, subsequent_indent="  "))
     return "\n".join(lines)
+
+
+def _without_difference(
+    experiments: Mapping[str, Mapping[str, Any]], workspace: Mapping[str, Any]
+) -> list[str]:
+    """Return a sentence on each experiment whose data differ from the workspace's, as one text."""
+    differing = {name: _differing_data(data, workspace) for name, data in experiments.items()}
+    sentences = [
+        f"{name} was trained on other data than the workspace's run ({_listed(data)}), so it has no "
+        f"difference. `dvc exp remove {name}` removes it."
+        for name, data in differing.items()
+        if data
+    ]
+    lines = [textwrap.fill(text, TABLE_WIDTH, subsequent_indent="  ") for text in sentences]
+    return ["\n".join(lines)] if lines else []
+
+
+def _differing_data(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the folders of `TRAINING_DATA` in which two runs differ."""
+    pairs = zip(TRAINING_DATA, _hashes(own), _hashes(other), strict=True)
+    return [str(path) for path, first, second in pairs if first != second]
+
+
+def _hashes(data: Mapping[str, Any]) -> list[str | None]:
+    """Return the hashes in a run's dvc.lock of `TRAINING_DATA`."""
+    return [data["outs"].get(str(path), {}).get("hash") for path in TRAINING_DATA]
+
+
+def _differing_keys(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the dotted keys in which the parameters of two runs differ."""
+    return [key for key in {**other, **own} if other.get(key) != own.get(key)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = len(names) - MOST_LISTED
+    return ", ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _parameters(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -452,9 +532,15 @@ def _record(changed: dict[str, Any], name: str, commit: str) -> None:
         )
 
 
-def _existing(commit: str) -> Collection[str]:
+def _existing(commit: str) -> set[str]:
     """Return the names of the experiments on a commit."""
-    return _output("exp", "list", "--name-only", "--rev", commit).split()
+    return {*_output("exp", "list", "--name-only", "--rev", commit).split()}
+
+
+def _shown(commit: str) -> list[dict[str, Any]]:
+    """Return the workspace's run and the recorded experiments of a commit, as DVC shows them."""
+    options = ("--json", "--hide-queued", "--hide-failed", "--rev", commit)
+    return json.loads(_output("exp", "show", *options))
 
 
 def _status() -> dict[str, list[Any]]:

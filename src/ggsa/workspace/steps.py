@@ -28,12 +28,21 @@ def require_steps(
     Raises:
         UserError: If there are fewer; names the epochs that reach it.
     """
+    problem = shortage(params, recipe, sentences, source)
+    if problem:
+        raise UserError(problem)
+
+
+def shortage(
+    params: Params, recipe: str, sentences: int, source: str = str(paths.PARAMS)
+) -> str | None:
+    """Return what is wrong where a recipe gives too few steps, else None; see `require_steps`."""
     steps = steps_of(params, recipe, sentences)
     if steps >= FEWEST_STEPS:
-        return
+        return None
     chosen = params.train.recipes[recipe]
     more = "raise corpus.limit" if params.corpus.limit else "add rows"
-    raise UserError(
+    return (
         f"{source}: train.recipes.{recipe}.epochs is {chosen.epochs}, which is {steps:,} optimizer "
         f"steps ({sentences:,} training sentences in batches of {chosen.batch_size}). Expected at "
         f"least {FEWEST_STEPS}: with fewer, models do not learn, and all modes look equal. Set it "
