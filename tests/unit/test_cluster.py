@@ -20,6 +20,7 @@ from ggsa.training import cluster, graph, runner, studies
 from ggsa.training.cluster import Kind, Task
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.ray_cluster import pack
 
 PAGE = ROOT / "docs/cluster.md"
 OLD, NEW = ({"cpu_model": model, "threads": 1, "device": "cpu"} for model in ("17", "2"))
@@ -143,8 +144,8 @@ def test_a_node_returns_what_a_command_wrote_and_keeps_nothing(tmp_path: Path, m
         "pathlib.Path('src/__pycache__').exists()); sys.exit(3)"
     )
     code, printed, files = cluster._run(
-        cluster.pack([Path("data"), Path("src")]),
-        cluster.pack([Path("out")]),
+        pack([Path("data"), Path("src")]),
+        pack([Path("out")]),
         f"A='1 2' python3 -c {shlex.quote(program)}",
         ["out", "missing"],
         {"OMP_NUM_THREADS": None},

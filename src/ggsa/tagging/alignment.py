@@ -102,7 +102,13 @@ class TaggedPieces:
 
 
 def tokenizer(folder: Path) -> Any:
-    """Return the fast tokenizer of the encoder in a directory."""
+    """Return the fast tokenizer of the encoder in a directory.
+
+    Raises:
+        UserError: If there is no such directory: transformers would look for it on the Hub.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist. Run `dvc repro download`.")
     # Imported here because it takes seconds, and the registry of modes needs only `TaggedPieces`.
     from transformers import AutoTokenizer
 

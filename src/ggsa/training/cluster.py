@@ -8,14 +8,11 @@ a local one on the same kind of machine. If a node dies, Ray runs its tasks agai
 On a node, `python3 -m ggsa.training.cluster STUDY` writes what the study's cells record as machine.
 """
 
-import importlib.util
 import io
 import json
-import logging
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
@@ -33,9 +30,10 @@ from ggsa.training.adaptation import ABOUT
 from ggsa.training.cell import CELL, note_seconds
 from ggsa.training.machine import machine
 from ggsa.training.studies import Study
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import artifacts, paths, terminal
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.ray_cluster import joined, pack
 
 CODE = (Path("src"), Path("stages"), paths.PARAMS)
 MACHINE, PRINTED = Path("machine.json"), "printed.log"
@@ -261,53 +259,9 @@ class Cluster:
 
 @contextmanager
 def connected(address: str) -> Iterator[Cluster]:
-    """Yield a connection to a running cluster, to which this machine belongs.
-
-    Args:
-        address: `HOST:PORT` of its head, or `auto`: that of `$RAY_ADDRESS`, or of the cluster that
-            was last started here.
-
-    Raises:
-        UserError: If Ray is not installed, or no cluster can be joined.
-    """
-    if importlib.util.find_spec("ray") is None:
-        raise UserError(
-            "CLUSTER needs Ray, which is not installed. Run `pip install '.[cluster]'` in the "
-            "project's folder, on every machine of the cluster, or leave CLUSTER out."
-        )
-    _require_answer(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "2")  # attempts; the default is 20
-    import ray
-
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"CLUSTER={address}: this machine belongs to no such Ray cluster. Run `ray start --head`, "
-            f"or `ray start --address=HOST:PORT` to join one, with the Python and the Ray of the "
-            f"other machines. Ray says:\n  {error}"
-        ) from error
-    try:
+    """Yield a connection to a running cluster; see `ggsa.workspace.ray_cluster.joined`."""
+    with joined(address) as ray:
         yield Cluster(ray)
-    finally:
-        ray.shutdown()  # ends the tasks that run
-
-
-def _require_answer(address: str) -> None:
-    """Check that something answers at an address: Ray itself would try for minutes."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise UserError(f"CLUSTER={address}: expected auto or HOST:PORT, such as 10.0.0.1:6379.")
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise UserError(
-            f"CLUSTER={address}: nothing answers there ({error.strerror or error}). Use the address "
-            f"that `ray start --head` prints."
-        ) from error
 
 
 def gpus_of_cell(device: str, offers: Iterable[Mapping[str, float]]) -> int:
@@ -454,15 +408,6 @@ def _repo() -> Any:
     return Repo()
 
 
-def pack(inputs: Iterable[Path]) -> bytes:
-    """Return files and folders as a tar archive, without caches of Python."""
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        for path in dict.fromkeys(inputs):
-            archive.add(path, filter=lambda i: None if i.name.endswith("__pycache__") else i)
-    return content.getvalue()
-
-
 def _run(
     shared: bytes,
     own: bytes,
@@ -521,6 +466,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    terminal.accept_any_character()
     try:
         main()
     except UserError as error:

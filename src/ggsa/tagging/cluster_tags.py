@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from ggsa.tagging.tagger import AHEAD, Chunk, Pool, Tags
-from ggsa.training import cluster
 from ggsa.workspace import paths
 from ggsa.workspace.config import Tagger
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.ray_cluster import joined, pack
 
 CPUS = 0.5
 """Of an actor. If actors took all CPUs of the cluster, whatever waits for one would wait forever."""
 
 
 def pool(address: str, options: Tagger) -> Pool:
-    """Return `tag_chunks` by a cluster; see `ggsa.training.cluster.connected` for the address."""
+    """Return `tag_chunks` by a cluster; see `ggsa.workspace.ray_cluster.joined` for the address."""
     return partial(_tag_chunks, address=address, options=options)
 
 
@@ -37,10 +37,9 @@ def _tag_chunks(
     Raises:
         UserError: If the cluster cannot be joined, or a node cannot load the tagger.
     """
-    with cluster.connected(address) as nodes:
-        ray = nodes.ray
+    with joined(address) as ray:
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-        content = ray.put(cluster.pack([Path("src"), paths.TAGGER]))
+        content = ray.put(pack([Path("src"), paths.TAGGER]))
         kind = ray.remote(_Tagger).options(
             num_cpus=CPUS, max_restarts=-1, max_task_retries=-1, scheduling_strategy="SPREAD"
         )
