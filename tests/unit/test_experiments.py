@@ -223,6 +223,14 @@ def test_what_was_trained_on_other_data_has_no_difference_and_is_named(folder: s
     assert "other data" not in experiments.table(shown(WORKSPACE, other), ["tag"])
 
 
+def test_an_experiment_that_changes_its_data_on_purpose_has_a_difference() -> None:
+    deeper = {"encoder": {"layers": 4}}
+    other = revision("deeper", {"hard": (0.9, 0.1)}, deeper, other_data=("data/encoder",))
+    text = experiments.table(shown(WORKSPACE, other))
+    assert re.search(r"^deeper +0\.9000 ± 0\.1000 +\+10\.00 ", text, re.M)
+    assert "other data" not in text and "deeper: encoder.layers=4" in text
+
+
 DROP = {"rules.drop": ["ADJ->NOUN"]}
 
 

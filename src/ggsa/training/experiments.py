@@ -40,7 +40,11 @@ NAME_PREFIXES = {"rules.drop": "without", "rules.add": "with"}
 TARGET = "evaluate"
 """The stage with which an experiment ends: it writes the metrics."""
 TRAINING_DATA = (paths.CORPUS, paths.TAGS, paths.ENCODER)
-"""What cells are trained on; accuracies are compared only where all three are equal."""
+"""What cells are trained on; accuracies are compared only where all three are equal, or where an
+experiment changes them on purpose."""
+
+DATA_BLOCKS = ("assets.", "corpus.", "encoder.", "tagger.")
+"""Parameters on which `TRAINING_DATA` depend."""
 MOST_LISTED = 3
 
 
@@ -341,8 +345,8 @@ def table(
     }
     if not experiments:
         return "This commit has no experiments yet; run one with `make experiment`."
-    results = {} if stale else {BASELINE: _results(workspace)}
-    results |= {name: _results(data) for name, data in experiments.items()}
+    results = {} if stale else {BASELINE: _results(workspace, workspace)}
+    results |= {name: _results(data, workspace) for name, data in experiments.items()}
     parts = [_legend(stale)]
     for mode in dict.fromkeys(mode for result in results.values() for mode in result.modes):
         rows = {name: result.modes.get(mode, {}) for name, result in results.items()}
@@ -352,7 +356,7 @@ def table(
             parts.append(_block(mode, rows, results))
     parts.append(_differing(experiments, workspace))
     if not stale:
-        parts += _without_difference(experiments, workspace)
+        parts += _without_difference(results)
     return "\n\n".join(parts)
 
 
@@ -370,19 +374,28 @@ def _experiments(shown: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, A
 
 @dataclass(frozen=True)
 class _Results:
-    """The metrics of one run, and the hashes of `TRAINING_DATA`."""
+    """The metrics of one run.
 
-    data: Sequence[str | None]  # None: the run has no such output
+    Attributes:
+        other_data: Folders of `TRAINING_DATA` in which it differs from the workspace's run although
+            no parameter that changes them does.
+        seeds: Their number.
+        modes: The metrics of each mode.
+    """
+
+    other_data: Sequence[str]
     seeds: int
     modes: Mapping[str, Mapping[str, Any]]
 
 
-def _results(data: Mapping[str, Any]) -> _Results:
+def _results(data: Mapping[str, Any], workspace: Mapping[str, Any]) -> _Results:
     """Return what `dvc exp show` has of one run's metrics."""
     metrics = data["metrics"].get(str(paths.METRICS), {}).get("data") or {}
+    own = _parameters(data)
+    meant = any(key.startswith(DATA_BLOCKS) for key in _differing_keys(own, _parameters(workspace)))
     return _Results(
-        data=_hashes(data),
-        seeds=len(_parameters(data)["grid.seeds"]),
+        other_data=[] if meant else _differing_data(data, workspace),
+        seeds=len(own["grid.seeds"]),
         modes={name: row for name, row in metrics.items() if isinstance(row, Mapping)},
     )
 
@@ -426,7 +439,7 @@ def _block(
     baseline = results.get(BASELINE)
     lines = {}
     for name, row in rows.items():
-        comparable = baseline and name != BASELINE and results[name].data == baseline.data
+        comparable = baseline and name != BASELINE and not results[name].other_data
         reference = rows[BASELINE].get("accuracy") if comparable else None
         accuracy, density = row.get("accuracy"), row.get("density")
         lines[name] = {
@@ -462,16 +475,13 @@ def _differing(experiments: Mapping[str, Mapping[str, Any]], workspace: Mapping[
     return "\n".join(lines)
 
 
-def _without_difference(
-    experiments: Mapping[str, Mapping[str, Any]], workspace: Mapping[str, Any]
-) -> list[str]:
-    """Return a sentence on each experiment whose data differ from the workspace's, as one text."""
-    differing = {name: _differing_data(data, workspace) for name, data in experiments.items()}
+def _without_difference(results: Mapping[str, _Results]) -> list[str]:
+    """Return a sentence on each experiment that was trained on other data, as one text."""
     sentences = [
-        f"{name} was trained on other data than the workspace's run ({_listed(data)}), so it has no "
-        f"difference. `dvc exp remove {name}` removes it."
-        for name, data in differing.items()
-        if data
+        f"{name} was trained on other data than the workspace's run ({_listed(result.other_data)}), "
+        f"so it has no difference. `dvc exp remove {name}` removes it."
+        for name, result in results.items()
+        if result.other_data
     ]
     lines = [textwrap.fill(text, TABLE_WIDTH, subsequent_indent="  ") for text in sentences]
     return ["\n".join(lines)] if lines else []
