@@ -145,6 +145,8 @@ def test_a_run_on_ones_own_corpus_says_nothing_about_the_paper_or_its_corpus():
     for shown in (page, text):
         assert "the user’s own file mine.csv" in " ".join(shown.split())
         assert "minus full" in shown and "± " in shown
+    assert "which rules would you choose" not in page  # no playground follows
+    assert "our own" not in page and "corpus.examples" in page
 
 
 @pytest.mark.usefixtures("own")
