@@ -435,6 +435,15 @@ def test_another_corpus_is_published_only_when_asked(tmp_path, monkeypatch):
     assert not paths.PUBLISHED.exists()
 
 
+def test_the_readme_of_another_corpus_has_no_column_and_no_claim_of_the_paper(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(workspace(tmp_path, is_sst2=False))
+    block = readme.results_block(paths.TABLES, artifacts.read_json(paths.provenance()))
+    assert "minus full (pp)" in block and "paper" not in block
+    assert "C1" not in readme.claims_block(paths.TABLES)
+
+
 def test_a_run_of_another_grid_is_not_published(tmp_path, monkeypatch):
     monkeypatch.chdir(workspace(tmp_path))
     with pytest.raises(UserError, match="full-99"):
