@@ -99,6 +99,14 @@ def test_padding_on_the_left_leaves_every_pattern_as_it_is(
     assert torch.allclose(states(model, moved), states(model, inputs), atol=1e-5)
 
 
+def test_inputs_are_padded_on_the_side_of_the_tokenizer(inputs, tmp_path) -> None:
+    left = tokenizer(tmp_path)
+    left.padding_side = "left"
+    expected = rolled(inputs)
+    for name, values in ggsa.inputs(left, WORDS, TAGGED).items():
+        assert torch.equal(values, expected[name]), name
+
+
 @pytest.mark.parametrize("implementation", ["dense", "grouped"])
 def test_the_pooler_reads_the_first_token_wherever_it_is(implementation, inputs) -> None:
     inputs["tags"][:, 0] = TAGS.index("VERB")  # sorted, another token would come first

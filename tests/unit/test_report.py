@@ -145,6 +145,8 @@ def test_a_run_on_ones_own_corpus_says_nothing_about_the_paper_or_its_corpus():
     for shown in (page, text):
         assert "the user’s own file mine.csv" in " ".join(shown.split())
         assert "minus full" in shown and "± " in shown
+    assert "which rules would you choose" not in page  # no playground follows
+    assert "our own" not in page and "corpus.examples" in page
 
 
 @pytest.mark.usefixtures("own")
@@ -431,6 +433,15 @@ def test_another_corpus_is_published_only_when_asked(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"Nothing was published.*any corpus"):
         publish.publish(params_of())
     assert not paths.PUBLISHED.exists()
+
+
+def test_the_readme_of_another_corpus_has_no_column_and_no_claim_of_the_paper(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(workspace(tmp_path, is_sst2=False))
+    block = readme.results_block(paths.TABLES, artifacts.read_json(paths.provenance()))
+    assert "minus full (pp)" in block and "paper" not in block
+    assert "C1" not in readme.claims_block(paths.TABLES)
 
 
 def test_a_run_of_another_grid_is_not_published(tmp_path, monkeypatch):

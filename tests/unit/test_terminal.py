@@ -109,7 +109,7 @@ def test_the_times_are_of_the_last_run_of_each_stage(tmp_path: Path) -> None:
     assert rows["tag"] == "1 min 39 s not rerun"
     assert rows["rules"] == "3 s ran"
     assert rows["train"] == (
-        "3 min 00 s: 2 of 3 cells timed, 1 min 30 s each 1 of 3 cells ran"
+        "3 min 00 s summed over 2 of 3 cells, 1 min 30 s each 1 of 3 cells ran"
     )  # fmt: skip
     assert max(map(len, table.splitlines())) <= 100
     assert "this time" not in summary.times_text(grid, summary.stage_runs(path))

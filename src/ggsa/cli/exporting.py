@@ -14,6 +14,7 @@ from ggsa.patterns.modes import MODES
 from ggsa.report import wording
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.provenance import is_replication
 from ggsa.workspace.tables import read_table
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
@@ -78,7 +79,7 @@ def card(model: Classifier) -> str:
         seed=seed,
         training=cell["summary"],
         corpus=wording.corpus_name(provenance),
-        is_sst2=provenance["is_sst2"],
+        is_replication=is_replication(provenance),
         encoder=wording.encoder_name(provenance),
         tagger=provenance["tagger"]["name"],
         train_rows=provenance["corpus"]["rows"]["train"],

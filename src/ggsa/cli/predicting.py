@@ -81,26 +81,34 @@ def predict_file(
     tagger = None if columns.tags else project_tagger()
     data = training_data.known(model, has_tags=tagger is None)
     words, score = training_data.Count(), Score(model.classes)
-    done = empty = 0
+    done = empty = shortened = 0
     with _opened(target) as file, progress_bar("predict", None, "row") as progress:
         write = _writer(file, (target or source).suffix.lower())
         for chunk in _chunks(itertools.chain([first], content)):
-            predictions = _predictions(model, tagger, chunk, columns, cut, strict)
+            predictions, too_long = _predictions(model, tagger, chunk, columns, cut, strict)
             texts = [text for text, _ in predictions]
             training_data.count(model, data, texts, words)
-            for row, (_, prediction) in zip(chunk, predictions, strict=True):
+            trained_on = training_data.occurring(model, data, texts)
+            for row, (_, prediction), known in zip(chunk, predictions, trained_on, strict=True):
                 if columns.label and not score.problem:
-                    score.add(row, columns.label, prediction)
+                    score.add(row, columns.label, prediction, known)
                     if score.problem and label_is_named:
                         raise UserError(score.problem)
                 write(Row(row.place, {**row.values, **_added(prediction, model.classes)}))
             done += len(chunk)
+            shortened += too_long
             empty += sum(prediction is None for _, prediction in predictions)
             progress.update(len(chunk))
     if target is not None:
         print(f"{done:,} rows. Written: {Path(target).resolve()}", file=sys.stderr)
     if empty:
         print(f"{empty:,} of {done:,} rows have no words and no prediction.", file=sys.stderr)
+    if cut:
+        print(
+            f"{shortened:,} of {done:,} rows were cut to the {model.max_pieces} word pieces that the "
+            f"model reads.",
+            file=sys.stderr,
+        )
     if score.labeled or score.without_words or score.problem:
         print(score.text(), file=sys.stderr)
     print(training_data.note(model, data, words), file=sys.stderr)
@@ -116,6 +124,7 @@ class Score:
         labeled: Rows with a label and a prediction.
         without_words: Rows with a label that have no words, and so no prediction.
         correct: Those whose prediction is the label.
+        trained_on: Rows of `labeled` whose words are those of a row of the model's training data.
         numbered: Whether a label was the number of a class.
         problem: The first label that is no class; there is no accuracy then.
     """
@@ -124,10 +133,13 @@ class Score:
     labeled: int = 0
     without_words: int = 0
     correct: int = 0
+    trained_on: int = 0
     numbered: bool = False
     problem: str = ""
 
-    def add(self, row: Row, column: str, prediction: Prediction | None) -> None:
+    def add(
+        self, row: Row, column: str, prediction: Prediction | None, trained_on: bool = False
+    ) -> None:
         """Count a row by the name or the number of its class; a missing label, or -1, is unknown."""
         if row.values.get(column) in (None, ""):
             return
@@ -147,6 +159,7 @@ class Score:
             self.without_words += 1
             return
         self.labeled += 1
+        self.trained_on += trained_on
         self.correct += label == prediction.label
 
     def text(self) -> str:
@@ -157,9 +170,15 @@ class Score:
             return f"No accuracy: {self.without_words:,} rows with a label have no words."
         names = "".join(f", {number} is {name}" for number, name in enumerate(self.classes))
         left_out = f"; {self.without_words:,} more have no words" if self.without_words else ""
+        seen = ""
+        if self.trained_on:
+            seen = (
+                f" The model's training data contain the words of {self.trained_on:,} of these "
+                f"{self.labeled:,} rows, so this is not its accuracy on new text."
+            )
         return (
             f"Accuracy: {self.correct / self.labeled:.4f} ({self.correct:,} of {self.labeled:,} "
-            f"rows with a label{left_out}{names if self.numbered else ''})."
+            f"rows with a label{left_out}{names if self.numbered else ''}).{seen}"
         )
 
 
@@ -170,20 +189,23 @@ def _predictions(
     columns: Columns,
     cut: bool,
     strict: bool,
-) -> list[tuple[tuple[str, ...], Prediction | None]]:
-    """Return words and prediction of every row; None where there are no words."""
+) -> tuple[list[tuple[tuple[str, ...], Prediction | None]], int]:
+    """Return words and prediction of every row, and how many rows are cut.
+
+    The prediction is None where there are no words.
+    """
     texts = [words_in(row, columns, not strict) for row in chunk]
     filled = [(row, words) for row, words in zip(chunk, texts, strict=True) if words]
     if not filled:
-        return [(words, None) for words in texts]
+        return [(words, None) for words in texts], 0
     kept, words_kept = map(list, zip(*filled, strict=True))
-    _check_lengths(model, words_kept, kept, cut)
+    too_long = _too_long(model, words_kept, kept, cut)
     if tagger is None:
         tags = [tags_in(row, columns.tags, words) for row, words in filled]
     else:
         tags = tagger(words_kept)
     predicted = iter(model.predict(words_kept, tags))
-    return [(words, next(predicted) if words else None) for words in texts]
+    return [(words, next(predicted) if words else None) for words in texts], too_long
 
 
 def _columns(columns: Columns, row: Row, source: Path) -> Columns:
@@ -249,20 +271,25 @@ def tags_in(row: Row, column: str, words: tuple[str, ...]) -> tuple[str, ...]:
     return tags
 
 
-def _check_lengths(
-    model: Classifier, texts: list[tuple[str, ...]], chunk: list[Row], cut: bool
-) -> None:
-    """Check that no text exceeds the model's longest input, unless it may be cut."""
-    if cut:
-        return
+def _too_long(model: Classifier, texts: list[tuple[str, ...]], chunk: list[Row], cut: bool) -> int:
+    """Return how many texts exceed the model's longest input.
+
+    Raises:
+        UserError: If there is one and it may not be cut.
+    """
+    found = 0
     encoded = model.tokenizer([list(words) for words in texts], is_split_into_words=True)
     for row, words, pieces in zip(chunk, texts, encoded["input_ids"], strict=True):
-        if len(pieces) > model.max_pieces:
+        if len(pieces) <= model.max_pieces:
+            continue
+        found += 1
+        if not cut:
             raise UserError(
                 f"{row.place}: {len(words):,} words are {len(pieces):,} word pieces, but the model "
-                f"reads at most {model.max_pieces}. Shorten the text, or allow it to be cut, as in "
-                f"training."
+                f"reads at most {model.max_pieces}. Shorten the text, or cut all such texts, as in "
+                f"training, with `--cut` (in Python cut=True)."
             )
+    return found
 
 
 def _added(prediction: Prediction | None, classes: tuple[str, ...]) -> dict[str, Any]:

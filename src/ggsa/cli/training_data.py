@@ -29,11 +29,13 @@ class Known:
     Attributes:
         provenance: The content of provenance.json; None if it is unknown.
         words: The different words of train, as the tokenizer normalizes them; None if unknown.
+        rows: A hash of the normalized words of every row of train; None if unknown.
         tagger: The words of the tagger's training; None if unknown, or if the input has tags.
     """
 
     provenance: dict[str, Any] | None
     words: frozenset[str] | None
+    rows: frozenset[int] | None
     tagger: TaggerWords | None
 
 
@@ -73,11 +75,13 @@ def known(model: Classifier, has_tags: bool) -> Known:
         model: A run or an export.
         has_tags: Whether the input has tags of its own, so that no tagger is used.
     """
-    words = None
+    words = rows = None
     if _has_data_of(model.folder):
         train = read_table(paths.corpus_split("train"), CORPUS_COLUMNS)["words"]
-        words = frozenset(_normalized(model, {word for row in train for word in row}).values())
-    return Known(provenance_of(model.folder), words, None if has_tags else tagger_words())
+        normalized = _normalized(model, {word for row in train for word in row})
+        words = frozenset(normalized.values())
+        rows = frozenset(_row_hash(row, normalized) for row in train)
+    return Known(provenance_of(model.folder), words, rows, None if has_tags else tagger_words())
 
 
 def count(model: Classifier, data: Known, texts: Iterable[Sequence[str]], so_far: Count) -> None:
@@ -100,6 +104,14 @@ def count(model: Classifier, data: Known, texts: Iterable[Sequence[str]], so_far
     if data.tagger is not None:
         unseen = data.tagger.unseen(distinct)
         so_far.not_tagged_before += sum(word in unseen for word in words)
+
+
+def occurring(model: Classifier, data: Known, texts: Sequence[Sequence[str]]) -> list[bool]:
+    """Return for every text whether a row of train has the same words; False if that is unknown."""
+    if data.rows is None:
+        return [False] * len(texts)
+    normalized = _normalized(model, {word for text in texts for word in text})
+    return [_row_hash(text, normalized) in data.rows for text in texts]
 
 
 def note(model: Classifier, data: Known, total: Count) -> str:
@@ -156,6 +168,10 @@ def _has_data_of(folder: Path) -> bool:
         return data_sha256() == recorded
     except OSError:  # a file of the data is missing
         return False
+
+
+def _row_hash(words: Iterable[str], normalized: dict[str, str]) -> int:
+    return hash(tuple(normalized[word] for word in words))
 
 
 def _normalized(model: Classifier, words: Iterable[str]) -> dict[str, str]:

@@ -35,6 +35,7 @@ LENGTH_COLUMNS = [
 ]
 SAME_DENSITY = 1e-9
 IN_MARKDOWN = ("results", "runs", "differences", "verdicts", "cost", "claims")
+NO_CLAIMS = "No published claim is about this corpus; verdicts.csv answers the declared questions."
 
 
 def evaluate(params: Params) -> Results:
@@ -131,10 +132,10 @@ def concluding_tables(
 def results_table(
     arms: pd.DataFrame, setting: paper_claims.Setting, unlearned: Collection[str]
 ) -> pd.DataFrame:
-    """Return every mode's accuracy beside the published value and the verdict.
+    """Return every mode's accuracy and, on SST-2, the published value and the verdict beside it.
 
     The published values were read on validation, so they, the difference from them and the verdict
-    are given for that split only; the difference only for SST-2.
+    are given for that split only. On another corpus the only verdict is that a mode did not learn.
 
     Args:
         arms: See `ggsa.evaluation.comparisons.arms_table`.
@@ -144,10 +145,11 @@ def results_table(
     rows = []
     for row in arms.to_dict("records"):
         prediction = row["prediction_low"], row["prediction_high"]
-        rows.append(
-            row
-            | _beside_paper(row["mode"], row["split"], row["accuracy_mean"], prediction, setting)
-        )
+        beside = {"verdict": ""}
+        if setting.is_sst2:
+            place = row["mode"], row["split"]
+            beside = _beside_paper(*place, row["accuracy_mean"], prediction, setting)
+        rows.append(row | beside)
         if row["split"] == "validation" and row["mode"] in unlearned:
             rows[-1]["verdict"] = DID_NOT_LEARN
     return pd.DataFrame(rows)
@@ -251,9 +253,10 @@ def table_notes(
 ) -> dict[str, list[str]]:
     """Return what a reader must know of each table, as sentences above it."""
     seeds = len(grid.seeds)
-    general = [] if setting.is_sst2 else ["Not SST-2 by checksum: not comparable with the paper."]
+    general = []
     if rules.source != "paper" or rules.drop or rules.add:
-        general.append("The hard table is not the paper's: the rules were changed.")
+        changed = "The hard table is not the paper's: the rules were changed."
+        general.append(changed if setting.is_sst2 else "The hard table's rules were changed.")
     if POOLED not in splits:
         general.append("The test split has no labels: scores are on validation only.")
     against = ["Mode minus full; 95% intervals by crossed random effects and Student's t."]
@@ -272,7 +275,7 @@ def table_notes(
             "Pairs of word pieces with special tokens, without padding; 2 FLOPs a multiply-add. "
             "The soft modes block nothing: density 1, nothing saved (defect D4)."
         ],
-        "claims": general,
+        "claims": general if setting.is_sst2 else [NO_CLAIMS],
     }
 
 
@@ -314,7 +317,7 @@ def _beside_paper(
     if split != "validation" or mode not in paper_claims.PUBLISHED:
         return dict(zip(columns, (np.nan, np.nan, np.nan, np.nan, ""), strict=True))
     published = paper_claims.PUBLISHED[mode]
-    difference = 100 * (accuracy - published.accuracy) if setting.is_sst2 else np.nan
+    difference = 100 * (accuracy - published.accuracy)
     decision = paper_claims.verdict(mode, accuracy, prediction, setting)
     values = (published.accuracy, *published.interval, difference, decision)
     return dict(zip(columns, values, strict=True))

@@ -16,7 +16,6 @@ from ggsa.evaluation import statistics
 REPRODUCED = "reproduced"
 COMPATIBLE = "compatible"
 NOT_REPRODUCED = "not reproduced"
-NOT_COMPARABLE = "not comparable"
 NOT_RUN = "not run"
 
 SUPPORTED = "supported"
@@ -60,9 +59,10 @@ class Setting:
 
 
 def verdict(mode: str, accuracy: float, prediction: tuple[float, float], setting: Setting) -> str:
-    """Return the verdict on a mode's mean validation accuracy; empty where none was published.
+    """Return the verdict on a mode's mean validation accuracy.
 
-    - *not comparable*: other data than SST-2.
+    It is empty where none was published, and on other data than SST-2.
+
     - *reproduced*: the paper's checkpoint and data, our mean within 1.0 point of the published
       value, and that value inside our seed prediction interval.
     - *compatible*: our mean inside the Wilson interval of the published value.
@@ -75,10 +75,8 @@ def verdict(mode: str, accuracy: float, prediction: tuple[float, float], setting
             then be compatible but never reproduced.
         setting: Which data and which checkpoint.
     """
-    if mode not in PUBLISHED:
+    if mode not in PUBLISHED or not setting.is_sst2:
         return ""
-    if not setting.is_sst2:
-        return NOT_COMPARABLE
     published = PUBLISHED[mode]
     close = abs(100 * (accuracy - published.accuracy)) <= CLOSE_POINTS
     expected = prediction[0] <= published.accuracy <= prediction[1]
@@ -93,17 +91,21 @@ def claims(
 ) -> pd.DataFrame:
     """Return the paper's claims C1 to C6 beside our figures, one row each, all of it text.
 
+    There are no rows on other data than SST-2, which the claims are not about.
+
     C1 to C3 take the verdicts on accuracy, or that the mode did not learn. C4 (comparable accuracy) is *supported* when every
     masked mode is equivalent to full within the margin, *contradicted* when the 90% interval of
     one lies wholly beyond the margin below full, else *undecided*. C5 (less theoretical work) asks
     only whether the pattern blocks anything, since the paper puts no number to "significantly".
     C6 (easier to interpret) has no agreed measure: it is described, not judged.
     """
+    if not setting.is_sst2:
+        return pd.DataFrame(columns=list(CLAIM_COLUMNS))
     rows = [
         _accuracy_claim(name, mode, results)
         for name, mode in (("C1", "full"), ("C2", "hard"), ("C3", "soft"))
     ]
-    rows += [_comparable(answered, setting), _less_work(cost, setting), _interpretable()]
+    rows += [_comparable(answered), _less_work(cost), _interpretable()]
     return pd.DataFrame(rows, columns=list(CLAIM_COLUMNS))
 
 
@@ -131,7 +133,7 @@ def _accuracy_claim(name: str, mode: str, results: pd.DataFrame) -> tuple[str, .
     )
 
 
-def _comparable(answered: pd.DataFrame, setting: Setting) -> tuple[str, ...]:
+def _comparable(answered: pd.DataFrame) -> tuple[str, ...]:
     head = ("C4", "hard and soft keep comparable accuracy", "one seed, no test, no error bar")
     rows = answered[answered["arm"].isin(["hard", "soft"]) & (answered["kind"] == "equivalence")]
     if rows.empty:
@@ -145,11 +147,11 @@ def _comparable(answered: pd.DataFrame, setting: Setting) -> tuple[str, ...]:
         f"{'; '.join(sorted(set(rows['verdict'])))}"
     )
     if rows["low_points"].isna().any():
-        return (*head, ours, "none with one seed", _if_sst2(UNDECIDED, setting), evidence)
+        return (*head, ours, "none with one seed", UNDECIDED, evidence)
     kept = rows["verdict"].str.startswith("equivalent")
     lost = rows["verdict"].str.startswith("worse by more")
     decision = SUPPORTED if kept.all() else CONTRADICTED if lost.any() else UNDECIDED
-    return (*head, ours, interval, _if_sst2(decision, setting), evidence)
+    return (*head, ours, interval, decision, evidence)
 
 
 def _interval(row: pd.Series) -> str:
@@ -158,7 +160,7 @@ def _interval(row: pd.Series) -> str:
     return f"{row['low_points']:+.2f} to {row['high_points']:+.2f} (90%)"
 
 
-def _less_work(cost: pd.DataFrame, setting: Setting) -> tuple[str, ...]:
+def _less_work(cost: pd.DataFrame) -> tuple[str, ...]:
     head = ("C5", "theoretical attention work is significantly lower", "no number")
     found = cost[(cost["split"] == "validation") & cost["mode"].isin(["hard", "soft"])]
     if found.empty:
@@ -173,17 +175,13 @@ def _less_work(cost: pd.DataFrame, setting: Setting) -> tuple[str, ...]:
     saves = found["density"] < 1
     decision = SUPPORTED if saves.all() else PARTLY_SUPPORTED if saves.any() else CONTRADICTED
     evidence = "cost.csv: saved on validation; a mode that blocks nothing saves nothing (D4)"
-    return (*head, ours, "exact count", _if_sst2(decision, setting), evidence)
+    return (*head, ours, "exact count", decision, evidence)
 
 
 def _interpretable() -> tuple[str, ...]:
     statement = "the attention becomes easier to interpret"
     evidence = "attention_by_tag.csv describes it; the study interpretability measures it"
     return ("C6", statement, "no measurement", "", "", NOT_MEASURED, evidence)
-
-
-def _if_sst2(decision: str, setting: Setting) -> str:
-    return decision if setting.is_sst2 else NOT_COMPARABLE
 
 
 def _each(rows: pd.DataFrame, describe: Callable[[pd.Series], str]) -> str:

@@ -102,7 +102,7 @@ def inputs(
 ) -> dict[str, Tensor]:
     """Return the inputs of an attached model: `input_ids`, `attention_mask` and `tags`.
 
-    All are int64 `[batch, token]`, padded to the longest text.
+    All are int64 `[batch, token]`, padded to the longest text on the tokenizer's side.
 
     Args:
         tokenizer: The model's; a fast one that begins and ends a text with a special token.
@@ -122,11 +122,15 @@ def inputs(
     limit = min(max_pieces or tokenizer.model_max_length, LONGEST)
     aligned = align(tokenizer, words, tags_of_texts(words, tags), limit)
     batch = batches.collate(aligned, np.full(len(words), -1), range(len(words)))
-    return {
+    made = {
         "input_ids": batch.pieces.masked_fill(batch.is_padding, tokenizer.pad_token_id),
         "attention_mask": (~batch.is_padding).long(),
         "tags": batch.tags,
     }
+    if tokenizer.padding_side == "left":
+        order = made["attention_mask"].argsort(dim=1, stable=True)  # padding first
+        made = {name: values.gather(1, order) for name, values in made.items()}
+    return made
 
 
 class _Restoring(NamedTuple):

@@ -210,9 +210,14 @@ def logits(
 def save(
     folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_pieces: int
 ) -> None:
-    """Write a model that carries its pattern, and its tokenizer, to a folder."""
+    """Write a model that carries its pattern, and its tokenizer, to a folder.
+
+    safetensors lets only the owner read its file; here it gets the permissions of the others.
+    """
     tokenizer.model_max_length = max_pieces
     model.save_pretrained(folder)
+    for weights in Path(folder).glob("*.safetensors"):
+        weights.chmod((Path(folder) / "config.json").stat().st_mode)
     tokenizer.save_pretrained(folder)
 
 

@@ -30,12 +30,16 @@ LABEL = re.compile(r"([A-Z]\d): (.*)")
 def run_claims(folder: Path) -> pd.DataFrame:
     """Return the rows of a run, C1 to C6; those on accuracies are one row.
 
+    There are none if the run is not on the paper's corpus.
+
     Args:
         folder: Its tables.
     """
     claims, results, verdicts, cost = (
         tables.read(folder, name) for name in ("claims", "results", "verdicts", "cost")
     )
+    if claims.empty:
+        return _table([])
     results = results[results["split"] == "validation"]
     asked = verdicts[verdicts["kind"] == "equivalence"]
     counted = cost[cost["split"] == "validation"]

@@ -9,6 +9,7 @@ import pandas as pd
 from ggsa.report import answer, claims, page, tables, wording
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.provenance import is_replication
 
 README = Path("README.md")
 CLAIMS = ("claim", "statement", "ours (interval)", "verdict")
@@ -60,15 +61,40 @@ def blocks(folder: Path) -> dict[str, str]:
     provenance = artifacts.read_json(folder / "provenance.json")
     return {
         "answer": answer_block(folder, provenance),
-        "results": results_block(tables.read(folder / "tables", "results"), provenance),
+        "results": results_block(folder / "tables", provenance),
         "claims": claims_block(folder / "tables"),
     }
 
 
-def results_block(results: pd.DataFrame, provenance: dict[str, Any]) -> str:
-    """Return the published results beside the paper's, and on which data they are."""
+def results_block(folder: Path, provenance: dict[str, Any]) -> str:
+    """Return the published results, beside the paper's on its corpus, and on which data they are.
+
+    Args:
+        folder: Its tables.
+        provenance: Of the run.
+    """
+    results = tables.read(folder, "results")
+    if is_replication(provenance):
+        rows = _beside_paper(results)
+    else:
+        rows = pd.DataFrame(page.own_rows(results, tables.read(folder, "differences")))
+    first = results[results["split"] == "validation"].iloc[0]
+    about = (
+        f"Accuracy on {wording.count(first['n'])} validation sentences of "
+        f"{wording.corpus_name(provenance)}, {wording.seeds(int(first['seeds']))}; "
+        f"{wording.encoder_name(provenance)}. {wording.few_seeds(int(first['seeds']))}"
+    ).strip()
+    warning = (
+        ""
+        if provenance["is_sst2"]
+        else f"**{wording.alarm(provenance)}.** {wording.banner(provenance)[0]}\n\n"
+    )
+    return f"{warning}{rows.to_markdown(index=False, disable_numparse=True)}\n\n{about}"
+
+
+def _beside_paper(results: pd.DataFrame) -> pd.DataFrame:
     density = results[results["split"] == "validation"]["density"]
-    rows = pd.DataFrame(
+    return pd.DataFrame(
         [
             {
                 "mode": row["mode"],
@@ -84,18 +110,6 @@ def results_block(results: pd.DataFrame, provenance: dict[str, Any]) -> str:
             for row, share in zip(page.verdict_rows(results), density, strict=True)
         ]
     )
-    first = results[results["split"] == "validation"].iloc[0]
-    about = (
-        f"Accuracy on {wording.count(first['n'])} validation sentences of "
-        f"{wording.corpus_name(provenance)}, {wording.seeds(int(first['seeds']))}; "
-        f"{wording.encoder_name(provenance)}. {wording.few_seeds(int(first['seeds']))}"
-    ).strip()
-    warning = (
-        ""
-        if provenance["is_sst2"]
-        else f"**{wording.alarm(provenance)}.** {wording.banner(provenance)[0]}\n\n"
-    )
-    return f"{warning}{rows.to_markdown(index=False, disable_numparse=True)}\n\n{about}"
 
 
 def answer_block(folder: Path, provenance: dict[str, Any]) -> str:

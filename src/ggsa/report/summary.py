@@ -136,8 +136,8 @@ def _took(known: list[StageRun], cells: int) -> str:
     total = sum(each.seconds for each in known)
     if cells == 1:
         return duration(total)
-    count = f"{cells} cells" if len(known) == cells else f"{len(known)} of {cells} cells timed"
-    return f"{duration(total)}: {count}, {duration(total / len(known))} each"
+    count = f"{cells} cells" if len(known) == cells else f"{len(known)} of {cells} cells"
+    return f"{duration(total)} summed over {count}, {duration(total / len(known))} each"
 
 
 def _ran(ran: int, cells: int) -> str:

@@ -32,7 +32,9 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged ({error}). Delete it and run `dvc repro`.") from error
     texts = list(table) if name in ALL_TEXT else [name for name in table if name == "verdict"]
-    return table.assign(**{column: table[column].fillna("").astype(str) for column in texts})
+    return table.assign(
+        **{column: table[column].astype(object).fillna("").astype(str) for column in texts}
+    )
 
 
 def widest(folder: str | Path, name: str) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -86,10 +87,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            os.close(handle)
-            temporary = Path(name)
-            temporary.chmod(0o644)
+            new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+            new.touch(exist_ok=False)  # its mode follows the umask, unlike that of mkstemp
+            temporary = new
             yield temporary
             temporary.replace(path)
     finally:
