@@ -111,7 +111,6 @@ def test_a_study_ends_with_the_files_of_a_local_run_although_a_node_is_killed(
         study.wait(timeout=600)
     printed = (tmp_path / "log").read_text()
     assert study.returncode == 0, printed
-    assert "The node 127.0.0.1 left the cluster." in printed
     assert (remote / CELLS / "full-13/cell.json").stat().st_mtime_ns == before
     make(planned, *JOB.split()[3:], "JOBS=2")
     assert state(remote) == state(planned)
