@@ -1,7 +1,7 @@
 """Python programs that start at once: forks of a process that has imported the libraries.
 
 A fresh interpreter imports PyTorch, transformers and Stanza for seconds. A fork finds them imported,
-and nothing of this package: that is loaded anew each time, as in a fresh interpreter.
+and nothing of this package: that is loaded each time, as in a fresh interpreter.
 """
 
 import json
