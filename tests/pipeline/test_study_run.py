@@ -57,7 +57,7 @@ def about(clone: Path, arm: str) -> dict:
 
 
 def test_the_runner_says_what_it_trains_and_what_it_takes_up(clone: Path, printed: str) -> None:
-    assert "small: 2 cells to train, 2 at a time, about" in printed
+    assert "small: 2 cells to train, 2 at a time, about" in printed  # as long as those of core
     assert "2 cells to take up from equal ones" in printed
     assert "1 cell to evaluate with the weights of another" in printed
     seconds = pd.read_csv(clone / RESULTS / "seconds.csv")

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import pandas as pd
 from filelock import FileLock, Timeout
 
-from ggsa.training import cluster, graph, loop, optimization, studies
+from ggsa.training import cluster, durations, graph, loop, optimization, studies
 from ggsa.training.cell import CELL
 from ggsa.training.cluster import Cluster, Kind, Machine, Task
 from ggsa.training.identity import digest
@@ -35,7 +34,6 @@ from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.paths import CORE
 from ggsa.workspace.progress import duration, progress_bar
-from ggsa.workspace.tables import read_csv
 
 LOGS = paths.CACHE / "studies"
 RUNNING = LOGS / "running"  # what holds the lock, for the message to what waits
@@ -107,7 +105,9 @@ def run_core(jobs: int | None) -> None:
     if not targets:
         return
     jobs = jobs or _jobs(params)
-    _announce(CORE, len(targets), [], _core_seconds(_machine_of(params)["device"]), jobs)
+    modes = [target.cell.rpartition("-")[0] for target in targets]
+    seconds = durations.of_core(modes, _machine_of(params)["device"])
+    _announce(CORE, len(targets), [], seconds, jobs)
     _make(CORE, targets, jobs)
 
 
@@ -151,12 +151,14 @@ def _run_corpus(
     missing = {cell: stage for cell, stage in stages.items() if cell in missing or cell in again}
     found = {cell: _equal(study, corpus, *cell, here[cell[1]]) for cell in missing}
     equal = {cell: folder for cell, folder in found.items() if folder}
-    evaluated = sum(bool(study.arms[arm].weights_of) for arm, _ in missing)
+    others = [arm for arm, seed in missing if (arm, seed) not in equal]
+    trained = [arm for arm in others if not study.arms[arm].weights_of]
+    evaluated = len(others) - len(trained)
     notes = [f"{_cells(len(equal))} to take up from equal ones"] if equal else []
     notes += [f"{_cells(evaluated)} to evaluate with the weights of another"] if evaluated else []
-    trained = len(missing) - len(equal) - evaluated
     device = next((each["device"] for each in here.values()), None)
-    _announce(study.name, trained, notes, _known_seconds(study, corpus, device), jobs or at_once)
+    seconds = durations.of_study(study, corpus, trained, device)
+    _announce(study.name, len(trained), notes, seconds, jobs or at_once)
     for batch in _batches(study, corpus, missing, kinds):
         if nodes:
             tasks = cluster.tasks(study, corpus, batch, kinds, equal)
@@ -291,47 +293,13 @@ def _equal(study: Study, corpus: str, arm: str, seed: int, here: Machine) -> Pat
     return equal_cell(decides, own, with_weights=arm in study.sources(corpus))
 
 
-def _known_seconds(study: Study, corpus: str, device: str | None) -> pd.Series:
-    """Return the seconds of cells of a corpus on such a device, of this study if there are any."""
-    own = _seconds(study.name, corpus, device)
-    if len(own):
-        return own
-    known = [_seconds(name, corpus, device) for name in studies.names()]
-    if study.plan(corpus).base is None:
-        known.append(_core_seconds(device))
-    known = [part for part in known if len(part)]
-    return pd.concat(known) if known else pd.Series(dtype=float)
-
-
-def _core_seconds(device: str | None) -> pd.Series:
-    return _seconds_on(studies.seconds_file(CORE, ""), paths.RUNS / CORE, device)
-
-
-def _seconds(study: str, corpus: str, device: str | None) -> pd.Series:
-    folder = studies.results(study, corpus) / "cells"
-    return _seconds_on(studies.seconds_file(study, corpus), folder, device)
-
-
-def _seconds_on(file: Path, cells: Path, device: str | None) -> pd.Series:
-    """Return the seconds in a file, without those of cells that another device trained."""
-    if not file.is_file():
-        return pd.Series(dtype=float)
-    table = read_csv(file)
-    files = {cell: cells / cell / CELL for cell in set(table["cell"])}
-    elsewhere = [
-        cell
-        for cell, path in files.items()
-        if path.is_file() and artifacts.read_json(path)["machine"]["device"] != device
-    ]
-    return table[~table["cell"].isin(elsewhere)]["seconds"]
-
-
-def _announce(name: str, trained: int, notes: Sequence[str], seconds: pd.Series, jobs: int) -> None:
+def _announce(
+    name: str, trained: int, notes: Sequence[str], seconds: float | None, jobs: int
+) -> None:
     """Say what will be trained, and how long it will take where that is known."""
     parts = [f"{_cells(trained)} to train, {jobs} at a time"] if trained else []
-    if trained and len(seconds):
-        total = float(seconds.median()) * -(-trained // jobs)
-        parts[0] += f", about {duration(total)}"
+    if trained and seconds is not None:
+        parts[0] += f", about {duration(seconds / min(jobs, trained))}"
     parts += notes
     print(f"{name}: {'; '.join(parts) or 'every cell is finished'}.", file=sys.stderr)
 
