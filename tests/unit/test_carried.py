@@ -62,6 +62,18 @@ def test_a_saved_model_keeps_the_pattern_that_was_attached_last(kind, tmp_path) 
         assert torch.equal(logits(other, inputs), logits(model, inputs)), way
 
 
+@pytest.mark.parametrize("chosen", ["eager", "sdpa"])
+def test_an_auto_class_keeps_the_attention_that_it_is_asked_for(chosen, tmp_path) -> None:
+    model = ggsa.attach(new(*CLASSIFIERS["bert"]), table())
+    model.save_pretrained(tmp_path / "saved")
+    inputs = ggsa.inputs(ggsa.load(run(tmp_path / "run")).tokenizer, WORDS, TAGGED)
+    other = AutoModelForSequenceClassification.from_pretrained(
+        tmp_path / "saved", attn_implementation=chosen
+    )
+    assert other.config._attn_implementation == chosen
+    assert torch.allclose(logits(other, inputs), logits(model, inputs), atol=1e-5)
+
+
 def test_other_auto_classes_return_the_model_attached_too(tmp_path) -> None:
     ggsa.attach(new(BertForMaskedLM, BERT), table()).save_pretrained(tmp_path)
     for auto in (AutoModel, AutoModelForMaskedLM):

@@ -35,6 +35,25 @@ def test_predictions_are_the_likeliest_class_and_its_probabilities(tmp_path) -> 
     assert ggsa.predict(WORDS, tmp_path / "run", TAGGED) == model.predict(WORDS, TAGGED)
 
 
+def test_a_text_that_is_too_long_is_refused_by_its_place_unless_it_may_be_cut(tmp_path) -> None:
+    model = ggsa.load(run(tmp_path / "run"))
+    long, tags = [*WORDS, WORDS[0] * 40], [*TAGGED, TAGGED[0] * 40]
+    expected = (
+        rf"texts\[{len(WORDS)}\]: {len(long[-1])} words are \d+ word pieces, but the model reads "
+        r"at most 16\. .* cut=True"
+    )
+    for predict in (
+        model.predict,
+        lambda *given: ggsa.predict(given[0], tmp_path / "run", given[1]),
+    ):
+        with pytest.raises(UserError, match=expected):
+            predict(long, tags)
+    cut = model.predict(long, tags, cut=True)
+    assert len(cut) == len(long)
+    (alone,) = model.predict([long[-1][:14]], [tags[-1][:14]])
+    assert cut[-1].probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+
+
 def test_a_model_and_a_pattern_are_shown_in_one_line_and_a_pattern_in_a_notebook_as_a_table(
     tmp_path,
 ) -> None:

@@ -22,9 +22,9 @@ from small_models import table
 from test_studies import data, workspace, write_study  # noqa: F401
 
 from ggsa.patterns.pattern import write_pattern
-from ggsa.training import distributed, loop, machine, studies, study_cells
+from ggsa.training import distributed, loop, studies, study_cells
 from ggsa.training.cell import CELL, train_core_cell
-from ggsa.workspace import artifacts, config, paths
+from ggsa.workspace import artifacts, config, machine, paths
 from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

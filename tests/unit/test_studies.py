@@ -24,8 +24,8 @@ from ggsa.patterns.density import density
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import pattern_from_json, write_pattern
 from ggsa.tagging import splits
-from ggsa.training import cell, graph, identity, loop, machine, runner, studies, study_cells
-from ggsa.workspace import artifacts, config, paths
+from ggsa.training import cell, graph, identity, loop, runner, studies, study_cells
+from ggsa.workspace import artifacts, config, machine, paths
 from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

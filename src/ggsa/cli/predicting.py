@@ -199,13 +199,20 @@ def _predictions(
     if not filled:
         return [(words, None) for words in texts], 0
     kept, words_kept = map(list, zip(*filled, strict=True))
-    too_long = _too_long(model, words_kept, kept, cut)
+    too_long = model.too_long(words_kept)
+    if not cut:
+        for index, pieces in too_long.items():
+            raise UserError(
+                f"{kept[index].place}: {len(words_kept[index]):,} words are {pieces:,} word pieces, "
+                f"but the model reads at most {model.max_pieces}. Shorten the text, or cut all such "
+                f"texts, as in training, with `--cut` (in Python cut=True)."
+            )
     if tagger is None:
         tags = [tags_in(row, columns.tags, words) for row, words in filled]
     else:
         tags = tagger(words_kept)
-    predicted = iter(model.predict(words_kept, tags))
-    return [(words, next(predicted) if words else None) for words in texts], too_long
+    predicted = iter(model.predict(words_kept, tags, cut=True))
+    return [(words, next(predicted) if words else None) for words in texts], len(too_long)
 
 
 def _columns(columns: Columns, row: Row, source: Path) -> Columns:
@@ -269,27 +276,6 @@ def tags_in(row: Row, column: str, words: tuple[str, ...]) -> tuple[str, ...]:
     if wrong:
         raise UserError(f"{row.place}: {unknown(wrong[0], 'tag', UNIVERSAL_TAGS)}")
     return tags
-
-
-def _too_long(model: Classifier, texts: list[tuple[str, ...]], chunk: list[Row], cut: bool) -> int:
-    """Return how many texts exceed the model's longest input.
-
-    Raises:
-        UserError: If there is one and it may not be cut.
-    """
-    found = 0
-    encoded = model.tokenizer([list(words) for words in texts], is_split_into_words=True)
-    for row, words, pieces in zip(chunk, texts, encoded["input_ids"], strict=True):
-        if len(pieces) <= model.max_pieces:
-            continue
-        found += 1
-        if not cut:
-            raise UserError(
-                f"{row.place}: {len(words):,} words are {len(pieces):,} word pieces, but the model "
-                f"reads at most {model.max_pieces}. Shorten the text, or cut all such texts, as in "
-                f"training, with `--cut` (in Python cut=True)."
-            )
-    return found
 
 
 def _added(prediction: Prediction | None, classes: tuple[str, ...]) -> dict[str, Any]:

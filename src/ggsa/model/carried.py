@@ -99,11 +99,14 @@ class _Attached:
 
     def from_pretrained(self, *args: Any, config: PretrainedConfig, **kwargs: Any) -> Any:
         """Load a model, and attach the pattern that it carries."""
+        chosen = kwargs.get("attn_implementation", config._attn_implementation)
         kind = stock_class(config, self.mapping)
         loaded = kind.from_pretrained(*args, config=config, **kwargs)
-        if isinstance(loaded, tuple):  # with output_loading_info
-            return (self.attach(loaded[0]), *loaded[1:])
-        return self.attach(loaded)
+        model, *information = loaded if isinstance(loaded, tuple) else (loaded,)
+        self.attach(model)
+        if chosen:  # which `attach` has replaced
+            model.set_attn_implementation(chosen)
+        return (model, *information) if information else model
 
     def _from_config(self, config: PretrainedConfig, **kwargs: Any) -> Any:
         return self.attach(stock_class(config, self.mapping)._from_config(config, **kwargs))

@@ -102,22 +102,59 @@ class Classifier:
             return np.empty((0, self.model.config.num_labels), np.float32)
         return logits(self.model, self.mask, self.aligned(texts, tags))
 
-    @overload
-    def predict(self, texts: str, tags: Sequence[str] | None = None) -> Prediction: ...
+    def too_long(self, texts: Sequence[Sequence[str]]) -> dict[int, int]:
+        """Return the word pieces of every text that has more than `max_pieces`, by its index.
+
+        Args:
+            texts: Lists of words.
+        """
+        if not texts:
+            return {}
+        encoded = self.tokenizer(
+            [list(words) for words in texts],
+            is_split_into_words=True,
+            truncation=False,
+            padding=False,
+            verbose=False,  # transformers would warn of the same
+        )
+        pieces = enumerate(map(len, encoded["input_ids"]))
+        return {index: count for index, count in pieces if count > self.max_pieces}
 
     @overload
-    def predict(self, texts: Texts, tags: Tags | None = None) -> list[Prediction]: ...
+    def predict(
+        self, texts: str, tags: Sequence[str] | None = None, cut: bool = False
+    ) -> Prediction: ...
+
+    @overload
+    def predict(
+        self, texts: Texts, tags: Tags | None = None, cut: bool = False
+    ) -> list[Prediction]: ...
 
     def predict(
-        self, texts: str | Texts, tags: Sequence[str] | Tags | None = None
+        self, texts: str | Texts, tags: Sequence[str] | Tags | None = None, cut: bool = False
     ) -> Prediction | list[Prediction]:
         """Return label and probabilities of every text; of one string, one prediction.
 
-        See `aligned` for the arguments; one string takes one list of tags.
+        Args:
+            texts: Strings, which are split into words, or lists of words; or one string.
+            tags: One universal tag per word; None has the project's tagger tag the words. One
+                string takes one list of tags.
+            cut: Cut texts that exceed `max_pieces`, instead of raising an error.
+
+        Raises:
+            UserError: As `aligned`; or if a text is too long and may not be cut.
         """
         if isinstance(texts, str):
-            return self.predict([texts], None if tags is None else [tags])[0]
-        probabilities = torch.from_numpy(self.logits(texts, tags)).softmax(dim=1)  # [text, class]
+            return self.predict([texts], None if tags is None else [tags], cut)[0]
+        words = words_of_texts(texts)
+        if not cut:
+            for index, count in self.too_long(words).items():
+                raise UserError(
+                    f"texts[{index}]: {len(words[index]):,} words are {count:,} word pieces, but the "
+                    f"model reads at most {self.max_pieces}. Shorten the text, or cut all such texts, "
+                    f"as in training, with cut=True."
+                )
+        probabilities = torch.from_numpy(self.logits(words, tags)).softmax(dim=1)  # [text, class]
         return [
             Prediction(
                 self.classes[int(row.argmax())], dict(zip(self.classes, row.tolist(), strict=True))
@@ -157,7 +194,10 @@ class Classifier:
 
 
 def predict(
-    texts: str | Texts, run: str | Path, tags: Sequence[str] | Tags | None = None
+    texts: str | Texts,
+    run: str | Path,
+    tags: Sequence[str] | Tags | None = None,
+    cut: bool = False,
 ) -> Prediction | list[Prediction]:
     """Return label and probabilities of every text, as a trained run predicts them.
 
@@ -168,12 +208,13 @@ def predict(
             prediction.
         run: A trained run or an export; see `find`.
         tags: One universal tag per word; None has the project's tagger tag the words.
+        cut: Cut texts that exceed the model's longest input, instead of raising an error.
 
     Raises:
-        UserError: If the run cannot be loaded, a text has no words, its tags do not fit them, or
-            there is no tagger.
+        UserError: If the run cannot be loaded, or its model cannot read the texts; see
+            `Classifier.predict`.
     """
-    return load(run).predict(texts, tags)
+    return load(run).predict(texts, tags, cut)
 
 
 def batch_logits(

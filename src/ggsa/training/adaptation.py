@@ -23,11 +23,11 @@ from ggsa.tagging.alignment import TaggedPieces, align
 from ggsa.tagging.alignment import tokenizer as load_tokenizer
 from ggsa.training import loop, optimization, resume
 from ggsa.training.identity import data_sha256, digest
-from ggsa.training.machine import machine
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.blocks import Recipe
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.machine import machine
 from ggsa.workspace.progress import note_kept, progress_bar, quiet_loading
 from ggsa.workspace.tables import read_table
 

@@ -28,11 +28,11 @@ from typing import Any
 from ggsa.training import loop, studies
 from ggsa.training.adaptation import ABOUT
 from ggsa.training.cell import CELL, note_seconds
-from ggsa.training.machine import machine
 from ggsa.training.studies import Study
 from ggsa.workspace import artifacts, paths, terminal
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.machine import machine
 from ggsa.workspace.ray_cluster import joined, pack
 
 CODE = (Path("src"), Path("stages"), paths.PARAMS)
@@ -52,7 +52,7 @@ class Kind:
     """Nodes of a cluster that are the same kind of machine.
 
     Attributes:
-        machine: What their cells record; see `ggsa.training.machine`.
+        machine: What their cells record; see `ggsa.workspace.machine`.
         nodes: From Ray's identifier of each node to its address.
         cpus: CPUs that one cell takes.
         gpus: GPUs that one cell takes.

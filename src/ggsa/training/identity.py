@@ -13,10 +13,10 @@ import torch
 
 from ggsa.patterns.pattern import Pattern, pattern_as_json
 from ggsa.training import distributed
-from ggsa.training.machine import machine
 from ggsa.training.recipe import recipe_for
 from ggsa.workspace import paths
 from ggsa.workspace.config import Params
+from ggsa.workspace.machine import machine
 
 VERSION = 2
 """Raise it whenever a change of the code changes what a cell predicts."""

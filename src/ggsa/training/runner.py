@@ -26,12 +26,12 @@ from ggsa.training import cluster, durations, graph, loop, optimization, studies
 from ggsa.training.cell import CELL
 from ggsa.training.cluster import Cluster, Kind, Machine, Task
 from ggsa.training.identity import digest
-from ggsa.training.machine import machine
 from ggsa.training.studies import Study
 from ggsa.training.study_cells import equal_cell
 from ggsa.workspace import artifacts, config, paths, terminal
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.machine import machine
 from ggsa.workspace.paths import CORE
 from ggsa.workspace.progress import duration, progress_bar
 
