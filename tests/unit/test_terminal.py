@@ -126,6 +126,15 @@ def test_the_verdicts_on_the_claims_fit_the_terminal() -> None:
     assert max(map(len, shown.splitlines())) <= 100
 
 
+def test_on_other_data_the_summary_answers_the_declared_questions() -> None:
+    verdicts = pd.read_csv(ROOT / "reports/published/tables/verdicts.csv")
+    shown = summary.verdicts_text(verdicts)
+    words = " ".join(shown.split())
+    for row in verdicts.itertuples():
+        assert all(word in words for word in (*row.question.split(), *row.verdict.split()))
+    assert max(map(len, shown.splitlines())) <= 100
+
+
 def test_the_interrupt_message_says_what_is_kept_and_how_to_continue() -> None:
     note_kept("The cell hard-42 is kept up to step 1,250 of 2,106.")
     assert interrupt_message() == (

@@ -1,4 +1,4 @@
-"""The result on the terminal: paper beside ours, what each stage took, and where the report is.
+"""The result on the terminal: accuracies, verdicts, what each stage took, and where the report is.
 
 `python -m ggsa.report.summary`, called at the end of `make repro`. The times are from
 `.cache/stages.csv`, to which every stage adds a line when it ends: no output of a stage holds a
@@ -21,6 +21,7 @@ from ggsa.workspace.progress import duration
 from ggsa.workspace.provenance import is_replication
 
 WIDTH = 78
+QUESTION_WIDTH = 46
 STAGES = ("check", "download", "tag", "rules", "train", "evaluate", "report")
 
 
@@ -58,6 +59,7 @@ def text(params: config.Params, since: float | None = None) -> str:
         parts.append(claims_text(tables.read(paths.TABLES, "claims")))
     else:
         parts.append(beside_full(results, tables.read(paths.TABLES, "differences")))
+        parts.append(verdicts_text(tables.read(paths.TABLES, "verdicts")))
     parts.append(times_text(params.grid, stage_runs(), since))
     parts.append(f"Report: {paths.REPORT.resolve()}")
     return "\n\n".join(parts)
@@ -91,6 +93,18 @@ def claims_text(claims: pd.DataFrame) -> str:
         {"claim": f"{row.claim}: {row.statement}", "verdict": row.verdict}
         for row in claims.itertuples()
         if not row.statement.startswith("accuracy on")
+    ]
+    return tabulate(rows, headers="keys", disable_numparse=True)
+
+
+def verdicts_text(verdicts: pd.DataFrame) -> str:
+    """Return the answers to the declared questions."""
+    rows = [
+        {
+            "question": textwrap.fill(row.question, QUESTION_WIDTH),
+            "verdict": textwrap.fill(row.verdict, WIDTH - QUESTION_WIDTH - 2),
+        }
+        for row in verdicts.itertuples()
     ]
     return tabulate(rows, headers="keys", disable_numparse=True)
 
