@@ -177,11 +177,14 @@ def test_changed_rules_and_an_altered_sst2_are_named_before_the_title(own):
     assert "THIS RUN IS NOT ON SST-2" in summary.text(params)
 
 
-def test_a_failing_notebook_is_a_user_error_and_its_partial_output_is_kept(tmp_path, monkeypatch):
+def test_a_failing_notebook_is_a_user_error_and_its_partial_output_is_kept(
+    tmp_path, monkeypatch, capfd
+):
     monkeypatch.chdir(tmp_path)
     cells = [
         nbformat.v4.new_code_cell("number = 1", metadata={"tags": ["parameters"]}),
         nbformat.v4.new_code_cell("print('as far as', number)"),
+        nbformat.v4.new_code_cell("get_ipython().kernel.log.error('as when it is stopped')"),
         nbformat.v4.new_code_cell("{}['absent column']"),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), "broken.ipynb")
@@ -189,6 +192,7 @@ def test_a_failing_notebook_is_a_user_error_and_its_partial_output_is_kept(tmp_p
         rendering.execute(Path("broken.ipynb"), {"number": 2}, timeout_seconds=60)
     kept = (paths.FAILED_NOTEBOOKS / "broken.ipynb").read_text(encoding="utf-8")
     assert "as far as 2" in kept
+    assert "as when it is stopped" not in "".join(capfd.readouterr())
 
 
 def test_a_failure_is_reported_where_its_output_cannot_be_kept(tmp_path):

@@ -271,6 +271,10 @@ def _kernel_environment() -> Iterator[None]:
     runtime = tempfile.TemporaryDirectory(prefix="ggsa-", dir=short)
     for name in FOREIGN:
         os.environ.pop(name, None)
+    profile = Path(runtime.name, "profile_default")
+    profile.mkdir()
+    # A kernel that Ctrl-C stops would log an error of its own; what cells raise comes back to papermill.
+    (profile / "ipython_kernel_config.py").write_text("get_config().IPKernelApp.log_level = 50\n")
     os.environ["IPYTHONDIR"] = runtime.name
     os.environ["JUPYTER_RUNTIME_DIR"] = runtime.name
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
