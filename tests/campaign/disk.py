@@ -15,7 +15,7 @@ import tiny
 from kills import complete, undisturbed
 from outcomes import Outcomes
 
-from ggsa.workspace.progress import track
+from ggsa.workspace.progress import progress_bar
 
 SHARES = (0.0, 0.3, 0.6, 0.9)
 """Of the space that a stage needs for what it writes."""
@@ -28,17 +28,23 @@ def fill_disks(folder: Path, outcomes: Outcomes, only: Collection[str]) -> None:
         tiny.build(finished)
     means = "tmpfs" if may_mount(folder / "mounted") else "RLIMIT_FSIZE"
     print(f"Space is limited by {means}.", flush=True)
-    for name in tiny.STAGES:
-        if only and name not in only:
-            continue
-        _, expected, _ = undisturbed(finished, folder / "trial", name, tiny.stage(name))
-        written = [finished / path for path in outputs(name)]
-        for share in track(SHARES, len(SHARES), f"disk full, {name}", "trial"):
-            if means == "tmpfs":
-                end = on_tmpfs(finished, folder / "mounted", name, written, share, expected)
-            else:
-                end = with_small_files(finished, folder / "trial", name, written, share, expected)
-            outcomes.add(f"disk full ({means}), {name}", f"{share:.0%} of the space", end)
+    stages = [name for name in tiny.STAGES if not only or name in only]
+    with progress_bar("disk full", len(stages) * len(SHARES), "trial") as bar:
+
+        def fill(name: str) -> None:
+            trial, mounted = folder / f"trial-{name}", folder / f"mounted-{name}"
+            _, expected, _ = undisturbed(finished, trial, name, tiny.stage(name))
+            written = [finished / path for path in outputs(name)]
+            for share in SHARES:
+                if means == "tmpfs":
+                    end = on_tmpfs(finished, mounted, name, written, share, expected)
+                else:
+                    end = with_small_files(finished, trial, name, written, share, expected)
+                outcomes.add(f"disk full ({means}), {name}", f"{share:.0%} of the space", end)
+                bar.set_postfix_str(name)
+                bar.update()
+
+        tiny.two_at_a_time(fill, stages)
 
 
 def outputs(name: str) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import tiny
 from outcomes import Outcomes
 
-from ggsa.workspace.progress import track
+from ggsa.workspace.progress import progress_bar
 
 LIMIT = 900
 """Longest time that a command may take, in seconds."""
@@ -25,30 +25,44 @@ LIMIT = 900
 def kill_stages(
     folder: Path, outcomes: Outcomes, kills: int, seed: int, only: Collection[str]
 ) -> None:
-    """Kill every stage and every study a number of times."""
+    """Kill every stage and every study a number of times, two of them at a time."""
     finished = folder / "finished"
     if not finished.exists():
         tiny.build(finished)
     commands = {name: tiny.stage(name) for name in tiny.STAGES}
     commands |= {name: tiny.study(name) for name in tiny.STUDIES}
-    for name, command in commands.items():
-        if only and name not in only:
-            continue
-        seconds, expected, status = undisturbed(finished, folder / "trial", name, command)
-        chance = random.Random(f"{seed} {name}")
-        moments = [chance.uniform(0, seconds) for _ in range(kills)]
-        for moment in track(moments, kills, f"kill -9, {name}", "kill"):
-            with tiny.copy_of(finished, folder / "trial") as trial:
-                tiny.forget(trial, name)
-                end = killed_and_again(trial, command, moment)
-                if not end and name in tiny.STAGES:
-                    end = complete(trial, ("dvc", "repro"))
-                if not end:
-                    changed = tiny.differences(expected, tiny.contents(trial))
-                    end = f"these files differ: {changed}" if changed else "same bytes"
-                if end == "same bytes" and git_status(trial) != status:
-                    end = f"Git sees other changes: {git_status(trial)}"
-            outcomes.add(f"kill -9, {name}", f"after {moment:.2f} s", end)
+    chosen = [name for name in commands if not only or name in only]
+    with progress_bar("kill -9", len(chosen) * kills, "kill") as bar:
+
+        def kill(name: str) -> None:
+            trial, command = folder / f"trial-{name}", commands[name]
+            seconds, expected, status = undisturbed(finished, trial, name, command)
+            chance = random.Random(f"{seed} {name}")
+            for moment in sorted(chance.uniform(0, seconds) for _ in range(kills)):
+                with tiny.copy_of(finished, trial):
+                    end = killed(trial, name, command, moment, expected, status)
+                outcomes.add(f"kill -9, {name}", f"after {moment:.2f} s", end)
+                bar.set_postfix_str(name)
+                bar.update()
+
+        tiny.two_at_a_time(kill, chosen)
+
+
+def killed(
+    trial: Path, name: str, command: tuple[str, ...], moment: float,
+    expected: dict[str, str], status: str,
+) -> str:  # fmt: skip
+    """Kill a stage or a study at a moment, run it again, and return what is left."""
+    tiny.forget(trial, name)
+    end = killed_and_again(trial, command, moment)
+    if not end and name in tiny.STAGES:
+        end = complete(trial, ("dvc", "repro"))
+    if end:
+        return end
+    if changed := tiny.differences(expected, tiny.contents(trial)):
+        return f"these files differ: {changed}"
+    now = git_status(trial)
+    return "same bytes" if now == status else f"Git sees other changes: {now}"
 
 
 def undisturbed(

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -86,6 +87,13 @@ def study(name: str) -> tuple[str, ...]:
 def surroundings() -> dict[str, str]:
     """Return the environment of a command in the workspace."""
     return environment() | {"PYTHONPATH": "src", "OMP_NUM_THREADS": "1"}
+
+
+def two_at_a_time(function: Callable[[str], None], names: Sequence[str]) -> None:
+    """Call a function with every name; the commands that it runs are most of the work."""
+    with ThreadPoolExecutor(2) as pool:
+        for done in as_completed([pool.submit(function, name) for name in names]):
+            done.result()
 
 
 def forget(folder: Path, name: str) -> None:
