@@ -185,13 +185,14 @@ def test_a_failing_notebook_is_a_user_error_and_its_partial_output_is_kept(
         nbformat.v4.new_code_cell("number = 1", metadata={"tags": ["parameters"]}),
         nbformat.v4.new_code_cell("print('as far as', number)"),
         nbformat.v4.new_code_cell("get_ipython().kernel.log.error('as when it is stopped')"),
+        nbformat.v4.new_code_cell("import os\nprint('beside it:', sorted(os.listdir()))"),
         nbformat.v4.new_code_cell("{}['absent column']"),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), "broken.ipynb")
     with pytest.raises(UserError, match=r"broken\.ipynb.*absent column.*notebooks/broken\.ipynb"):
         rendering.execute(Path("broken.ipynb"), {"number": 2}, timeout_seconds=60)
     kept = (paths.FAILED_NOTEBOOKS / "broken.ipynb").read_text(encoding="utf-8")
-    assert "as far as 2" in kept
+    assert "as far as 2" in kept and "beside it: ['broken.ipynb']" in kept
     assert "as when it is stopped" not in "".join(capfd.readouterr())
 
 

@@ -34,8 +34,8 @@ from ggsa.workspace.progress import track
 
 KERNEL = "python3"
 START_SECONDS = 120
-# Sockets in a private folder where the system has them, not ports open to every local user.
-TRANSPORT = "ipc" if os.name == "posix" else "tcp"
+HAS_IPC = os.name == "posix"
+"""Whether kernels can use sockets in a private folder, not ports that are open to every local user."""
 INTERPRETABILITY = ("sst2", "probe")
 FOREIGN = ("JUPYTER_PATH", "PYTHONSTARTUP")
 """Variables by which a user's own kernels, templates and start-up code would reach the page."""
@@ -191,8 +191,9 @@ def execute(
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist. Restore it: `git checkout -- {path}`.")
-    with tempfile.TemporaryDirectory() as folder, _kernel_environment():
+    with tempfile.TemporaryDirectory() as folder, _kernel_environment() as runtime:
         partial = Path(folder) / path.name
+        connection = {"transport": "ipc", "ip": str(runtime / "kernel")} if HAS_IPC else {}
         try:
             return papermill.execute_notebook(
                 str(path),
@@ -206,7 +207,7 @@ def execute(
                 log_output=False,
                 execution_timeout=timeout_seconds,
                 start_timeout=START_SECONDS,
-                config=Config({"KernelManager": {"transport": TRANSPORT}}),
+                config=Config({"KernelManager": connection}),
             )
         except NoSuchKernel as error:
             raise UserError(
@@ -262,12 +263,15 @@ def as_fragment(notebook: nbformat.NotebookNode) -> str:
 
 
 @contextmanager
-def _kernel_environment() -> Iterator[None]:
-    """Make kernels import this copy of the package, and keep the user's Jupyter settings out."""
+def _kernel_environment() -> Iterator[Path]:
+    """Make kernels import this copy of the package, and keep the user's Jupyter settings out.
+
+    Yield a folder of their own, for sockets too.
+    """
     source = str(Path(__file__).resolve().parents[2])
     before = dict(os.environ)
     # The name of a socket must be short; the system's temporary folder may have a long name.
-    short = "/tmp" if TRANSPORT == "ipc" and Path("/tmp").is_dir() else None
+    short = "/tmp" if HAS_IPC and Path("/tmp").is_dir() else None
     runtime = tempfile.TemporaryDirectory(prefix="ggsa-", dir=short)
     for name in FOREIGN:
         os.environ.pop(name, None)
@@ -283,7 +287,7 @@ def _kernel_environment() -> Iterator[None]:
     rest = [entry for entry in before.get("PYTHONPATH", "").split(os.pathsep) if entry]
     os.environ["PYTHONPATH"] = os.pathsep.join([source, *rest])
     try:
-        yield
+        yield Path(runtime.name)
     finally:
         os.environ.clear()
         os.environ.update(before)
