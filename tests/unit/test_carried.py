@@ -74,6 +74,17 @@ def test_an_auto_class_keeps_the_attention_that_it_is_asked_for(chosen, tmp_path
     assert torch.allclose(logits(other, inputs), logits(model, inputs), atol=1e-5)
 
 
+def test_a_model_that_was_loaded_with_eager_attention_keeps_it_and_its_weights(tmp_path) -> None:
+    model = ggsa.attach(new(*CLASSIFIERS["bert"]), table())
+    model.save_pretrained(tmp_path / "saved")
+    inputs = ggsa.inputs(ggsa.load(run(tmp_path / "run")).tokenizer, WORDS, TAGGED)
+    eager = type(model).from_pretrained(tmp_path / "saved", attn_implementation="eager")
+    other = ggsa.attach(eager)
+    assert torch.allclose(logits(other, inputs), logits(model, inputs), atol=1e-5)
+    assert len(other(**inputs, output_attentions=True).attentions) == model.config.num_hidden_layers
+    assert ggsa.attach(eager, implementation="auto").config._attn_implementation == "ggsa"
+
+
 def test_other_auto_classes_return_the_model_attached_too(tmp_path) -> None:
     ggsa.attach(new(BertForMaskedLM, BERT), table()).save_pretrained(tmp_path)
     for auto in (AutoModel, AutoModelForMaskedLM):

@@ -19,7 +19,7 @@ from ggsa.tagging import tagger
 from ggsa.training.identity import data_sha256
 from ggsa.workspace import artifacts, paths
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.tables import read_table, write_table
+from ggsa.workspace.tables import write_table
 
 COMMANDS = ("explain", "predict", "rules", "cost", "export", "verify")
 
@@ -526,7 +526,9 @@ def test_no_more_than_a_chunk_is_in_memory(folder, tmp_path, monkeypatch) -> Non
     monkeypatch.setattr(
         ggsa.Classifier,
         "predict",
-        lambda self, words, tags: asked.append(len(words)) or predict(self, words, tags),
+        lambda self, words, *given, **named: (
+            asked.append(len(words)) or predict(self, words, *given, **named)
+        ),
     )
     assert predicting.predict_file(folder, source, tmp_path / "b.csv") == 10
     assert asked == [3, 3, 3, 1]
@@ -548,7 +550,9 @@ def trained_on(small_corpus, folder):
             "substitutes": ["The tagger is a stand-in, not Stanza's from the Hub."],
         }  # fmt: skip
         artifacts.write_json(paths.provenance(), provenance)
-        cell = {"arm": "hard", "mode": "hard", "seed": 13, "data_sha256": data_sha256(), **cell}
+        settings = {"rows": "all", "use_leaking_rows": False}
+        cell = {"arm": "hard", "mode": "hard", "seed": 13, "settings": settings} | cell
+        cell = {"data_sha256": data_sha256()} | cell
         artifacts.write_json(folder / "cell.json", cell)
 
     return write
@@ -591,12 +595,15 @@ def test_a_model_says_what_it_was_trained_on_and_which_words_it_does_not_know(
 def test_the_accuracy_says_how_many_rows_the_model_was_trained_on(
     folder, trained_on, tmp_path, capsys
 ) -> None:
+    train = pd.read_parquet(paths.corpus_split("train"))
+    train["leaks_selection"] = False
+    short = {tuple(words) for words in train["words"] if len(words) in (4, 5)}
+    known, leaking = sorted(short)[:2]
+    train.loc[[tuple(words) == leaking for words in train["words"]], "leaks_selection"] = True
+    write_table(paths.corpus_split("train"), train)
     trained_on("probe")
     label = ggsa.load(folder).classes[0]
-    known = next(
-        w for w in read_table(paths.corpus_split("train"), ("words",))["words"] if len(w) in (4, 5)
-    )
-    rows = [(" ".join(known).capitalize(), label), ("zany zany zany", label)]
+    rows = [(" ".join(known).capitalize(), label), (" ".join(leaking), label)]
     source = tmp_path / "a.csv"
     lines = [f"{text},{' '.join(['ADJ'] * len(text.split()))},{name}" for text, name in rows]
     for chosen, seen in ((lines, True), (lines[1:], False)):
@@ -605,6 +612,10 @@ def test_the_accuracy_says_how_many_rows_the_model_was_trained_on(
         printed = capsys.readouterr().err
         assert "Accuracy: " in printed
         assert ("contain the words of 1 of these 2 rows" in printed) == seen, printed
+    # Rows that share phrases with the selection split, only if the run was trained on them.
+    trained_on("probe", settings={"rows": "all", "use_leaking_rows": True})
+    predicting.predict_file(folder, source)
+    assert "contain the words of 1 of these 1 rows" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("cutoff", "rare"), [(0, "do not occur"), (2, "occur fewer than 2 times")])

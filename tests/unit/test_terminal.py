@@ -132,6 +132,7 @@ def test_on_other_data_the_summary_answers_the_declared_questions() -> None:
     words = " ".join(shown.split())
     for row in verdicts.itertuples():
         assert all(word in words for word in (*row.question.split(), *row.verdict.split()))
+        assert f"{row.n:,}" in words and row.split == "pooled" and "together" in words
     assert max(map(len, shown.splitlines())) <= 100
 
 

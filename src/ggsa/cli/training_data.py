@@ -12,6 +12,7 @@ from typing import Any
 from ggsa.assets import corpora
 from ggsa.model.classifier import Classifier
 from ggsa.report import wording
+from ggsa.tagging.splits import chosen_rows, rows_under
 from ggsa.tagging.texts import TaggerWords, tagger_words
 from ggsa.training.cell import CELL
 from ggsa.training.identity import data_sha256
@@ -28,8 +29,9 @@ class Known:
 
     Attributes:
         provenance: The content of provenance.json; None if it is unknown.
-        words: The different words of train, as the tokenizer normalizes them; None if unknown.
-        rows: A hash of the normalized words of every row of train; None if unknown.
+        words: The different words of the rows of train that the model was trained on, as the
+            tokenizer normalizes them; None if unknown.
+        rows: A hash of the normalized words of every such row; None if unknown.
         tagger: The words of the tagger's training; None if unknown, or if the input has tags.
     """
 
@@ -77,7 +79,9 @@ def known(model: Classifier, has_tags: bool) -> Known:
     """
     words = rows = None
     if _has_data_of(model.folder):
-        train = read_table(paths.corpus_split("train"), CORPUS_COLUMNS)["words"]
+        settings = artifacts.read_json(model.folder / CELL)["settings"]
+        chosen = chosen_rows("train", rows_under(settings["rows"], settings["use_leaking_rows"]))
+        train = read_table(paths.corpus_split("train"), CORPUS_COLUMNS)["words"][chosen]
         normalized = _normalized(model, {word for row in train for word in row})
         words = frozenset(normalized.values())
         rows = frozenset(_row_hash(row, normalized) for row in train)

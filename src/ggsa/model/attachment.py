@@ -52,7 +52,8 @@ def attach(
         pattern: Which tokens may attend to which; `full`, `hard` or `soft` is the paper's; None
             takes the one that the model carries, as runs and exports do.
         implementation: `dense`, `grouped` or `auto`; the last two may sort the tokens, and restore
-            their order before the head sees them.
+            their order before the head sees them. Under `dense`, a model that was loaded with
+            transformers' eager attention keeps it, and its weights.
 
     Raises:
         UserError: If the architecture is not supported, there is no pattern, or the implementation
@@ -86,7 +87,9 @@ def attach(
     encoder = model.base_model
     hook = _MaskHook(model, pattern, implementation, local)
     carry(model, pattern)
-    model.set_attn_implementation(attention.NAME)
+    is_chosen = model.config._attn_implementation == "eager"  # never the default of these models
+    if not (is_chosen and implementation == "dense"):
+        model.set_attn_implementation(attention.NAME)
     if not hasattr(encoder, "_ggsa"):
         encoder.register_forward_pre_hook(_before, with_kwargs=True)
         encoder.register_forward_hook(_after, with_kwargs=True)

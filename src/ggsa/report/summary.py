@@ -21,7 +21,7 @@ from ggsa.workspace.progress import duration
 from ggsa.workspace.provenance import is_replication
 
 WIDTH = 78
-QUESTION_WIDTH = 46
+QUESTION_WIDTH, SENTENCES_WIDTH, VERDICT_WIDTH = 34, 16, 25
 STAGES = ("check", "download", "tag", "rules", "train", "evaluate", "report")
 
 
@@ -98,11 +98,16 @@ def claims_text(claims: pd.DataFrame) -> str:
 
 
 def verdicts_text(verdicts: pd.DataFrame) -> str:
-    """Return the answers to the declared questions."""
+    """Return the answers to the declared questions, and on which sentences each rests."""
     rows = [
         {
             "question": textwrap.fill(row.question, QUESTION_WIDTH),
-            "verdict": textwrap.fill(row.verdict, WIDTH - QUESTION_WIDTH - 2),
+            "sentences": textwrap.fill(
+                f"{wording.count(row.n)}, {wording.SPLIT_NAMES.get(row.split, row.split)}",
+                SENTENCES_WIDTH,
+            ),
+            "difference (pp)": wording.points(row.difference_points),
+            "verdict": textwrap.fill(row.verdict, VERDICT_WIDTH),
         }
         for row in verdicts.itertuples()
     ]

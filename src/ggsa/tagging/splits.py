@@ -38,9 +38,12 @@ Rows = Literal["all", "without_leaks", "sentences"]
 
 def trained_rows(settings: Train) -> Rows:
     """Return the rows of train that a cell is trained on."""
-    if settings.rows == "all" and not settings.use_leaking_rows:
-        return "without_leaks"
-    return settings.rows
+    return rows_under(settings.rows, settings.use_leaking_rows)
+
+
+def rows_under(rows: Literal["all", "sentences"], use_leaking_rows: bool) -> Rows:
+    """Return the rows of train under the settings of these names, which cell.json records."""
+    return "without_leaks" if rows == "all" and not use_leaking_rows else rows
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def word_batches(name: str, rows: Rows = "all") -> Iterator[pd.DataFrame]:
         UserError: If corpus and tags do not belong together, or a label is missing that is needed.
     """
     corpus_file, tags_file = paths.corpus_split(_stored(name)), paths.tags_split(_stored(name))
-    chosen = _chosen(name, rows)
+    chosen = chosen_rows(name, rows)
     classes = class_names(read_provenance())
     start = 0
     for corpus, tags in itertools.zip_longest(
@@ -119,7 +122,7 @@ def word_batches(name: str, rows: Rows = "all") -> Iterator[pd.DataFrame]:
 
 def sentence_count(name: str, rows: Rows = "all") -> int:
     """Return the number of sentences of a split; see `read_split` for the arguments."""
-    return int(_chosen(name, rows).sum())
+    return int(chosen_rows(name, rows).sum())
 
 
 def _stored(name: str) -> str:
@@ -127,7 +130,7 @@ def _stored(name: str) -> str:
     return "train" if name == FRESH else name
 
 
-def _chosen(name: str, rows: Rows) -> np.ndarray:
+def chosen_rows(name: str, rows: Rows) -> np.ndarray:
     """Return which rows of the files belong to a split, bool `[row]`."""
     file = paths.corpus_split(_stored(name))
     rows = "sentences" if name == FRESH else rows if name == "train" else "all"
