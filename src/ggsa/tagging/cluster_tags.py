@@ -65,11 +65,9 @@ def _tag_chunks(
             label_selector=_only(able),
         )
         model, size = ray.put(pack([paths.TAGGER])), options.batch_size
-        folder, count = (
-            paths.TAGGER.as_posix(),
-            sum(int(nodes[n]["Resources"]["CPU"]) for n in able),
-        )
-        actors = [actor_on.remote(code, model, folder, size) for _ in range(max(1, count))]
+        folder = paths.TAGGER.as_posix()
+        cpus = int(sum(nodes[name]["Resources"]["CPU"] for name in able))
+        actors = [actor_on.remote(code, model, folder, size) for _ in range(max(1, cpus))]
         free = AHEAD * actors
         running: dict[Any, tuple[Chunk, Any]] = {}
         for chunk in chunks:
