@@ -54,4 +54,4 @@ def _by_arm(file: Path, cells: Path, device: str | None) -> pd.Series:
         if path.is_file() and artifacts.read_json(path)["machine"]["device"] != device
     ]
     table = table[~table["cell"].isin(elsewhere)]
-    return table["seconds"].groupby(table["cell"].str.rpartition("-")[0]).median()
+    return table["seconds"].groupby(table["cell"].str.rsplit("-", n=1).str[0]).median()
