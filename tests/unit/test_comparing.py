@@ -6,6 +6,7 @@ import pytest
 
 from ggsa.training import comparing, experiments
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import DID_NOT_LEARN
 
 TRAINED_ON = ("data/corpus", "data/tags", "data/encoder")
 
@@ -91,6 +92,37 @@ def test_an_experiment_that_changes_its_data_on_purpose_has_a_difference() -> No
     text = comparing.table(shown(WORKSPACE, other))
     assert re.search(r"^deeper +0\.9000 ± 0\.1000 +\+10\.00 ", text, re.M)
     assert "other data" not in text and "deeper: encoder.layers=4" in text
+
+
+def test_a_difference_is_marked_if_more_than_one_parameter_differs() -> None:
+    both = {"rules": {"drop": ["ADJ->NOUN"]}, "train": {"epochs": 3}}
+    other = revision("other-recipe", {"full": (0.82, 0.01), "hard": (0.9, 0.1)}, both)
+    text = comparing.table(shown(WORKSPACE, other, DROPPED))
+    assert re.search(r"^other-recipe +0\.9000 ± 0\.1000 +\+10\.00\* ", text, re.M)
+    assert re.search(r"^without-ADJ-NOUN +0\.7912 +-0\.88 ", text, re.M)
+    assert "\n* More than one parameter differs" in text
+    assert "*" not in comparing.table(shown(WORKSPACE, DROPPED))
+
+
+def test_no_difference_follows_from_a_run_that_did_not_learn() -> None:
+    failed, learned = (
+        revision(name, {"hard": (0.5, 0.1)}, {"rules": {"drop": [name]}}) for name in "ab"
+    )
+    failed["data"]["metrics"]["reports/metrics.json"]["data"]["hard"]["verdict"] = DID_NOT_LEARN
+    text = comparing.table(shown(WORKSPACE, failed, learned))
+    assert re.search(rf"^a +0\.5000 ± 0\.1000 +{DID_NOT_LEARN} ", text, re.M)
+    assert re.search(r"^b +0\.5000 ± 0\.1000 +-30\.00 ", text, re.M)
+    text = comparing.table(shown(failed | {"name": None}, learned))
+    assert re.search(r"^b +0\.5000 ± 0\.1000 +– ", text, re.M)
+
+
+@pytest.mark.parametrize("rows", [(), (DROPPED,)])
+def test_experiments_of_other_commits_are_counted(rows: tuple) -> None:
+    here = len(rows)
+    for other, said in ((1, "1 experiment is of other"), (2, "2 experiments are of other")):
+        text = comparing.table(shown(WORKSPACE, *rows), recorded=here + other)
+        assert said in text and "`dvc exp show --all-commits`" in text
+    assert "other commits" not in comparing.table(shown(WORKSPACE, *rows), recorded=here)
 
 
 DROP = {"rules.drop": ["ADJ->NOUN"]}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ggsa.workspace import config, paths
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.vocabulary import DID_NOT_LEARN
 
 TABLE_WIDTH = 100
 MISSING = "–"
@@ -24,6 +25,8 @@ experiment changes them on purpose."""
 DATA_BLOCKS = ("assets.", "corpus.", "encoder.", "tagger.")
 """Parameters on which `TRAINING_DATA` depend."""
 MOST_LISTED = 3
+SEVERAL = "*"
+"""Follows the difference of an experiment in which more than one parameter differs."""
 
 
 def require_comparable(
@@ -70,11 +73,14 @@ def compare(commit: str = "HEAD", only: Collection[str] = ()) -> None:
         UserError: If params.yaml is invalid.
     """
     config.load()
-    print(table(runs(commit), sorted(status()), only))
+    print(table(runs(commit), sorted(status()), only, _elsewhere()))
 
 
 def table(
-    shown: Sequence[Mapping[str, Any]], stale: Sequence[str] = (), only: Collection[str] = ()
+    shown: Sequence[Mapping[str, Any]],
+    stale: Sequence[str] = (),
+    only: Collection[str] = (),
+    recorded: int = 0,
 ) -> str:
     """Return experiments beside their baseline, the run in the workspace, as text.
 
@@ -86,13 +92,13 @@ def table(
         stale: Stages of the workspace that are not up to date; with any, its metrics belong to
             other parameters, and there is no baseline.
         only: Names of experiments; if empty, all of them.
+        recorded: How many experiments there are on any commit.
     """
-    workspace = shown[0]["data"]
-    experiments = {
-        name: data for name, data in _experiments(shown).items() if not only or name in only
-    }
+    workspace, present = shown[0]["data"], _experiments(shown)
+    experiments = {name: data for name, data in present.items() if not only or name in only}
+    earlier = _on_other_commits(recorded - len(present))
     if not experiments:
-        return "This commit has no experiments yet; run one with `make experiment`."
+        return f"This commit has no experiments yet; run one with `make experiment`.{earlier}"
     results = {} if stale else {BASELINE: _results(workspace, workspace)}
     results |= {name: _results(data, workspace) for name, data in experiments.items()}
     parts = [_legend(stale)]
@@ -104,8 +110,18 @@ def table(
             parts.append(_block(mode, rows, results))
     parts.append(_differing(experiments, workspace))
     if not stale:
-        parts += _without_difference(results)
+        parts += _reservations(results)
+    if earlier and not only:
+        parts.append(earlier.strip())
     return "\n\n".join(parts)
+
+
+def _on_other_commits(count: int) -> str:
+    """Return how many experiments started from other commits, and what shows them."""
+    if count <= 0:
+        return ""
+    are = "1 experiment is" if count == 1 else f"{count} experiments are"
+    return f" {are} of other commits: `dvc exp show --all-commits`."
 
 
 def _experiments(shown: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -127,11 +143,13 @@ class _Results:
     Attributes:
         other_data: Folders of `TRAINING_DATA` in which it differs from the workspace's run although
             no parameter that changes them does.
+        changed: Number of parameters in which it differs from the workspace's run.
         seeds: Their number.
         modes: The metrics of each mode.
     """
 
     other_data: Sequence[str]
+    changed: int
     seeds: int
     modes: Mapping[str, Mapping[str, Any]]
 
@@ -140,9 +158,11 @@ def _results(data: Mapping[str, Any], workspace: Mapping[str, Any]) -> _Results:
     """Return what `dvc exp show` has of one run's metrics."""
     metrics = data["metrics"].get(str(paths.METRICS), {}).get("data") or {}
     own = _parameters(data)
-    meant = any(key.startswith(DATA_BLOCKS) for key in _differing_keys(own, _parameters(workspace)))
+    differing = _differing_keys(own, _parameters(workspace))
+    meant = any(key.startswith(DATA_BLOCKS) for key in differing)
     return _Results(
         other_data=[] if meant else _differing_data(data, workspace),
+        changed=len(differing),
         seeds=len(own["grid.seeds"]),
         modes={name: row for name, row in metrics.items() if isinstance(row, Mapping)},
     )
@@ -171,22 +191,29 @@ def _block(
     mode: str, rows: Mapping[str, Mapping[str, Any]], results: Mapping[str, _Results]
 ) -> str:
     """Return the rows of one mode, one per run."""
-    baseline = results.get(BASELINE)
+    reference = rows.get(BASELINE, {})
     lines = {}
     for name, row in rows.items():
-        comparable = baseline and name != BASELINE and not results[name].other_data
-        reference = rows[BASELINE].get("accuracy") if comparable else None
-        accuracy, density = row.get("accuracy"), row.get("density")
+        comparable = name != BASELINE and not results[name].other_data
+        density = row.get("density")
         lines[name] = {
             "accuracy": _accuracy(row),
-            "difference": MISSING
-            if accuracy is None or reference is None
-            else f"{100 * (accuracy - reference):+.2f}",
+            "difference": _difference(row, reference if comparable else {}, results[name].changed),
             "seeds": str(results[name].seeds),
             "density": MISSING if density is None else f"{density:.4f}",
         }
     frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis(mode, axis="columns")
     return frame.to_string(line_width=TABLE_WIDTH)
+
+
+def _difference(row: Mapping[str, Any], reference: Mapping[str, Any], changed: int) -> str:
+    """Return the difference of two runs of one mode, or why there is none."""
+    if row.get("verdict") == DID_NOT_LEARN:
+        return DID_NOT_LEARN
+    ours, theirs = row.get("accuracy"), reference.get("accuracy")
+    if ours is None or theirs is None or reference.get("verdict") == DID_NOT_LEARN:
+        return MISSING
+    return f"{100 * (ours - theirs):+.2f}{SEVERAL if changed > 1 else ''}"
 
 
 def _accuracy(row: Mapping[str, Any]) -> str:
@@ -210,9 +237,12 @@ def _differing(experiments: Mapping[str, Mapping[str, Any]], workspace: Mapping[
     return "\n".join(lines)
 
 
-def _without_difference(results: Mapping[str, _Results]) -> list[str]:
-    """Return a sentence on each experiment that was trained on other data, as one text."""
-    sentences = [
+def _reservations(results: Mapping[str, _Results]) -> list[str]:
+    """Return why a difference is missing or is no effect of one parameter, as one text."""
+    sentences = []
+    if any(result.changed > 1 and not result.other_data for result in results.values()):
+        sentences = [f"{SEVERAL} More than one parameter differs: no effect of one alone."]
+    sentences += [
         f"{name} was trained on other data than the workspace's run ({_listed(result.other_data)}), "
         f"so it has no difference. `dvc exp remove {name}` removes it."
         for name, result in results.items()
@@ -267,6 +297,11 @@ def runs(commit: str) -> list[dict[str, Any]]:
 def status() -> dict[str, list[Any]]:
     """Return what of the workspace is not up to date, by stage."""
     return json.loads(dvc_output("status", "--json", "--with-deps", TARGET))
+
+
+def _elsewhere() -> int:
+    """Return how many experiments are recorded, on any commit."""
+    return len(dvc_output("exp", "list", "--all-commits", "--name-only").split())
 
 
 def dvc_output(*arguments: str) -> str:
