@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workspace import commit, copy_to, edit, keep, make
+from workspace import SHORT, commit, copy_to, edit, keep, make
 
 from ggsa.assets.probe import treebank
 
@@ -13,8 +13,7 @@ from ggsa.assets.probe import treebank
 def own_tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Stanza model of a few steps, as a user may bring one."""
     model = tmp_path_factory.mktemp("tagger") / "pos.pt"
-    options = treebank.OPTIONS | {"max_steps": 60, "eval_interval": 30, "max_steps_before_stop": 60}
-    treebank.trained_on(treebank.treebank(1), model, 1, options)
+    treebank.trained_on(treebank.treebank(1), model, 1, SHORT)
     return model
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -102,48 +103,41 @@ def test_a_wrong_parameter_gives_one_error_and_starts_nothing(
     assert output.count("Running stage") == 1  # check, which refuses
 
 
-def test_a_killed_training_ends_with_the_same_bytes(clone: Path) -> None:
+def test_a_killed_and_then_interrupted_training_ends_with_the_same_bytes(clone: Path) -> None:
     expected = bytes_of(clone / "runs/core/hard-42")
     content = yaml.safe_load((clone / "params.yaml").read_text())
     assert content["train"]["evaluate_every"] == 50
-    command = [sys.executable, "-m", "stages.train", "--mode", "hard", "--seed", "42"]
-    process = subprocess.Popen(
-        command, cwd=clone, env=environment() | {"PYTHONPATH": "src"}, stderr=subprocess.DEVNULL
-    )
     checkpoints = clone / ".cache/checkpoints/core"
+    process = started_training(clone)
     await_file(process, checkpoints, "hard-42-*.pt")
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     shutil.rmtree(clone / "runs/core/hard-42")
-    again = subprocess.run(
-        command, cwd=clone, env=environment() | {"PYTHONPATH": "src"}, capture_output=True,
-        text=True, check=True,
-    )  # fmt: skip
-    assert "resuming from step" in again.stderr
+    (checkpoint,) = checkpoints.glob("hard-42-*.pt")
+    process, written = started_training(clone), checkpoint.stat().st_mtime_ns
+    while checkpoint.stat().st_mtime_ns == written:  # the next one
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode != 0 and "Traceback" not in said
+    assert re.search(r"hard-42.*: resuming from step", said)
+    assert re.search(r"Interrupted\. The cell hard-42 is saved up to step \d+ of 300", said), said
+    assert not (clone / "runs/core/hard-42").exists()
+    process = started_training(clone)
+    assert "resuming from step" in process.communicate(timeout=600)[1]
+    assert process.returncode == 0
     assert bytes_of(clone / "runs/core/hard-42") == expected
     assert not list(checkpoints.glob("hard-42-*.pt"))
 
 
-def test_an_interrupted_training_says_what_is_kept_and_resumes_from_there(clone: Path) -> None:
-    expected = bytes_of(clone / "runs/core/hard-42")
-    command = [sys.executable, "-m", "stages.train", "--mode", "hard", "--seed", "42"]
-    surroundings = environment() | {"PYTHONPATH": "src"}
-    process = subprocess.Popen(
-        command, cwd=clone, env=surroundings, stderr=subprocess.PIPE, text=True,
+def started_training(clone: Path) -> subprocess.Popen:
+    """The stage that trains the cell hard-42, which a terminal may interrupt."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages.train", "--mode", "hard", "--seed", "42"],
+        cwd=clone, env=environment() | {"PYTHONPATH": "src"}, stderr=subprocess.PIPE, text=True,
         preexec_fn=takes_interrupts,
     )  # fmt: skip
-    await_file(process, clone / ".cache/checkpoints/core", "hard-42-*.pt")
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode != 0 and "Traceback" not in said
-    # The note follows the checkpoint: an interrupt between the two names the checkpoint before.
-    kept = r"Interrupted\. The cell hard-42 (is saved up to step \d+ of 300|has no checkpoint yet)"
-    assert re.search(kept, said), said
-    again = subprocess.run(
-        command, cwd=clone, env=surroundings, capture_output=True, text=True, check=True
-    )
-    assert re.search(r"hard-42.*: resuming from step", again.stderr)
-    assert bytes_of(clone / "runs/core/hard-42") == expected
 
 
 def test_a_killed_tagging_resumes_and_gives_the_same_tags(clone: Path) -> None:

@@ -9,12 +9,17 @@ from pathlib import Path
 
 import yaml
 
+from ggsa.assets.probe import treebank
+
 ROOT = Path(__file__).resolve().parents[2]
 # Nothing that is published: no stage reads it.
 COPIED = (
     *("Makefile", "dvc.yaml", "params.yaml", "DEVIATIONS.md", "corpora/README.md"),
     *(".dvcignore", ".gitignore", "stages", "src", "notebooks", "studies"),
 )
+
+SHORT = treebank.OPTIONS | {"max_steps": 60, "eval_interval": 30, "max_steps_before_stop": 60}
+"""Options of a tagger that is trained in seconds."""
 
 
 def environment() -> dict[str, str]:

@@ -238,6 +238,9 @@ def test_a_head_that_reads_the_first_token_takes_no_padding_on_the_left(inputs) 
     [
         ([], [], "expected at least one text, got none"),
         ([[]], [[]], r"texts\[0\]: expected at least one word"),
+        ([None], [[]], r"texts\[0\]: expected a string or a list of words, got None"),
+        (["not bad", float("nan")], None, r"texts\[1\]: expected a string .* got nan"),
+        (None, None, "expected a list of texts, got None"),
         ([("not bad", "at all")], [["PART", "ADV"]], r"texts\[0\]: expected words.*'not bad'"),
         (WORDS, TAGGED[:2], r"one list of tags per text \(3\)"),
         (WORDS[:1], [["DET"]], "one tag for each of the 5 words"),
@@ -254,6 +257,14 @@ def test_a_tokenizer_without_a_limit_reads_every_piece(tmp_path) -> None:
     unlimited = tokenizer(tmp_path)
     unlimited.model_max_length = int(1e30)  # what transformers sets where a tokenizer has none
     assert ggsa.inputs(unlimited, WORDS, TAGGED)["input_ids"].shape == (3, 7)
+
+
+def test_a_text_that_would_be_cut_raises_an_error_unless_it_may_be(tmp_path) -> None:
+    made = tokenizer(tmp_path)
+    with pytest.raises(UserError, match=r"texts\[0\]: 5 words are 7 word pieces.*6\..*cut=True"):
+        ggsa.inputs(made, WORDS, TAGGED, max_pieces=6)
+    cut = ggsa.inputs(made, WORDS, TAGGED, max_pieces=6, cut=True)
+    assert cut["input_ids"].shape == (3, 6)
 
 
 @pytest.mark.parametrize("name", ["full", "hard", "soft"])

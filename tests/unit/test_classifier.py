@@ -44,10 +44,15 @@ def test_a_text_that_is_too_long_is_refused_by_its_place_unless_it_may_be_cut(tm
     )
     for predict in (
         model.predict,
+        model.logits,
+        model.aligned,
         lambda *given: ggsa.predict(given[0], tmp_path / "run", given[1]),
     ):
         with pytest.raises(UserError, match=expected):
             predict(long, tags)
+    with pytest.raises(UserError, match="cut=True"):
+        model.attention(long[-1], tags[-1])
+    assert model.attention(long[-1], tags[-1], cut=True).shape[-1] == 16
     cut = model.predict(long, tags, cut=True)
     assert len(cut) == len(long)
     (alone,) = model.predict([long[-1][:14]], [tags[-1][:14]])

@@ -367,7 +367,7 @@ def test_a_row_without_words_gets_an_empty_prediction_and_is_counted(
     source.write_text("words,tags\nbad,ADJ\n,\n\u200b,X\n,ADJ\nfilm,NOUN\n")
     for target in ("b.csv", "b.jsonl"):
         cli.main(["predict", "--run", str(folder), str(source), "--out", str(tmp_path / target)])
-        assert "3 of 5 rows have no words and no prediction." in capsys.readouterr().err
+        assert "Without words and prediction: 3 of 5 rows." in capsys.readouterr().err
     found = pd.read_csv(tmp_path / "b.csv")
     assert found["prediction"].notna().tolist() == [True, False, False, False, True]
     assert found.filter(like="probability_").notna().sum().tolist() == [2, 2]
@@ -424,9 +424,7 @@ def test_the_accuracy_says_how_many_rows_with_a_label_have_no_words(
         cli.main(["predict", "--run", str(folder), str(source)])
         said = capsys.readouterr().err
         expected = (
-            "of 1 rows with a label; 2 more have no words)"
-            if len(chosen) == 2
-            else "No accuracy: 2 rows"
+            "of 1 labeled row; 2 more without words)" if len(chosen) == 2 else "No accuracy: 2 rows"
         )
         assert expected in said
 
@@ -453,7 +451,7 @@ def test_the_accuracy_is_over_the_rows_with_a_label(numbered, folder, tmp_path, 
     for option in ([], ["--label", "other"]):
         cli.main(["predict", "--run", str(folder), str(source), *option])
         printed = capsys.readouterr()
-        assert "Accuracy: 0.5000 (1 of 2 rows with a label" in printed.err
+        assert "Accuracy: 0.5000 (1 of 2 labeled rows" in printed.err
         assert (f"1 is {model.classes[1]}" in printed.err) == numbered
         assert "Accuracy" not in printed.out
 
@@ -514,7 +512,7 @@ def test_a_long_text_is_cut_where_that_is_asked_for(folder, tmp_path, capsys) ->
     cli.main(["predict", "--run", str(folder), str(source), "--cut"])
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 3
-    assert "1 of 2 rows were cut to the 16 word pieces" in printed.err
+    assert "Cut to the 16 word pieces that the model reads: 1 of 2 rows." in printed.err
 
 
 def test_no_more_than_a_chunk_is_in_memory(folder, tmp_path, monkeypatch) -> None:
@@ -615,7 +613,7 @@ def test_the_accuracy_says_how_many_rows_the_model_was_trained_on(
     # Rows that share phrases with the selection split, only if the run was trained on them.
     trained_on("probe", settings={"rows": "all", "use_leaking_rows": True})
     predicting.predict_file(folder, source)
-    assert "contain the words of 1 of these 1 rows" in capsys.readouterr().err
+    assert "contain the words of 1 of these 1 row" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("cutoff", "rare"), [(0, "do not occur"), (2, "occur fewer than 2 times")])

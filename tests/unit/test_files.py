@@ -140,7 +140,7 @@ def test_no_text_of_a_split_is_trained_on(capsys: pytest.CaptureFixture) -> None
     for split in ("selection", "validation", "test"):
         assert not trained & {row.words for row in found.splits[split]}
     assert found.provenance["rows_left_out"] > 0
-    assert "are left out of train" in capsys.readouterr().err
+    assert "left out of train: " in capsys.readouterr().err
     assert len(found.splits["validation"]) == 7, "a file is taken whole"
 
 

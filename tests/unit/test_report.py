@@ -485,13 +485,16 @@ def test_the_summary_shows_banner_table_and_path(tmp_path, monkeypatch):
     assert text.endswith(str(Path("reports/report.html").resolve()))
 
 
-def test_arms_that_never_differ_have_a_verdict_and_no_interval_or_detectable_difference() -> None:
+def test_arms_that_never_differ_have_a_verdict_and_nothing_that_rests_on_spread() -> None:
     same = {"difference_points": 0.0, "low_points": 0.0, "high_points": 0.0, "smallest_points": 0.0,
+            "p_holm": 0.0, "p_two_sided_holm": 1.0,
             "verdict": "no verdict: the arms never differ"}  # fmt: skip
     rows = verdict_rows({"hard": "hard", "soft": "soft"}, (7, 13, 42))
     shown = tables.verdict_rows(pd.DataFrame([rows[0] | same, rows[1]]))
     assert shown["interval (pp)"].tolist() == [wording.NONE, "−1.10 to +0.70 (90%)"]
     assert shown["detectable (pp)"].tolist() == [wording.NONE, "1.31"]
+    for column in ("p (Holm)", "p of no difference (Holm)"):
+        assert shown.loc[0, column] == wording.NONE and shown.loc[1, column] != wording.NONE
     assert shown["verdict"].tolist() == [same["verdict"], "inconclusive"]
 
 

@@ -1159,15 +1159,6 @@ def test_the_runner_says_what_it_will_train_and_how_long_that_takes(
     )
 
 
-def test_the_estimate_takes_each_arm_for_what_it_took(
-    dvc: Path, capsys: pytest.CaptureFixture
-) -> None:
-    known = "cell,seconds\nhard-42,600\nrandom-42,30\n"  # strong, like a typical one: 315
-    artifacts.write_text(studies.seconds_file("tiny", "sst2"), known)
-    runner.run_study("tiny", "sst2", jobs=1, seeds=[7])
-    assert "3 cells to train, 1 at a time, about 15 min 45 s." in capsys.readouterr().err
-
-
 def test_seconds_of_core_tell_how_long_cells_take_and_those_of_other_studies_do_not(
     dvc: Path, capsys: pytest.CaptureFixture
 ) -> None:

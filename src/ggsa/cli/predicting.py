@@ -21,9 +21,10 @@ from ggsa.assets.rows import Row
 from ggsa.cli import training_data
 from ggsa.model import classifier
 from ggsa.model.classifier import Classifier, Prediction
+from ggsa.tagging import alignment
 from ggsa.tagging.texts import project_tagger
 from ggsa.workspace.errors import UserError, unknown
-from ggsa.workspace.progress import progress_bar
+from ggsa.workspace.progress import counted, progress_bar
 from ggsa.workspace.terminal import data_stream
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 
@@ -100,13 +101,15 @@ def predict_file(
             empty += sum(prediction is None for _, prediction in predictions)
             progress.update(len(chunk))
     if target is not None:
-        print(f"{done:,} rows. Written: {Path(target).resolve()}", file=sys.stderr)
+        print(f"{counted(done, 'row')}. Written: {Path(target).resolve()}", file=sys.stderr)
     if empty:
-        print(f"{empty:,} of {done:,} rows have no words and no prediction.", file=sys.stderr)
+        print(
+            f"Without words and prediction: {empty:,} of {counted(done, 'row')}.", file=sys.stderr
+        )
     if cut:
         print(
-            f"{shortened:,} of {done:,} rows were cut to the {model.max_pieces} word pieces that the "
-            f"model reads.",
+            f"Cut to the {model.max_pieces} word pieces that the model reads: {shortened:,} of "
+            f"{counted(done, 'row')}.",
             file=sys.stderr,
         )
     if score.labeled or score.without_words or score.problem:
@@ -167,18 +170,18 @@ class Score:
         if self.problem:
             return f"No accuracy. {self.problem}"
         if not self.labeled:
-            return f"No accuracy: {self.without_words:,} rows with a label have no words."
+            return f"No accuracy: no words in {counted(self.without_words, 'labeled row')}."
         names = "".join(f", {number} is {name}" for number, name in enumerate(self.classes))
-        left_out = f"; {self.without_words:,} more have no words" if self.without_words else ""
+        left_out = f"; {self.without_words:,} more without words" if self.without_words else ""
         seen = ""
         if self.trained_on:
             seen = (
                 f" The model's training data contain the words of {self.trained_on:,} of these "
-                f"{self.labeled:,} rows, so this is not its accuracy on new text."
+                f"{counted(self.labeled, 'row')}, so this is not its accuracy on new text."
             )
         return (
-            f"Accuracy: {self.correct / self.labeled:.4f} ({self.correct:,} of {self.labeled:,} "
-            f"rows with a label{left_out}{names if self.numbered else ''}).{seen}"
+            f"Accuracy: {self.correct / self.labeled:.4f} ({self.correct:,} of "
+            f"{counted(self.labeled, 'labeled row')}{left_out}{names if self.numbered else ''}).{seen}"
         )
 
 
@@ -199,7 +202,7 @@ def _predictions(
     if not filled:
         return [(words, None) for words in texts], 0
     kept, words_kept = map(list, zip(*filled, strict=True))
-    too_long = model.too_long(words_kept)
+    too_long = alignment.too_long(model.tokenizer, words_kept, model.max_pieces)
     if not cut:
         for index, pieces in too_long.items():
             raise UserError(

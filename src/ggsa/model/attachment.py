@@ -21,7 +21,7 @@ from ggsa.model.carried import CONFIGURATIONS, architecture, carried, carry, reg
 from ggsa.model.classifier import Tags, Texts
 from ggsa.patterns import paper
 from ggsa.patterns.pattern import Pattern
-from ggsa.tagging.alignment import align, identity
+from ggsa.tagging.alignment import align, identity, require_short
 from ggsa.tagging.texts import tags_of_texts, words_of_texts
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import TAGS
@@ -102,6 +102,7 @@ def inputs(
     texts: str | Texts,
     tags: Sequence[str] | Tags | None = None,
     max_pieces: int | None = None,
+    cut: bool = False,
 ) -> dict[str, Tensor]:
     """Return the inputs of an attached model: `input_ids`, `attention_mask` and `tags`.
 
@@ -112,10 +113,11 @@ def inputs(
         texts: Strings, which are split into words, or lists of words; or one string.
         tags: One universal tag per word; None has the project's tagger tag the words.
         max_pieces: Longest text, in word pieces; None is the tokenizer's own.
+        cut: Cut longer texts, instead of raising an error.
 
     Raises:
-        UserError: If there are no texts, one has no words, its tags do not fit them, or there is
-            no tagger.
+        UserError: If there are no texts; if one has no words, or is too long and may not be cut; if
+            its tags do not fit its words; or if there is no tagger.
     """
     if isinstance(texts, str):
         texts, tags = [texts], None if tags is None else [tags]
@@ -123,6 +125,8 @@ def inputs(
     if not words:
         raise UserError("texts: expected at least one text, got none.")
     limit = min(max_pieces or tokenizer.model_max_length, LONGEST)
+    if not cut:
+        require_short(tokenizer, words, limit)
     aligned = align(tokenizer, words, tags_of_texts(words, tags), limit)
     batch = batches.collate(aligned, np.full(len(words), -1), range(len(words)))
     made = {
@@ -277,7 +281,7 @@ def _check(encoder: PreTrainedModel, pieces: Tensor, tags: Tensor, given: dict[s
     if pieces.shape[1] > longest and architecture(encoder.config) != "modernbert":
         raise UserError(
             f"input_ids: got {pieces.shape[1]} tokens, but the model has only {longest} positions. "
-            f"Truncate the texts: ggsa.inputs(tokenizer, texts, max_pieces={longest})."
+            f"Cut the texts: ggsa.inputs(tokenizer, texts, max_pieces={longest}, cut=True)."
         )
     used = encoder.config._attn_implementation
     if used not in MASKED:

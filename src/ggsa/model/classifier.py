@@ -28,7 +28,7 @@ from ggsa.model import attention, batches
 from ggsa.model.attention import Mask
 from ggsa.model.carried import CARRIED, carried, carry, stock_class
 from ggsa.patterns.pattern import Pattern
-from ggsa.tagging.alignment import TaggedPieces, align
+from ggsa.tagging.alignment import TaggedPieces, align, require_short
 from ggsa.tagging.texts import tags_of_texts, words_of_texts
 from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
@@ -83,42 +83,28 @@ class Classifier:
         """Longest text in word pieces, `[CLS]` and `[SEP]` included."""
         return min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings)
 
-    def aligned(self, texts: Texts, tags: Tags | None = None) -> TaggedPieces:
-        """Return word pieces with tags; a text is truncated at `max_pieces`.
+    def aligned(self, texts: Texts, tags: Tags | None = None, cut: bool = False) -> TaggedPieces:
+        """Return word pieces with tags.
 
         Args:
             texts: Strings, which are split into words, or lists of words.
             tags: One universal tag per word; None has the project's tagger tag the words.
+            cut: Cut texts that exceed `max_pieces`, instead of raising an error.
 
         Raises:
-            UserError: If a text has no words, its tags do not fit them, or there is no tagger.
+            UserError: If a text has no words, or is too long and may not be cut; if its tags do not
+                fit its words; or if there is no tagger.
         """
         words = words_of_texts(texts)
+        if not cut:
+            require_short(self.tokenizer, words, self.max_pieces)
         return align(self.tokenizer, words, tags_of_texts(words, tags), self.max_pieces)
 
-    def logits(self, texts: Texts, tags: Tags | None = None) -> np.ndarray:
+    def logits(self, texts: Texts, tags: Tags | None = None, cut: bool = False) -> np.ndarray:
         """Return float32 `[text, class]`; see `aligned` for the arguments."""
         if not len(texts):
             return np.empty((0, self.model.config.num_labels), np.float32)
-        return logits(self.model, self.mask, self.aligned(texts, tags))
-
-    def too_long(self, texts: Sequence[Sequence[str]]) -> dict[int, int]:
-        """Return the word pieces of every text that has more than `max_pieces`, by its index.
-
-        Args:
-            texts: Lists of words.
-        """
-        if not texts:
-            return {}
-        encoded = self.tokenizer(
-            [list(words) for words in texts],
-            is_split_into_words=True,
-            truncation=False,
-            padding=False,
-            verbose=False,  # transformers would warn of the same
-        )
-        pieces = enumerate(map(len, encoded["input_ids"]))
-        return {index: count for index, count in pieces if count > self.max_pieces}
+        return logits(self.model, self.mask, self.aligned(texts, tags, cut))
 
     @overload
     def predict(
@@ -142,19 +128,12 @@ class Classifier:
             cut: Cut texts that exceed `max_pieces`, instead of raising an error.
 
         Raises:
-            UserError: As `aligned`; or if a text is too long and may not be cut.
+            UserError: As `aligned`.
         """
         if isinstance(texts, str):
             return self.predict([texts], None if tags is None else [tags], cut)[0]
-        words = words_of_texts(texts)
-        if not cut:
-            for index, count in self.too_long(words).items():
-                raise UserError(
-                    f"texts[{index}]: {len(words[index]):,} words are {count:,} word pieces, but the "
-                    f"model reads at most {self.max_pieces}. Shorten the text, or cut all such texts, "
-                    f"as in training, with cut=True."
-                )
-        probabilities = torch.from_numpy(self.logits(words, tags)).softmax(dim=1)  # [text, class]
+        logits = torch.from_numpy(self.logits(texts, tags, cut))
+        probabilities = logits.softmax(dim=1)  # [text, class]
         return [
             Prediction(
                 self.classes[int(row.argmax())], dict(zip(self.classes, row.tolist(), strict=True))
@@ -172,13 +151,15 @@ class Classifier:
         """Return the model and its table for a notebook."""
         return f"<p>{html.escape(repr(self))}</p>{self.pattern._repr_html_()}"
 
-    def attention(self, text: str | Sequence[str], tags: Sequence[str] | None = None) -> Tensor:
+    def attention(
+        self, text: str | Sequence[str], tags: Sequence[str] | None = None, cut: bool = False
+    ) -> Tensor:
         """Return one text's attention weights, `[layer, head, query, key]`, over word pieces.
 
         They are computed by transformers' eager attention under the dense mask, because the
-        implementations of this package never keep them.
+        implementations of this package never keep them. See `aligned` for the arguments.
         """
-        sentences = self.aligned([text], None if tags is None else [tags])
+        sentences = self.aligned([text], None if tags is None else [tags], cut)
         batch = batches.collate(sentences, np.array([-1]), [0])
         self.model.set_attn_implementation("eager")
         try:

@@ -2,7 +2,7 @@
 
 `python -m ggsa.report.summary`, called at the end of `make repro`. The times are from
 `.cache/stages.csv`, to which every stage adds a line when it ends: no output of a stage holds a
-time, so what DVC restores from its cache has none.
+time, so what DVC restores from its cache has that of the stage's last run, if it ever ran here.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from tabulate import tabulate
 from ggsa.report import page, tables, wording
 from ggsa.workspace import artifacts, config, paths, terminal
 from ggsa.workspace.errors import UserError
-from ggsa.workspace.progress import duration
+from ggsa.workspace.progress import counted, duration
 from ggsa.workspace.provenance import is_replication
 
 WIDTH = 78
@@ -142,7 +142,7 @@ def times_text(grid: config.Grid, runs: dict[str, StageRun], since: float | None
         if stage == "train":
             names = [f"train --mode {m} --seed {s}" for m in grid.modes for s in grid.seeds]
         known = [runs[name] for name in names if name in runs]
-        row = {"stage": stage, "took": _took(known, len(names))}
+        row = {"stage": stage, "last took": _took(known, len(names))}
         if since is not None:
             row["this time"] = _ran(sum(each.ended >= since for each in known), len(names))
         rows.append(row)
@@ -155,14 +155,15 @@ def _took(known: list[StageRun], cells: int) -> str:
     total = sum(each.seconds for each in known)
     if cells == 1:
         return duration(total)
-    count = f"{cells} cells" if len(known) == cells else f"{len(known)} of {cells} cells"
+    count = "" if len(known) == cells else f"{len(known)} of "
+    count += counted(cells, "cell")
     return f"{duration(total)} summed over {count}, {duration(total / len(known))} each"
 
 
 def _ran(ran: int, cells: int) -> str:
     if not ran:
         return "not rerun"
-    return "ran" if ran == cells else f"{ran} of {cells} cells ran"
+    return "ran" if ran == cells else f"{ran} of {counted(cells, 'cell')} ran"
 
 
 def main() -> None:

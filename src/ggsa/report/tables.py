@@ -91,6 +91,17 @@ def as_html(
     return f'<div class="table">{legend}<div class="wide">{body}</div>{source}</div>'
 
 
+SPREAD = ("low_points", "high_points", "p", "p_holm", "p_two_sided_holm", "smallest_points")
+"""Columns that say nothing of two arms that never differ."""
+
+
+def with_spread(differences: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of differences; where arms never differ, what rests on spread is missing."""
+    columns = [name for name in SPREAD if name in differences]
+    constant = differences["smallest_points"] == 0
+    return differences.assign(**differences[columns].mask(constant))
+
+
 ASKED = ("question", "comparison", "difference (pp)", "verdict")
 """Columns of declared questions that stay where the screen is narrow."""
 
@@ -106,6 +117,7 @@ def verdict_rows(verdicts: pd.DataFrame) -> pd.DataFrame:
 
     Shares, and differences on the split `fresh`, are columns where there are any.
     """
+    verdicts = with_spread(verdicts)
     shown = pd.DataFrame(
         {
             "family": verdicts["family"],

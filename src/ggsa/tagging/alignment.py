@@ -184,6 +184,35 @@ def align(
     )
 
 
+def too_long(tokenizer: Any, words: Sequence[Sequence[str]], max_pieces: int) -> dict[int, int]:
+    """Return the word pieces of every text, split into words, that has more than `max_pieces`."""
+    if not words:
+        return {}
+    encoded = tokenizer(
+        [list(text) for text in words],
+        is_split_into_words=True,
+        truncation=False,
+        padding=False,
+        verbose=False,  # transformers would warn of the same
+    )
+    pieces = enumerate(map(len, encoded["input_ids"]))
+    return {index: count for index, count in pieces if count > max_pieces}
+
+
+def require_short(tokenizer: Any, words: Sequence[Sequence[str]], max_pieces: int) -> None:
+    """Check that no text would be cut.
+
+    Raises:
+        UserError: If one has more than `max_pieces` word pieces.
+    """
+    for index, count in too_long(tokenizer, words, max_pieces).items():
+        raise UserError(
+            f"texts[{index}]: {len(words[index]):,} words are {count:,} word pieces, but the model "
+            f"reads at most {max_pieces}. Shorten the text, or cut all such texts, as in training, "
+            f"with cut=True."
+        )
+
+
 def piece_type(tokenizer: Any) -> type:
     """Return the smallest type of the ids of a vocabulary."""
     return np.uint16 if len(tokenizer) <= 2**16 else np.uint32

@@ -28,28 +28,36 @@ def words_of_texts(texts: Sequence[str | Sequence[str]]) -> list[Words]:
         texts: Strings, which the Treebank tokenizer splits, or lists of words.
 
     Raises:
-        UserError: If `texts` is a single string, or a text has no words, an invalid character or,
-            as a list, a word without characters that become word pieces.
+        UserError: If `texts` is no list, or a text is neither a string nor a list, has no words, an
+            invalid character or, as a list, a word without characters that become word pieces.
     """
     if isinstance(texts, str):
         raise UserError(
             "texts: expected a list of texts, got one string. Put it into a list: [text]."
         )
+    if not isinstance(texts, Iterable):
+        raise UserError(f"texts: expected a list of texts, got {texts!r:.80}.")
     words = []
     for number, text in enumerate(texts):
         place = f"texts[{number}]"
         if isinstance(text, str):
             check_characters(text, place)
             row = _split(text)
-        else:
+        elif isinstance(text, Iterable):
             row = _given(text, place)
+        else:  # None or NaN, for example, from a table with a missing value
+            raise UserError(
+                f"{place}: expected a string or a list of words, got {text!r:.80}. Remove the row, "
+                f"or give it a text."
+            )
         if not row:
             raise UserError(f"{place}: expected at least one word, got {text!r}.")
         words.append(row)
     return words
 
 
-def _given(words: Sequence[str], place: str) -> Words:
+def _given(words: Iterable[Any], place: str) -> Words:
+    words = tuple(words)
     for number, word in enumerate(words):
         if not isinstance(word, str):
             raise UserError(f"{place}: expected a list of words, got {word!r:.80} as a word.")
@@ -64,7 +72,7 @@ def _given(words: Sequence[str], place: str) -> Words:
                 f"{place}: word {number} is {word!r}, which has no character that becomes a word "
                 f"piece. Remove the word and its tag."
             )
-    return tuple(words)
+    return words
 
 
 def tags_of_texts(

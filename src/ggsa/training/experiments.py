@@ -28,6 +28,7 @@ from ggsa.patterns import modes
 from ggsa.training import comparing
 from ggsa.workspace import config, paths, terminal
 from ggsa.workspace.errors import UserError
+from ggsa.workspace.progress import counted
 
 MAX_NAME_LENGTH = 48
 NAME_PREFIXES = {"rules.drop": "without", "rules.add": "with"}
@@ -269,7 +270,7 @@ def _stale(stages: Sequence[str]) -> str:
     """Return which stages of the workspace are stale, and what to do before an experiment."""
     cells = [name for name in stages if name.startswith("train@")]
     others = [name for name in stages if name not in cells]
-    listed = [*others, *([f"{len(cells)} cells of train"] if cells else [])]
+    listed = [*others, *([f"{counted(len(cells), 'cell')} of train"] if cells else [])]
     return (
         f"An experiment is compared with the run in this workspace, which is stale: "
         f"{', '.join(listed)}. Nothing was trained. Expected an up-to-date run, from which an "

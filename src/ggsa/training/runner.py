@@ -33,7 +33,7 @@ from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.machine import machine
 from ggsa.workspace.paths import CORE
-from ggsa.workspace.progress import duration, progress_bar
+from ggsa.workspace.progress import counted, duration, progress_bar
 
 LOGS = paths.CACHE / "studies"
 RUNNING = LOGS / "running"  # what holds the lock, for the message to what waits
@@ -154,8 +154,11 @@ def _run_corpus(
     others = [arm for arm, seed in missing if (arm, seed) not in equal]
     trained = [arm for arm in others if not study.arms[arm].weights_of]
     evaluated = len(others) - len(trained)
-    notes = [f"{_cells(len(equal))} to take up from equal ones"] if equal else []
-    notes += [f"{_cells(evaluated)} to evaluate with the weights of another"] if evaluated else []
+    others_made = (
+        (len(equal), "take up from equal ones"),
+        (evaluated, "evaluate with the weights of another"),
+    )
+    notes = [f"{counted(count, 'cell')} to {what}" for count, what in others_made if count]
     device = next((each["device"] for each in here.values()), None)
     seconds = durations.of_study(study, corpus, trained, device)
     _announce(study.name, len(trained), notes, seconds, jobs or at_once)
@@ -274,8 +277,8 @@ def _cells_of_other_machines(
     other = [cell for cell, trained_by in known.items() if trained_by != here[cell[1]]]
     if other:
         print(
-            f"{study.name} on {corpus} has {_cells(len(other))} of another machine in seeds that "
-            f"are unfinished. Cells of one seed are compared only if one machine trained them, so "
+            f"{study.name} on {corpus} has {counted(len(other), 'cell')} of another machine in seeds "
+            f"that are unfinished. Cells of one seed are compared only if one machine trained them, so "
             f"these are trained again.",
             file=sys.stderr,
         )
@@ -297,15 +300,11 @@ def _announce(
     name: str, trained: int, notes: Sequence[str], seconds: float | None, jobs: int
 ) -> None:
     """Say what will be trained, and how long it will take where that is known."""
-    parts = [f"{_cells(trained)} to train, {jobs} at a time"] if trained else []
+    parts = [f"{counted(trained, 'cell')} to train, {jobs} at a time"] if trained else []
     if trained and seconds is not None:
         parts[0] += f", about {duration(seconds / min(jobs, trained))}"
     parts += notes
     print(f"{name}: {'; '.join(parts) or 'every cell is finished'}.", file=sys.stderr)
-
-
-def _cells(count: int) -> str:
-    return f"{count} cell{'' if count == 1 else 's'}"
 
 
 def _make(name: str, targets: Sequence[Target], jobs: int) -> None:

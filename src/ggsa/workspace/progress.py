@@ -108,6 +108,11 @@ def interrupt_message() -> str:
     return f"Interrupted. {_interrupted['kept']} To continue, run the same command again."
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words: `1 row`, `1,250 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Return a time in words: `41 s`, `3 min 20 s`, `1 h 05 min`."""
     whole = round(seconds)

@@ -17,7 +17,7 @@ from ggsa.assets.corpus import Corpus, Sentence, selection_size
 from ggsa.workspace import blocks, checksums
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError, closest
-from ggsa.workspace.progress import track
+from ggsa.workspace.progress import counted, track
 
 HELD_OUT = ("validation", "test")
 LISTED_ROWS = 5
@@ -52,8 +52,8 @@ def read(params: Params) -> Read:
     left_out = len(splits["train"]) - len(train)
     if left_out:
         policy.notice(
-            f"corpus: {left_out:,} rows of {files['train']} have the words of a row of validation "
-            f"or test; they are left out of train."
+            f"corpus: left out of train: {counted(left_out, 'row')} of {files['train']} with the "
+            f"words of a row of validation or test."
         )
     selection = selection_size(options.selection_sentences, len(train))
     require_enough(train, named["train"], classes, selection, files["train"])

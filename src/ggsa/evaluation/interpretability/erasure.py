@@ -47,7 +47,7 @@ class Texts:
 
     def probabilities(self, model: Classifier) -> np.ndarray:
         """Return the probability of each class, `[sentence, class]`."""
-        logits = torch.from_numpy(model.logits(self.words, self.tags))
+        logits = torch.from_numpy(model.logits(self.words, self.tags, cut=True))
         return logits.double().softmax(-1).numpy()
 
 
