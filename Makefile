@@ -36,7 +36,7 @@ verify: setup ## re-derive every published number from the published predictions
 test: setup ## run every test that needs no network, on all cores, up to four
 	$(RUN) OMP_NUM_THREADS=1 python3 -m pytest -m "not network" -n auto --maxprocesses 4
 
-campaign: setup ## kill every stage, fill its disk and feed it malformed inputs (about an hour); KILLS=50 for more
+campaign: setup ## kill every stage, fill its disk and feed it malformed inputs (an hour and a half); KILLS=50 for more
 	@$(RUN) OMP_NUM_THREADS=1 python3 tests/campaign $(if $(KILLS),--kills $(KILLS)) $(if $(PARTS),--parts $(PARTS))
 
 lint: setup ## run the linters

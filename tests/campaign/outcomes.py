@@ -2,12 +2,27 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from tabulate import tabulate
 
 SURVIVED = ("refused", "still valid", "same bytes", "finished")
 """Ends that are right; anything else is a failure."""
+
+PAGE = """# The campaign
+
+What `make campaign` counted on {date}, with seed {seed}, in a tiny workspace. A trial survives as follows:
+
+- `kill -9`: a stage or a study is killed at a random moment and started again. It ends with the bytes of an
+  undisturbed run, and Git sees no other change.
+- A full disk: the stage ends with a message, without a traceback, and leaves no part of a file. With space,
+  it ends with the bytes of an undisturbed run.
+- A malformed input: it is refused in one message, with a non-zero exit status, without a traceback and with
+  nothing half-written; or the change left it valid.
+
+{table}
+"""
 
 
 @dataclass
@@ -38,8 +53,9 @@ class Outcomes:
         ]
         return tabulate(rows, headers="keys", tablefmt="github")
 
-    def write(self, path: Path) -> None:
-        """Write the table and the failures."""
+    def write(self, path: Path, seed: int) -> None:
+        """Write a page with the table and the failures."""
         path.parent.mkdir(parents=True, exist_ok=True)
         listed = "".join(f"- {failure}\n" for failure in self.failures)
-        path.write_text(f"{self.table()}\n\n{listed}", encoding="utf-8")
+        page = PAGE.format(date=f"{date.today():%-d %B %Y}", seed=seed, table=self.table())
+        path.write_text(page + (f"\nFailed:\n\n{listed}" if listed else ""), encoding="utf-8")

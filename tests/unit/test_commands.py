@@ -424,7 +424,9 @@ def test_the_accuracy_says_how_many_rows_with_a_label_have_no_words(
         cli.main(["predict", "--run", str(folder), str(source)])
         said = capsys.readouterr().err
         expected = (
-            "of 1 labeled row; 2 more without words)" if len(chosen) == 2 else "No accuracy: 2 rows"
+            "of 1 labeled row; 2 more without words)"
+            if len(chosen) == 2
+            else "No accuracy: no words in 2 labeled rows."
         )
         assert expected in said
 
