@@ -65,7 +65,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def everything(run: Path) -> Path:
     """The same, with every study published that the answer rests on."""
-    for study in ("pretrained", "adapted"):
+    for study in ("pretrained", "adapted", "defects"):
         write_answers(Path(), study, "sst2", decided(study))
     write_answers(Path(), "controls", "probe", decided("generated"))
     write_study(Path(), "controls", "sst2", {"full": "full", "random": "random"}, (7, 13, 42))
@@ -85,6 +85,7 @@ def test_the_answer_holds_the_numbers_of_the_tables(everything: Path) -> None:
     assert "worth 0.16 points (95% interval −0.30 to 0.62)" in scratch
     assert "worth 6.50 points (5.00 to 8.00)" in kept
     assert "Hard loses 5.75 points (4.75 to 6.75) and keeps 12% (5% to 19%)" in kept
+    assert "hard reaches 0.8000 and full 0.8000 on validation" in kept
     assert "beats as many of the pairs that it blocks by 1.20 points (0.50 to 1.90)" in grammar
     assert "these leads are only 0.30 and" in grammar
     assert "takes 10% less time" in saved and "At 2,048 word pieces" in saved

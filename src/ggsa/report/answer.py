@@ -18,10 +18,12 @@ from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.paths import CORE
 
-PRETRAINED, ADAPTED, SCRATCH, GENERATED = "pretrained", "adapted", "from scratch", "generated"
+PRETRAINED, ADAPTED, DEFECTS = "pretrained", "adapted", "defects"
+SCRATCH, GENERATED = "from scratch", "generated"
 STUDIES = {
     PRETRAINED: ("pretrained", "sst2"),
     ADAPTED: ("adapted", "sst2"),
+    DEFECTS: ("defects", "sst2"),
     SCRATCH: ("controls", "sst2"),
     GENERATED: ("controls", "probe"),
 }
@@ -51,6 +53,8 @@ EXPECTED = {
     Asked(PRETRAINED, "share", "hard", "full"): "less than 80 %",
     Asked(PRETRAINED, "share", "soft", "full"): "less than 80 %",
     Asked(PRETRAINED, "share", "window", "full"): "less than 80 %",
+    Asked(DEFECTS, "gate", "full-described", "diagonal-described"): "headroom shown",
+    Asked(DEFECTS, "equivalence", "hard-described", "full-described"): "worse, size uncertain",
     Asked(GENERATED, "gate", "full", "diagonal"): "headroom shown",
     Asked(GENERATED, "equivalence", "hard", "full"): "inconclusive",
     Asked(ADAPTED, "difference", "hard-adapted", "hard"): "better",
@@ -93,6 +97,7 @@ def paragraphs(core: Path, provenance: Mapping[str, Any]) -> list[Paragraph]:
         asked=lambda *question: _row(said, Asked(*question)),
         encoder=ENCODER,
         **_scratch(core),
+        released=_released(),
         **_saved(core),
         on_gpu=_on_gpu(),
         **{"points": _points, "size": _size, "fresh": _fresh, "accuracies": _accuracies},
@@ -132,6 +137,12 @@ def _scratch(core: Path) -> dict[str, Any]:
         "arms": arms.set_index("arm")["accuracy_mean"],
         "bag": baselines.set_index("baseline")["accuracy"]["bag of words"],
     }
+
+
+def _released() -> pd.Series:
+    """Return accuracies on validation by arm, from training as the released code trains."""
+    arms = tables.read(_tables(DEFECTS), "arms").query("split == 'validation'")
+    return arms.set_index("arm")["accuracy_mean"]
 
 
 def _saved(core: Path) -> dict[str, Any]:
