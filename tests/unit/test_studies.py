@@ -24,7 +24,7 @@ from ggsa.patterns.density import density
 from ggsa.patterns.modes import PatternData, pattern_for
 from ggsa.patterns.pattern import pattern_from_json, write_pattern
 from ggsa.tagging import splits
-from ggsa.training import cell, graph, identity, loop, runner, studies, study_cells
+from ggsa.training import cell, dvc_commands, graph, identity, loop, runner, studies, study_cells
 from ggsa.workspace import artifacts, config, machine, paths
 from ggsa.workspace.errors import UserError
 
@@ -1106,12 +1106,12 @@ def test_a_process_that_was_killed_is_told_from_one_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runner, "LOGS", tmp_path / "logs")
+    monkeypatch.setattr(dvc_commands, "LOGS", tmp_path / "logs")
     command = {"SIGKILL": f"{sys.executable} -c 'import os; os.kill(os.getpid(), 9)'"}.get(end, end)
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"cell": {"cmd": command}}}))
     subprocess.run(["dvc", "init", "--quiet", "--no-scm"], check=True)
     with pytest.raises(UserError) as caught:
-        runner._dvc("cell", "cell")
+        dvc_commands.reproduce("cell", "cell")
     says_so = "killed from outside" in str(caught.value) and "JOBS=1" in str(caught.value)
     assert says_so == (end == "SIGKILL"), str(caught.value)
 

@@ -1,7 +1,6 @@
 """`make compare`: experiments beside the run in the workspace, from which they differ."""
 
 import json
-import subprocess
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ggsa.training import dvc_commands
 from ggsa.workspace import config, paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import DID_NOT_LEARN
@@ -291,20 +291,14 @@ def _parameters(data: Mapping[str, Any]) -> dict[str, Any]:
 def runs(commit: str) -> list[dict[str, Any]]:
     """Return the workspace's run and the recorded experiments of a commit, as DVC shows them."""
     options = ("--json", "--hide-queued", "--hide-failed", "--rev", commit)
-    return json.loads(dvc_output("exp", "show", *options))
+    return json.loads(dvc_commands.output("exp", "show", *options))
 
 
 def status() -> dict[str, list[Any]]:
     """Return what of the workspace is not up to date, by stage."""
-    return json.loads(dvc_output("status", "--json", "--with-deps", TARGET))
+    return dvc_commands.status("--with-deps", TARGET)
 
 
 def _elsewhere() -> int:
     """Return how many experiments are recorded, on any commit."""
-    return len(dvc_output("exp", "list", "--all-commits", "--name-only").split())
-
-
-def dvc_output(*arguments: str) -> str:
-    """Return what a command of DVC prints."""
-    command = ["dvc", "--wait-for-lock", *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return len(dvc_commands.output("exp", "list", "--all-commits", "--name-only").split())

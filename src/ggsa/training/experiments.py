@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ggsa.assets import corpora
 from ggsa.patterns import modes
-from ggsa.training import comparing
+from ggsa.training import comparing, dvc_commands
 from ggsa.workspace import config, paths, terminal
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.progress import counted
@@ -300,7 +300,7 @@ def _record(changed: dict[str, Any], name: str, commit: str) -> None:
 
 def _existing(commit: str) -> set[str]:
     """Return the names of the experiments on a commit."""
-    return {*comparing.dvc_output("exp", "list", "--name-only", "--rev", commit).split()}
+    return {*dvc_commands.output("exp", "list", "--name-only", "--rev", commit).split()}
 
 
 def _words(key: str, value: Any) -> str:

@@ -5,10 +5,7 @@ these from its last checkpoint.
 """
 
 import argparse
-import json
 import os
-import re
-import subprocess
 import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,7 +19,7 @@ from typing import Any
 import joblib
 from filelock import FileLock, Timeout
 
-from ggsa.training import cluster, durations, graph, loop, optimization, studies
+from ggsa.training import cluster, durations, dvc_commands, graph, loop, optimization, studies
 from ggsa.training.cell import CELL
 from ggsa.training.cluster import Cluster, Kind, Machine, Task
 from ggsa.training.identity import digest
@@ -35,11 +32,8 @@ from ggsa.workspace.machine import machine
 from ggsa.workspace.paths import CORE
 from ggsa.workspace.progress import counted, duration, progress_bar
 
-LOGS = paths.CACHE / "studies"
-RUNNING = LOGS / "running"  # what holds the lock, for the message to what waits
-LOCK = LOGS / "lock"
-KILLED = re.compile(r"exited with (-9|137)\b")
-"""What DVC says of a stage whose process, or whose shell's, ended by SIGKILL."""
+RUNNING = dvc_commands.LOGS / "running"  # what holds the lock, for the message to what waits
+LOCK = dvc_commands.LOGS / "lock"
 Stages = dict[tuple[str, int], str]
 """From arm and seed to the stage that makes the cell, as `dvc repro` takes it."""
 
@@ -78,7 +72,9 @@ def run_study(
     if file.is_file() and not studies.declaration(name).is_file():
         if nodes:
             raise UserError(f"{name} trains no cells, so it runs here only. Leave CLUSTER out.")
-        _dvc(name, str(file), single=False)  # it trains nothing: its stages are written by hand
+        dvc_commands.reproduce(
+            name, str(file), single=False
+        )  # it trains nothing: its stages are written by hand
         return
     study = studies.load(name)
     if study.archived:
@@ -95,7 +91,7 @@ def run_core(jobs: int | None) -> None:
         UserError: If a cell fails; names the log that says why.
     """
     params = config.load()
-    status = _status("dvc.yaml")
+    status = dvc_commands.status("dvc.yaml")
     targets = [
         Target(f"{mode}-{seed}", f"train@{mode}-{seed}")
         for seed in params.grid.seeds
@@ -131,8 +127,8 @@ def _run_corpus(
     file = graph.graph_file(study.name)
     _prepare(plan.base)
     if study.adapted(corpus):
-        _dvc(f"{study.name}-{corpus}-unlabeled", f"{file}:unlabeled_{corpus}")
-    _dvc(f"{study.name}-{corpus}-plan", f"{file}:plan_{corpus}")
+        dvc_commands.reproduce(f"{study.name}-{corpus}-unlabeled", f"{file}:unlabeled_{corpus}")
+    dvc_commands.reproduce(f"{study.name}-{corpus}-plan", f"{file}:plan_{corpus}")
     stages = _stages(study, corpus, seeds)
     missing = _missing(stages, str(file))
     unfinished = [seed for seed in plan.seeds if any(seed == each for _, each in missing)]
@@ -172,17 +168,17 @@ def _run_corpus(
                 for (arm, seed), stage in batch.items()
             ]
             _make(f"{study.name}-{corpus}", targets, jobs or at_once)
-    _dvc(f"{study.name}-{corpus}-compare", f"{file}:compare_{corpus}")
+    dvc_commands.reproduce(f"{study.name}-{corpus}-compare", f"{file}:compare_{corpus}")
     print(f"Tables: {studies.results(study.name, corpus) / 'tables'}", file=sys.stderr)
 
 
 def _prepare(base: str | None) -> None:
     """Bring corpus, tags and encoder up to date."""
     if base is None:
-        _dvc("core-data", "tag", single=False)
+        dvc_commands.reproduce("core-data", "tag", single=False)
     else:
         assets = paths.STUDIES / "assets" / "dvc.yaml"
-        _dvc(f"{base}-data", f"{assets}:tag@{base}", single=False)
+        dvc_commands.reproduce(f"{base}-data", f"{assets}:tag@{base}", single=False)
 
 
 def _jobs(params: Params) -> int:
@@ -217,7 +213,7 @@ def _missing(stages: Stages, file: str) -> Stages:
     Weights alone may be missing, because Git does not keep them: the cells that have them are made
     again only if another cell is missing.
     """
-    status = _status(file)
+    status = dvc_commands.status(file)
     missing = {cell: stage for cell, stage in stages.items() if stage in status}
     if all(_lacks_weights_alone(status[stage]) for stage in missing.values()):
         return {}
@@ -318,7 +314,7 @@ def _make(name: str, targets: Sequence[Target], jobs: int) -> None:
         if failed.is_set():
             return
         try:
-            _dvc(f"{name}-{target.cell}", target.stage, force=target.again)
+            dvc_commands.reproduce(f"{name}-{target.cell}", target.stage, force=target.again)
         except UserError:
             failed.set()  # before this thread takes its next cell
             raise
@@ -339,10 +335,9 @@ def _make(name: str, targets: Sequence[Target], jobs: int) -> None:
 def _make_on(nodes: Cluster, name: str, tasks: Sequence[Task], jobs: int | None) -> None:
     """Make cells on a cluster and record each with DVC; the first failure stops the rest."""
     bar = progress_bar(name, len(tasks), "cell")
-    LOGS.mkdir(parents=True, exist_ok=True)
     with closing(nodes.results(tasks, jobs)) as results:
         for finished in results:
-            logs = {task.name: LOGS / f"{name}-{task.name}.log" for task, _ in finished}
+            logs = {task.name: dvc_commands.log_file(f"{name}-{task.name}") for task, _ in finished}
             for task, result in finished:
                 text = f"{result.printed}\nIt exited with {result.code}.\n"
                 logs[task.name].write_text(text, encoding="utf-8")
@@ -351,25 +346,13 @@ def _make_on(nodes: Cluster, name: str, tasks: Sequence[Task], jobs: int | None)
                 if task in made:
                     cluster.write(task, result.files)
             if made:
-                stages = [task.stage for task in made]
-                _logged(
-                    f"{name}-commit", ["dvc", "--wait-for-lock", "commit", "--force", *stages], name
-                )
+                dvc_commands.commit(f"{name}-commit", [task.stage for task in made], name)
             for task, _ in finished:
                 if task not in made:
-                    raise _failure(task.stage, logs[task.name])
+                    raise dvc_commands.failure(task.stage, logs[task.name])
             bar.update(len(made))
             bar.set_postfix_str(made[-1].name)
     bar.close()
-
-
-def _status(file: str) -> dict[str, list[Any]]:
-    """Return what is not up to date in a dvc.yaml, by stage, named as `dvc repro` takes it."""
-    command = ["dvc", "--wait-for-lock", "status", "--json", file]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise UserError(f"`{' '.join(command)}` failed:\n  {done.stderr.strip()}")
-    return json.loads(done.stdout)
 
 
 def _lacks_weights_alone(changes: Sequence[Any]) -> bool:
@@ -385,52 +368,6 @@ def _lacks_weights_alone(changes: Sequence[Any]) -> bool:
     )
 
 
-def _dvc(log: str, target: str, single: bool = True, force: bool = False) -> None:
-    """Run `dvc repro` on one target, even if it is up to date under `force`, its output in a log.
-
-    It waits for DVC's lock without a limit: a cell that finds the lock taken after minutes of
-    training would otherwise fail.
-
-    Raises:
-        UserError: If it fails; holds the end of the log.
-    """
-    options = [*(["--single-item"] if single else []), *(["--force"] if force else [])]
-    _logged(log, ["dvc", "--wait-for-lock", "repro", *options, target], target)
-
-
-def _logged(log: str, command: Sequence[str], name: str) -> None:
-    """Run a command, its output in a log.
-
-    Raises:
-        UserError: If it fails.
-    """
-    LOGS.mkdir(parents=True, exist_ok=True)
-    path = LOGS / f"{log}.log"
-    with path.open("w", encoding="utf-8") as output:
-        code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
-    if code:
-        raise _failure(name, path)
-
-
-def _failure(name: str, log: Path) -> UserError:
-    """Return the error for something that failed, with the end of its log."""
-    last = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return UserError(
-        f"{name} failed; {log} ends with:\n  " + "\n  ".join(last[-6:]) + _killed(last)
-    )
-
-
-def _killed(lines: Sequence[str]) -> str:
-    """Return what to do if a log says that its process was killed; else nothing."""
-    if not any(KILLED.search(line) for line in lines):
-        return ""
-    return (
-        "\nThe process was killed from outside (signal 9), most often because memory ran out. Run "
-        "the same command with JOBS=1, so that one cell is trained at a time, or lower the "
-        "recipe's batch_size in params.yaml. Training continues from the last evaluation."
-    )
-
-
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
     """Wait until no other study is run in this folder, and keep others waiting meanwhile.
@@ -438,7 +375,7 @@ def _alone(name: str) -> Iterator[None]:
     Two would fail where one reads what the other brings up to date: DVC's lock of a path is not
     covered by `--wait-for-lock`. A study uses every core, so waiting costs nothing.
     """
-    LOGS.mkdir(parents=True, exist_ok=True)
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(LOCK)
     try:
         lock.acquire(blocking=False)
