@@ -86,7 +86,9 @@ def test_the_answer_holds_the_numbers_of_the_tables(everything: Path) -> None:
     assert "worth 6.50 points (5.00 to 8.00)" in kept
     assert "Hard loses 5.75 points (4.75 to 6.75) and keeps 12% (5% to 19%)" in kept
     assert "hard reaches 0.8000 and full 0.8000 on validation" in kept
-    assert "beats an equal number of the pairs that it blocks by 1.20 points (0.50 to 1.90)" in grammar
+    assert (
+        "beats an equal number of the pairs that it blocks by 1.20 points (0.50 to 1.90)" in grammar
+    )
     assert "these leads are only 0.30 and" in grammar
     assert "takes 10% less time" in saved and "At 2,048 word pieces" in saved
     assert "saves no time up to 2,048 word pieces; at 32,768 it takes 0.70 times" in saved

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -25,12 +26,12 @@ from transformers import (
 )
 
 from ggsa import assets
-from ggsa.assets import corpus, encoder, hub, policy, sentences, tagger, wordpiece
+from ggsa.assets import acquisition, corpus, encoder, hub, policy, sentences, tagger, wordpiece
 from ggsa.assets.corpora import sst2
 from ggsa.assets.corpus import Sentence
 from ggsa.assets.policy import Unavailable
 from ggsa.model import build
-from ggsa.workspace import checksums, config
+from ggsa.workspace import artifacts, checksums, config
 from ggsa.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -251,6 +252,26 @@ def test_the_mirrors_tagger_is_described_for_loading_and_named_a_substitute(
     assert description["sha256"] == provenance["sha256"] == found
     assert (tmp_path / "tagger/resources.json").read_text() == "{}\n"
     assert len(substitutes) == 1 and substitutes[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("known", "share"), [(("a", "dull"), 0.5), (("a", "dull", "plot"), None)])
+def test_a_substitute_tagger_that_knows_few_words_of_the_corpus_says_so(
+    known, share, tmp_path, capsys
+):
+    artifacts.write_json(tmp_path / "tagger.json", {"file": "pos.pt"})
+    units = {"word": {"_unit2id": dict.fromkeys(known, 1), "lower": True}}
+    torch.save({"vocab": units}, tmp_path / "pos.pt")
+    rows = [["A", "dull", "plot"], ["a", "thin", "plot", "plot"], ["dull"]]
+    tables = {"train": pd.DataFrame({"words": rows})}
+    said = acquisition._unknown_words(tmp_path, tables)
+    assert said == (
+        (f"The tagger's training data lack {share:.0%} of the words of the corpus.",)
+        if share
+        else ()
+    )
+    assert all(sentence in capsys.readouterr().err for sentence in said)
+    (tmp_path / "tagger.json").unlink()
+    assert acquisition._unknown_words(tmp_path, tables) == ()
 
 
 def test_where_the_tags_are_gold_no_tagger_is_named_whatever_tags_the_examples(

@@ -23,12 +23,12 @@ from stanza.resources import common as stanza_resources
 from ggsa.assets import hub, policy
 from ggsa.assets.policy import Unavailable
 from ggsa.assets.probe import treebank
+from ggsa.assets.tagger_words import DESCRIPTION
 from ggsa.workspace import artifacts, checksums
 from ggsa.workspace.config import Params
 from ggsa.workspace.errors import UserError
 
 MODEL, MODEL_ENDING = "pos.pt", ".pt"
-DESCRIPTION = "tagger.json"
 MIRROR_MODEL = Path("stanza/en/pos/ewt.pt")
 DEPENDENCIES = ("pretrain", "forward_charlm", "backward_charlm")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ggsa.assets import corpora
+from ggsa.assets.tagger_words import TaggerWords, tagger_words
 from ggsa.model.classifier import Classifier
 from ggsa.report import wording
 from ggsa.tagging.splits import chosen_rows, rows_under
-from ggsa.tagging.texts import TaggerWords, tagger_words
 from ggsa.training.cell import CELL
 from ggsa.training.identity import data_sha256
 from ggsa.workspace import artifacts, paths

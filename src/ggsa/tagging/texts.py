@@ -6,14 +6,11 @@ are split by NLTK and tagged by Stanza, which the extra `pipeline` installs.
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ggsa.assets.raw_text import words_of
-from ggsa.workspace import artifacts, paths
+from ggsa.workspace import paths
 from ggsa.workspace.errors import UserError
 from ggsa.workspace.vocabulary import UNIVERSAL_TAGS
 from ggsa.workspace.words import check_characters, is_word
@@ -129,42 +126,6 @@ def project_tagger() -> Callable[[Sequence[Words]], list[list[str]]]:
     options = config.load().tagger
     pipeline = _loaded(paths.TAGGER.resolve(), options.batch_size, description.stat().st_mtime_ns)
     return lambda texts: tagger.tag_texts(pipeline, texts, options.mapping)
-
-
-@dataclass(frozen=True)
-class TaggerWords:
-    """The words that a tagger knows from its training data.
-
-    Attributes:
-        words: In lower case where the tagger lowers them.
-        lowered: Whether it does.
-        fewest: How often a word occurs there at least, to be among them.
-    """
-
-    words: frozenset[str]
-    lowered: bool
-    fewest: int
-
-    def unseen(self, words: Iterable[str]) -> set[str]:
-        """Return the words that are not among them."""
-        return {
-            word for word in words if (word.lower() if self.lowered else word) not in self.words
-        }
-
-
-def tagger_words() -> TaggerWords | None:
-    """Return the words that the project's tagger knows; None where its file does not hold them."""
-    description = paths.TAGGER / "tagger.json"
-    if not description.is_file():
-        return None
-    file = paths.TAGGER / artifacts.read_json(description)["file"]
-    vocabulary = torch.load(file, map_location="cpu", weights_only=True).get("vocab", {})
-    known = vocabulary.get("word") or {}
-    if not known.get("_unit2id"):
-        return None
-    return TaggerWords(
-        frozenset(known["_unit2id"]), bool(known.get("lower")), max(1, known.get("cutoff", 1))
-    )
 
 
 @functools.lru_cache(maxsize=1)
