@@ -1,6 +1,8 @@
 """The loop's parts that need no corpus; whole runs are in the pipeline tier."""
 
 import itertools
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig
 
 from ggsa.model import attention, batches, build
-from ggsa.training import loop, optimization
+from ggsa.training import loop, optimization, resume
 from ggsa.training.vocabulary_subset import VocabularySubset
 from ggsa.workspace import config
 from ggsa.workspace.blocks import Recipe
@@ -158,6 +160,29 @@ def test_a_subset_of_the_vocabulary_trains_as_the_whole_does() -> None:
     assert whole.keys() == small.keys()
     for name in whole:
         torch.testing.assert_close(small[name], whole[name], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("limit", [0, 4096, 20_000])
+def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_one_before(
+    tmp_path: Path, limit: int
+) -> None:
+    sizes = {"vocab_size": 30, "hidden_size": 16, "intermediate_size": 32}
+    model = BertForSequenceClassification(
+        BertConfig(num_hidden_layers=1, num_attention_heads=2, **sizes)
+    )
+    optimizer = torch.optim.AdamW(model.parameters())
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
+    path = tmp_path / "cell.pt"
+    resume.save(path, model, optimizer, schedule, {"step": 1})
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(UserError, match=r"cell\.pt could not be written .*Free disk space"):
+            resume.save(path, model, optimizer, schedule, {"step": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_dropout_with_grouped_attention_raises_an_error() -> None:

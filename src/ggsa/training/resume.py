@@ -1,5 +1,6 @@
 """Checkpoints of an unfinished training, from which it resumes with the same bits."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,11 @@ def save(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     progress: dict[str, Any],
 ) -> None:
-    """Write everything that the rest of a training depends on."""
+    """Write everything that the rest of a training depends on.
+
+    Raises:
+        UserError: If it cannot be written; the checkpoint before is unchanged.
+    """
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -26,8 +31,10 @@ def save(
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
+    buffer = io.BytesIO()  # where the disk is full, torch.save to a file does not say so
+    torch.save(state, buffer)
     with artifacts.atomic_write(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read(path: Path) -> dict[str, Any] | None:
