@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ggsa.report import readme, tables
+from ggsa.report import answer, readme, tables
 from ggsa.workspace import checksums, config, paths
 from ggsa.workspace.tables import PREDICTION_COLUMNS
 
@@ -127,3 +127,20 @@ def test_the_manifest_of_the_studies_is_up_to_date():
     folder = paths.STUDIES_MANIFEST.parent
     files = checksums.listed_files(paths.STUDIES_MANIFEST)
     assert recorded == {p.relative_to(folder).as_posix(): checksums.sha256(p) for p in files}
+
+
+def test_the_measurements_that_the_docs_quote_are_the_published_ones():
+    method, gpu = (
+        " ".join(Path("docs", name).read_text(encoding="utf-8").split())
+        for name in ("method.md", "gpu.md")
+    )
+    memory = tables.read(paths.BENCHMARK, "memory")
+    assert (memory["peak_mib"] <= memory["bound_mib"]).all()
+    for row in memory[memory["sentences"] == 10_000_000].itertuples():
+        size, minutes = f"{row.peak_mib / 1024:.1f} GiB", f"{row.seconds / 60:.0f} minutes"
+        purpose = {"tags": "for tagging", "training": "for reading"}[row.what]
+        assert f"of {size} and {minutes} {purpose}" in method
+    ratios = answer._on_gpu().set_index("length")["ratio"]
+    assert f"took {ratios[128]:.2f} times as long as cuDNN" in gpu
+    for length in (2048, 8192, 32768):
+        assert f"{ratios[length]:.2f} times at {length:,}" in gpu

@@ -35,6 +35,17 @@ def test_predictions_are_the_likeliest_class_and_its_probabilities(tmp_path) -> 
     assert ggsa.predict(WORDS, tmp_path / "run", TAGGED) == model.predict(WORDS, TAGGED)
 
 
+def test_texts_may_come_one_by_one_and_what_is_no_text_is_refused_by_its_place(tmp_path) -> None:
+    model = ggsa.load(run(tmp_path / "run"))
+    assert model.predict(iter(WORDS), TAGGED) == model.predict(WORDS, TAGGED)
+    assert model.predict(iter(())) == [] == model.predict([])
+    for call in (model.predict, model.logits, model.aligned):
+        with pytest.raises(UserError, match="expected a list of texts, got None"):
+            call(None)
+        with pytest.raises(UserError, match=r"texts\[1\]: expected a string or a list .* got nan"):
+            call([WORDS[0], float("nan")], TAGGED[:2])
+
+
 def test_a_text_that_is_too_long_is_refused_by_its_place_unless_it_may_be_cut(tmp_path) -> None:
     model = ggsa.load(run(tmp_path / "run"))
     long, tags = [*WORDS, WORDS[0] * 40], [*TAGGED, TAGGED[0] * 40]

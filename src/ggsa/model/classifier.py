@@ -102,9 +102,10 @@ class Classifier:
 
     def logits(self, texts: Texts, tags: Tags | None = None, cut: bool = False) -> np.ndarray:
         """Return float32 `[text, class]`; see `aligned` for the arguments."""
-        if not len(texts):
+        words = words_of_texts(texts)
+        if not words:
             return np.empty((0, self.model.config.num_labels), np.float32)
-        return logits(self.model, self.mask, self.aligned(texts, tags, cut))
+        return logits(self.model, self.mask, self.aligned(words, tags, cut))
 
     @overload
     def predict(

@@ -140,7 +140,7 @@ def _scratch(core: Path) -> dict[str, Any]:
 
 
 def _released() -> pd.Series:
-    """Return accuracies on validation by arm, from training as the released code trains."""
+    """Return the accuracies of `defects` on validation, by arm."""
     arms = tables.read(_tables(DEFECTS), "arms").query("split == 'validation'")
     return arms.set_index("arm")["accuracy_mean"]
 
